@@ -1,0 +1,1 @@
+"""One file an outside tool: how it is called, what it prints, what its answers mean."""

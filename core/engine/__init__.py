@@ -1,0 +1,1 @@
+"""Durable execution: the flows, the worker that runs them, and its client."""

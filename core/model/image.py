@@ -1,0 +1,89 @@
+"""An image version, its artifacts, and where it came from: what the ledger holds for ever."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ImageState(StrEnum):
+    """Of an image version, as stored. DESIGN.md, Words."""
+
+    CANDIDATE = "candidate"
+    GOOD = "good"
+    RELEASED = "released"
+    DEPRECATED = "deprecated"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One concrete form of an image version."""
+
+    build: str
+    """The build that made it, `qemu.web`."""
+    format: str
+    """`qcow2`, `raw`, `vhd`, `vmdk`, `ova`, `ami`."""
+    location: str
+    """Absolute path of a file, or `region:ami-…`."""
+    digest: str = ""
+    """`sha256:<hex>` of the file; empty for what the cloud keeps."""
+    size: int | None = None
+    """Bytes that the file takes."""
+    virtual_size: int | None = None
+    """Bytes that the machine sees as its disk."""
+    host: str = ""
+    """The machine that has the file; empty for the cloud."""
+    stamped_inside: bool = False
+    """`/etc/image-release` in it was read back and says this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRecord:
+    """What a build started from, and how far that can be trusted."""
+
+    kind: str
+    description: str
+    """In words: `Debian bookworm, signed archive of 2026-11-14`, `base 0.1.0`, …"""
+    digest: str = ""
+    """`sha256:<hex>` of what was used."""
+    verified: str = ""
+    """How it was verified: `sha256`, `signature of …`, `ledger`; empty means unverified."""
+    role: str = ""
+    version: str = ""
+    """The parent image version where the upstream is another role's image."""
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVersion:
+    """One immutable building of one role."""
+
+    role: str
+    version: str
+    commit: str
+    created: float
+    run: str
+    """Uid of the run that made it."""
+    built_by: str
+    upstream: UpstreamRecord
+    artifacts: tuple[Artifact, ...]
+    template: str
+    inputs: tuple[str, ...] = ()
+    """Paths that it was built from: what staleness looks at."""
+    tools: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`packer` → `1.6.6`, …"""
+    outside: tuple[str, ...] = ()
+    """Files that were there and Git does not hold; never a digest of them."""
+    state: ImageState = ImageState.CANDIDATE
+    marks: tuple[str, ...] = ()
+    """`development`, `touched by hand`."""
+
+    @property
+    def parent(self) -> str:
+        """`base 0.1.0`, or the upstream in words."""
+        return f"{self.upstream.role} {self.upstream.version}" if self.upstream.role else self.upstream.description
+
+    @property
+    def size(self) -> int | None:
+        sizes = [artifact.size for artifact in self.artifacts if artifact.size is not None]
+        return sum(sizes) if sizes else None

@@ -1,0 +1,101 @@
+"""What a workspace has: templates, the roles they make, and what each role is built from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Syntax(StrEnum):
+    """The two languages of Packer templates."""
+
+    HCL2 = "hcl2"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a file of the workspace: where, what, and how to mend it."""
+
+    path: str
+    """Relative to the workspace's root."""
+    reason: str
+    line: int | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One Packer source of a role, on its way to one artifact."""
+
+    name: str
+    """As a person says it and as Packer's `-only=` takes it: `qemu.web` (HCL2) or the builder's name (JSON)."""
+    kind: str
+    """The builder's type: `qemu`, `amazon-ebs`, `null`, …"""
+
+
+class UpstreamKind(StrEnum):
+    """How the image that a build starts from is had, and so how it is verified."""
+
+    ROLE = "role"
+    """Another role's image."""
+    FILE = "file"
+    """A URL or path with a checksum, or with a checksum file."""
+    ARCHIVE = "archive"
+    """Made from a distribution's signed archive."""
+    TEMPLATE = "template"
+    """The template finds it by itself; Ingot records what the tool said, as unverified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What a role is built on. Which fields count depends on `kind`."""
+
+    kind: UpstreamKind = UpstreamKind.TEMPLATE
+    role: str = ""
+    """ROLE: the parent role's name."""
+    url: str = ""
+    """FILE: an http(s) URL, or a path relative to the workspace's root."""
+    checksum: str = ""
+    """FILE: `sha256:<hex>` or `sha512:<hex>`, or `file:<url of a checksum file>`."""
+    distribution: str = ""
+    """ARCHIVE: `debian`."""
+    suite: str = ""
+    """ARCHIVE: `bookworm`."""
+    packages: tuple[str, ...] = ()
+    """ARCHIVE: what the disk has beyond the minimum that boots and answers on SSH."""
+    disk_size: str = ""
+    """ARCHIVE: size of the disk as qemu-img takes it, such as `4G`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a machine is for: one template with one set of variables."""
+
+    name: str
+    template: str
+    """A directory of `*.pkr.hcl` files, a single file, or a JSON template; relative to the root, `.` for the root."""
+    syntax: Syntax
+    variable_files: tuple[str, ...] = ()
+    """Given to Packer with `-var-file=`, in this order. What Packer loads by itself (`*.auto.pkrvars.hcl`) is not here."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Set by ingot.toml, given to Packer as `PKR_VAR_…`."""
+    builds: tuple[Build, ...] = ()
+    provisioners: tuple[str, ...] = ()
+    """Their types, in order: `shell`, `ansible`, …"""
+    playbooks: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    """Files and directories, relative to the root, whose change makes the role stale."""
+    declares: tuple[str, ...] = ()
+    """The variables that the template declares: decides which `ingot_…` values are passed."""
+    sensitive: tuple[str, ...] = ()
+    """Those of them declared sensitive: their values are registered with the redactor."""
+    requires_plugins: bool = False
+    """The template has `required_plugins`: it needs `packer init` and Packer 1.7 or newer."""
+    outside: tuple[str, ...] = ()
+    """Files a build needs and Git does not hold; copied into the checkout from the user's tree."""
+    upstream: Upstream = Upstream()
+    problems: tuple[Problem, ...] = ()
+    """With any, the role is shown but cannot be built."""
+
+    def build(self, name: str) -> Build | None:
+        return next((build for build in self.builds if build.name == name), None)

@@ -1,0 +1,93 @@
+"""What a stage is given to work with, and how it ends.
+
+A stage is one module with `async def carry_out(job: StageJob) -> Mapping[str, object]`. It returns what later stages and the
+record of the run need to know (JSON: str, int, float, bool, None, lists and dicts of them), or raises an IngotError,
+which fails the run in this stage with that message. A stage may be carried out again after a crash of the worker: it first looks
+for what an earlier attempt made, and `tool` adopts a tool that still runs.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from core.holding import Exit
+from core.model.image import ImageVersion
+from core.model.run import Run, Stage
+from core.places import Places
+
+LineSink = Callable[[str], None]
+"""Gets each line that a tool printed, redacted, without its end."""
+
+
+class LedgerOfRun(Protocol):
+    """The part of the ledger that stages use (store/ledger.py has all of it)."""
+
+    def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str: ...
+    def register(self, image: ImageVersion, who: str, why: str) -> None: ...
+    def images(self) -> list[ImageVersion]: ...
+
+
+class StageJob(Protocol):
+    """One attempt at one stage of one run."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def places(self) -> Places: ...
+    @property
+    def directory(self) -> Path:
+        """The run's own directory, `places.run(uid)`."""
+        ...
+
+    @property
+    def ledger(self) -> LedgerOfRun:
+        """Blocking: call it through `in_thread`."""
+        ...
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The secret environment variables of the run (`request.secret_names`): in memory only, never to be written down."""
+        ...
+
+    def result(self, stage_key: str) -> Mapping[str, object]:
+        """What an earlier stage of this run returned."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Append a line to the stage's log (redacted)."""
+        ...
+
+    def progress(self, text: str, fraction: float | None = None) -> None:
+        """What the stage does now, in a few words, and how much of it is done. Cheap: call it as often as you like."""
+        ...
+
+    def version_reserved(self, version: str) -> None:
+        """Show the version that the run's image will have."""
+        ...
+
+    def add_secrets(self, values: Sequence[str]) -> None:
+        """Register values with the redactor of this stage's log and tools."""
+        ...
+
+    async def tool(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_line: LineSink | None = None,
+        limit: float | None = None,
+    ) -> Exit:
+        """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
+
+        `name` tells the tools of one stage apart. `environment` is whole (see process.environment); secrets in it are passed to
+        the holder in memory. When the run is cancelled the tool is interrupted, has its time to clean up, and CancelledError is raised.
+        """
+        ...
+
+    async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
+        """Show the run as waiting, with the reason, until the condition holds. Cancelling ends it."""
+        ...

@@ -1,0 +1,1 @@
+"""The workbench: a Textual program over the services of core."""
