@@ -1,0 +1,28 @@
+# `make demo` shows Ingot; `make test` runs the tests. Both make what they need first.
+PYTEST = .venv/bin/python -m pytest
+
+.PHONY: setup demo test test-long bench lint clean
+
+setup:  ## .venv and the system packages (asks before it uses sudo)
+	@scripts/setup
+
+demo: setup  ## the workbench on a demo workspace, its first image already being built
+	@.venv/bin/ingot demo
+
+test:  ## what everybody runs: linters, units, screens, real tools, real builds
+	@scripts/setup --tests
+	$(PYTEST) -n 2 --dist loadgroup -m "not long" -p no:cacheprovider
+
+test-long:  ## the rest
+	@scripts/setup --tests
+	$(PYTEST) -n 2 --dist loadgroup -m "long" -p no:cacheprovider
+
+bench:  ## the budgets, measured as ratios in one run
+	@scripts/setup --tests
+	$(PYTEST) tests/bench -o python_files="bench_*.py" -s -p no:xdist -p no:cacheprovider
+
+lint:  ## the linters alone (they are part of `make test` too)
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/pyright && .venv/bin/lint-imports
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist build *.egg-info

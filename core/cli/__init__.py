@@ -1,0 +1,134 @@
+"""The `ingot` command: the headless verbs, and the door to the workbench.
+
+Each verb is imported only when it is asked for, so that `ingot --version` and completion stay quick, and no verb but the
+workbench itself loads Textual.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from core import __version__
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def _verb(module: str, name: str) -> Verb:
+    def carry_out(arguments: argparse.Namespace) -> int:
+        verb: Verb = getattr(import_module(f"core.cli.{module}"), name)
+        return verb(arguments)
+
+    return carry_out
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    top = argparse.ArgumentParser(
+        prog="ingot",
+        description="A terminal workbench for golden virtual-machine images. Without a verb it opens the workbench.",
+        epilog="Exit status: 0 done, 1 failed, 2 refused or not understood (nothing was changed), 3 cancelled, 130 interrupted (runs go on).",
+    )
+    top.add_argument("--version", action="version", version=f"ingot {__version__}")
+    top.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="work as if started in DIR")
+    top.add_argument("--readonly", action="store_true", help="switch every change off")
+    top.set_defaults(carry_out=_verb("workbench", "open_workbench"))
+    verbs = top.add_subparsers(title="verbs", metavar="VERB")
+
+    def add(name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        verb.set_defaults(carry_out=_verb(module, function))
+        return verb
+
+    def add_json(verb: argparse.ArgumentParser) -> None:
+        verb.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+    roles = add("roles", "listing", "roles", "list the roles of the workspace")
+    add_json(roles)
+    roles.add_argument("--refresh", action="store_true", help="only bring the index up to date; print nothing")
+
+    images = add("images", "listing", "images", "list image versions, or delete the files of one")
+    add_json(images)
+    images.add_argument("role", nargs="?", help="only those of this role")
+    images.add_argument("--delete", metavar="VERSION", help="delete the files of this version of the role")
+    images.add_argument("--confirm", metavar="NAME", help="the name `ROLE VERSION`, instead of typing it when asked")
+
+    runs = add("runs", "listing", "runs", "list the runs of the workspace, newest first")
+    add_json(runs)
+    runs.add_argument("--all", action="store_true", help="of every workspace on this machine")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (default 20)")
+
+    build = add("build", "building", "build", "build the images of roles")
+    build.add_argument("roles", nargs="*", metavar="ROLE")
+    build.add_argument("--at", default="HEAD", metavar="REF", help="the commit, branch or tag to build (default HEAD)")
+    build.add_argument(
+        "--only", action="append", default=[], metavar="BUILD", help="only this build of the role, such as qemu.web"
+    )
+    build.add_argument(
+        "--stale", action="store_true", help="every role whose sources changed since its last image, parents first"
+    )
+    build.add_argument("--wait", action="store_true", help="stream the log; the exit status tells the result")
+    build.add_argument(
+        "--trust", action="store_true", help="trust this workspace: its templates run programs on this machine"
+    )
+    add_json(build)
+
+    logs = add("logs", "building", "logs", "print the log of a run")
+    logs.add_argument("run", metavar="RUN", help="its number")
+    logs.add_argument(
+        "-f", "--follow", action="store_true", help="go on until the run ends; the exit status tells the result"
+    )
+    logs.add_argument("--stage", metavar="STAGE", help="only this stage, such as build")
+
+    cancel = add("cancel", "building", "cancel", "cancel a run; what it started is cleaned up")
+    cancel.add_argument("run", metavar="RUN", help="its number")
+    cancel.add_argument("--wait", action="store_true", help="until it has ended")
+
+    resume = add("resume", "building", "resume", "give a waiting run the credentials of this shell")
+    resume.add_argument("run", metavar="RUN", help="its number")
+
+    cache = add("cache", "machine", "cache", "list caches and leftovers with their sizes, or delete one")
+    add_json(cache)
+    cache.add_argument("--delete", metavar="NAME", help="delete this one")
+
+    doctor = add(
+        "doctor", "machine", "doctor", "look at the tools of this machine: found, version, works, how to install"
+    )
+    add_json(doctor)
+
+    worker = add(
+        "worker",
+        "machine",
+        "worker",
+        "say what the worker does, or stop it (what it runs goes on and is adopted later)",
+    )
+    add_json(worker)
+    worker.add_argument("what", nargs="?", choices=("status", "start", "stop"), default="status")
+
+    demo = add("demo", "demo", "demo", "make the demo workspace, start its first build, and open it")
+    demo.add_argument(
+        "where", nargs="?", type=Path, default=None, metavar="DIR", help="where to make it (default ~/ingot-shop)"
+    )
+    demo.add_argument("--no-open", action="store_true", help="do not open the workbench")
+    return top
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out one command line. Returns its exit status (see core/cli/output.py)."""
+    arguments = parser().parse_args(words)
+    from core.cli.output import ExitStatus, complain
+    from core.errors import IngotError, RefusedError
+
+    try:
+        return arguments.carry_out(arguments)
+    except IngotError as error:
+        complain(error)
+        return ExitStatus.REFUSED if isinstance(error, RefusedError) else ExitStatus.FAILED
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone: what Python still wants to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.DONE

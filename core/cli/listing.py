@@ -1,0 +1,202 @@
+"""`ingot roles`, `images` and `runs`: what there is, for people and for programs."""
+
+import argparse
+import os
+import sys
+import time
+
+import msgspec
+
+from core import text
+from core.cli.output import ExitStatus, print_json, say, table
+from core.errors import RefusedError
+from core.model.image import ImageVersion
+from core.model.run import Run, RunState
+from core.places import Places
+from core.services import catalogue
+from core.store.index import Index
+
+SIGNS = {
+    RunState.QUEUED: "·",
+    RunState.RUNNING: "◐",
+    RunState.WAITING: "!",
+    RunState.PAUSED: "⏸",
+    RunState.CANCELLING: "◐",
+    RunState.SUCCEEDED: "✓",
+    RunState.FAILED: "✗",
+    RunState.CANCELLED: "✗",
+    RunState.LOST: "✗",
+}
+
+
+def roles(arguments: argparse.Namespace) -> int:
+    """`ingot roles`: discovery, now; nothing in the repository is executed."""
+    places = Places.of(os.environ)
+    found = catalogue.refresh(places, arguments.directory.resolve())
+    if arguments.refresh:
+        return ExitStatus.DONE
+    index = Index(places.index)
+    try:
+        stale = index.stale(found.workspace.id)
+        newest: dict[str, ImageVersion] = {}
+        for image in index.images(found.workspace.id):
+            newest.setdefault(image.role, image)
+    finally:
+        index.close()
+    if arguments.json:
+        listed = catalogue.as_json(found)
+        for role in listed["roles"]:
+            image = newest.get(role["name"])
+            role["last_image"] = image.version if image else None
+            role["stale"] = stale.get(role["name"])
+        print_json(listed)
+        return ExitStatus.DONE
+    if not found.roles:
+        say(
+            f"No Packer templates in {found.workspace.root}: looked for *.pkr.hcl, *.pkr.json and JSON files with builders."
+        )
+    rows: list[tuple[str, ...]] = []
+    for role in found.roles:
+        image = newest.get(role.name)
+        sign, state = ("✗", "broken") if role.problems else ("·", "no image")
+        if image and not role.problems:
+            sign, state = ("↻", "stale") if role.name in stale else ("✓", image.state.value)
+        builds = " ".join(build.name for build in role.builds)
+        rows.append(
+            (f"{sign} {role.name}", image.version if image else "–", state, text.cut_end(builds, 50), role.template)
+        )
+    if rows:
+        table(("  ROLE", "VERSION", "STATE", "BUILDS", "TEMPLATE"), rows)
+    for problem in [*(problem for role in found.roles for problem in role.problems), *found.problems]:
+        where = f"{problem.path}:{problem.line}" if problem.line else problem.path
+        say(f"✗ {where}: {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
+    for role in found.roles:
+        if role.name in stale and not role.problems:
+            say(f"↻ {role.name}: {stale[role.name]}")
+    return ExitStatus.DONE
+
+
+def images(arguments: argparse.Namespace) -> int:
+    """`ingot images [ROLE]`: image versions, newest first; `--delete VERSION` deletes the files of one."""
+    from core.services import images as image_service
+
+    places = Places.of(os.environ)
+    root = arguments.directory.resolve()
+    if arguments.delete:
+        return _delete_image(arguments, places)
+    found = catalogue.refresh(places, root)
+    listed = image_service.listing(places, found.workspace, role=arguments.role or "")
+    if arguments.json:
+        print_json(
+            [
+                {
+                    **msgspec.to_builtins(entry.image),
+                    "on_disk": entry.on_disk,
+                    "size": entry.size,
+                    "children": entry.children,
+                }
+                for entry in listed
+            ]
+        )
+        return ExitStatus.DONE
+    if not listed:
+        name = arguments.role or (found.roles[0].name if found.roles else "ROLE")
+        say(f"No images yet: ingot build {name} makes the first.")
+        return ExitStatus.DONE
+    now = time.time()
+    rows = [
+        (
+            entry.image.role,
+            entry.image.version,
+            entry.image.state.value,
+            text.age(now - entry.image.created),
+            entry.image.commit[:7],
+            entry.image.parent,
+            " ".join(artifact.format for artifact in entry.image.artifacts),
+            text.size(entry.size) if entry.size is not None else "–",
+        )
+        for entry in listed
+    ]
+    table(("ROLE", "VERSION", "STATE", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "SIZE"), rows, right=(3, 7))
+    return ExitStatus.DONE
+
+
+def _delete_image(arguments: argparse.Namespace, places: Places) -> int:
+    from core.adapters.git import GitRepository
+    from core.services import images as image_service
+
+    if arguments.readonly:
+        raise RefusedError("--readonly is on: nothing is deleted.")
+    if not arguments.role:
+        raise RefusedError("Which role's image?", f"ingot images ROLE --delete {arguments.delete}")
+    name = f"{arguments.role} {arguments.delete}"
+    typed = arguments.confirm
+    if typed is None:
+        if not sys.stdin.isatty():
+            raise RefusedError(f"Deleting the files of {name} needs its name.", f"--confirm '{name}'")
+        say(f"The files of {name} will be deleted; that it existed stays on the ledger.")
+        typed = input("Type its name to delete it: ")
+    root = arguments.directory.resolve()
+    repository = GitRepository.find(root)
+    freed = image_service.delete(
+        places, root, arguments.role, arguments.delete, typed=typed, who=repository.identity() if repository else ""
+    )
+    say(f"Deleted the files of {name}: {text.size(freed)} free again.")
+    return ExitStatus.DONE
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    """`ingot runs`: the record of runs, newest first."""
+    places = Places.of(os.environ)
+    workspace_id = None if arguments.all else catalogue.identify(arguments.directory.resolve()).id
+    index = Index(places.index)
+    try:
+        listed = index.runs(workspace_id, limit=arguments.limit)
+    finally:
+        index.close()
+    if arguments.json:
+        print_json([run_as_json(run) for run in listed])
+        return ExitStatus.DONE
+    if not listed:
+        say("No runs yet: ingot build ROLE starts one.")
+        return ExitStatus.DONE
+    now = time.time()
+    rows: list[tuple[str, ...]] = []
+    for run in listed:
+        current = run.current
+        doing = run.reason or (current.progress if current and not run.state.ended else "")
+        took = text.duration((run.ended or now) - run.started) if run.started else "–"
+        rows.append(
+            (
+                f"{SIGNS[run.state]} {run.id}",
+                run.role,
+                run.state.value,
+                current.key if current else "–",
+                run.version or "–",
+                took,
+                text.age(now - run.created),
+                text.cut_end(doing, 60),
+            )
+        )
+    table(("  RUN", "ROLE", "STATE", "STAGE", "VERSION", "TOOK", "AGE", ""), rows, right=(5, 6))
+    return ExitStatus.DONE
+
+
+def run_as_json(run: Run) -> dict[str, object]:
+    """A run for programs: what happened, without the whole role that it was asked for."""
+    return {
+        "id": run.id,
+        "uid": run.uid,
+        "workspace": run.workspace_id,
+        "role": run.role,
+        "state": run.state.value,
+        "reason": run.reason,
+        "version": run.version or None,
+        "commit": run.request.commit,
+        "ref": run.request.ref,
+        "asked_by": run.request.asked_by,
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+        "stages": msgspec.to_builtins(run.stages),
+    }

@@ -1,0 +1,54 @@
+"""How the headless commands print: aligned columns for people, JSON for programs, errors with their next step."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+from rich.cells import cell_len
+
+from core import text
+from core.errors import IngotError
+
+
+class ExitStatus(IntEnum):
+    """What the exit status of a command tells a script."""
+
+    DONE = 0
+    FAILED = 1
+    """The thing was tried and failed: a run that failed or was lost, a doctor that found something in the way."""
+    REFUSED = 2
+    """It was not tried: wrong words, a rule, a missing thing. Nothing was changed."""
+    CANCELLED = 3
+    INTERRUPTED = 130
+    """Ctrl+C while waiting: the run goes on."""
+
+
+def say(line: str = "") -> None:
+    """Print one line, made harmless for the terminal."""
+    print(text.visible(line))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print rows in aligned columns; the columns whose numbers are in `right` are aligned to the right."""
+    lines = [[text.visible(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        cells: list[str] = []
+        for column, cell in enumerate(line):
+            room = " " * (widths[column] - cell_len(cell))
+            cells.append(room + cell if column in right else cell + room)
+        print("  ".join(cells).rstrip())
+
+
+def print_json(value: object) -> None:
+    """Print a value for programs; escapes in it are JSON's, so the terminal sees ASCII alone."""
+    print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
+
+
+def complain(error: IngotError) -> None:
+    """Say an error on standard error: what happened, what is safe, what to do."""
+    print(f"ingot: {text.visible(error.what)}", file=sys.stderr)
+    for more in (error.kept, error.next_step):
+        for line in more.splitlines():
+            print(f"       {text.visible(line)}", file=sys.stderr)

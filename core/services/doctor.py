@@ -1,0 +1,260 @@
+"""What this machine has of what Ingot works with: found, which version, does it work, who needs it, how to get it."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from core import __version__, process
+from core.errors import IngotError
+from core.places import Places
+
+
+class Health(StrEnum):
+    """What was found."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It works, with something that a person should know."""
+    MISSING = "missing"
+    BROKEN = "broken"
+
+    @property
+    def sign(self) -> str:
+        return {"ok": "✓", "note": "!", "missing": "✗", "broken": "✗"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    name: str
+    health: Health
+    version: str = ""
+    detail: str = ""
+    """What is wrong or notable, in a sentence."""
+    needed_by: str = ""
+    install: str = ""
+    """How to get or mend it."""
+    required: bool = True
+    """Without it no image can be built."""
+
+    @property
+    def stands_in_the_way(self) -> bool:
+        return self.required and self.health in (Health.MISSING, Health.BROKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    name: str
+    ask: Sequence[str]
+    """The command that prints its version."""
+    package: str
+    needed_by: str
+    required: bool = True
+    oldest: tuple[int, ...] = ()
+
+
+_TOOLS = (
+    _Tool("git", ("git", "--version"), "git", "workspaces and the ledger", oldest=(2, 31)),
+    _Tool("packer", ("packer", "version"), "packer", "building images", oldest=(1, 6)),
+    _Tool("qemu", ("qemu-system-x86_64", "--version"), "qemu-system-x86", "building and booting images"),
+    _Tool("qemu-img", ("qemu-img", "--version"), "qemu-utils", "reading and converting disk images"),
+    _Tool("guestfish", ("guestfish", "--version"), "libguestfs-tools", "stamping and looking into disk images"),
+    _Tool(
+        "ansible",
+        ("ansible-playbook", "--version"),
+        "ansible-core",
+        "templates with an ansible provisioner",
+        required=False,
+    ),
+    _Tool("mmdebstrap", ("mmdebstrap", "--version"), "mmdebstrap", "upstreams from a signed archive", required=False),
+    _Tool("ssh", ("ssh", "-V"), "openssh-client", "reaching a machine", required=False),
+    _Tool("git-lfs", ("git-lfs", "--version"), "git-lfs", "workspaces that keep files in Git LFS", required=False),
+)
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+
+async def examine(places: Places, environment: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Look at everything, side by side. Starts programs only to ask them for their version, and QEMU once for its accelerator."""
+    questions: list[Awaitable[Finding]] = [_tool(tool) for tool in _TOOLS]
+    questions += [
+        _accelerator(),
+        _aside(_kernel),
+        _aside(_logout),
+        _aside(lambda: _home(places)),
+        _aside(lambda: _terminal(environment)),
+    ]
+    return (_ingot(), *await asyncio.gather(*questions))
+
+
+async def _aside(question: Callable[[], Finding]) -> Finding:
+    return await asyncio.to_thread(question)
+
+
+def _ingot() -> Finding:
+    return Finding("ingot", Health.OK, __version__, f"Python {sys.version.split()[0]}")
+
+
+async def _tool(tool: _Tool) -> Finding:
+    install = (
+        f"apt install {tool.package}" if shutil.which("apt-get") else f"install {tool.name} with your package manager"
+    )
+    if process.find(tool.ask[0]) is None:
+        return Finding(tool.name, Health.MISSING, "", "not found on PATH", tool.needed_by, install, tool.required)
+    try:
+        said = await process.run(tool.ask, timeout=20)
+    except IngotError as error:
+        return Finding(tool.name, Health.BROKEN, "", error.what, tool.needed_by, install, tool.required)
+    text = (said.out + said.err).decode(errors="replace")
+    version = match.group() if (match := _VERSION.search(text)) else ""
+    if said.code != 0 or not version:
+        first = next((line for line in text.splitlines() if line.strip()), f"exit status {said.code}")
+        return Finding(
+            tool.name, Health.BROKEN, version, f"does not start: {first}", tool.needed_by, install, tool.required
+        )
+    if tool.oldest and tuple(int(part) for part in version.split(".")) < tool.oldest:
+        oldest = ".".join(str(part) for part in tool.oldest)
+        return Finding(
+            tool.name, Health.BROKEN, version, f"older than {oldest}", tool.needed_by, install, tool.required
+        )
+    return Finding(tool.name, Health.OK, version, "", tool.needed_by, "", tool.required)
+
+
+async def _accelerator() -> Finding:
+    from core.adapters import qemu
+
+    name, needed_by = "virtualisation", "builds at full speed"
+    if process.find("qemu-system-x86_64") is None:
+        return Finding(
+            name,
+            Health.MISSING,
+            "",
+            "QEMU is not there to try it",
+            needed_by,
+            "apt install qemu-system-x86",
+            required=False,
+        )
+    found = await qemu.accelerator()
+    if found == "kvm":
+        return Finding(name, Health.OK, "kvm", "", needed_by, required=False)
+    why = (
+        "there is no /dev/kvm"
+        if not Path("/dev/kvm").exists()
+        else "/dev/kvm is there, but no virtual CPU starts with it"
+    )
+    if Path("/dev/kvm").exists() and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        why = "/dev/kvm is not open to you"
+    return Finding(
+        name,
+        Health.NOTE,
+        found,
+        f"{why}: machines are emulated, some ten times slower",
+        needed_by,
+        "sudo usermod -aG kvm $USER, or enable nested virtualisation",
+        required=False,
+    )
+
+
+def _kernel() -> Finding:
+    kernels = sorted(Path("/boot").glob("vmlinuz-*"))
+    needed_by = "libguestfs' own small machine"
+    if not kernels:
+        return Finding(
+            "kernel", Health.MISSING, "", "no kernel in /boot", needed_by, "apt install linux-image-cloud-amd64"
+        )
+    if not any(os.access(kernel, os.R_OK) for kernel in kernels):
+        return Finding(
+            "kernel",
+            Health.BROKEN,
+            "",
+            "no kernel in /boot that you can read",
+            needed_by,
+            "sudo chmod +r /boot/vmlinuz-*",
+        )
+    return Finding("kernel", Health.OK, kernels[-1].name.removeprefix("vmlinuz-"), "", needed_by)
+
+
+def _logout() -> Finding:
+    """Whether the system kills a user's processes at log-out (logind.conf(5), KillUserProcesses)."""
+    name, needed_by = "log-out", "builds that go on when you log out"
+    if not Path("/run/systemd/system").is_dir():
+        return Finding(name, Health.OK, "", "no systemd here; processes outlive a log-out", needed_by, required=False)
+    kills = False
+    files = [Path("/etc/systemd/logind.conf")]
+    for directory in ("/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"):
+        files += sorted(Path(directory).glob("*.conf"))
+    for file in files:
+        if not file.is_file():
+            continue
+        for line in file.read_text(errors="replace").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "KillUserProcesses":
+                kills = value.strip().lower() in ("yes", "true", "on", "1")
+    user = os.environ.get("USER") or str(os.getuid())
+    lingers = Path(f"/var/lib/systemd/linger/{user}").exists()
+    if kills and not lingers and os.getuid() != 0:
+        return Finding(
+            name,
+            Health.NOTE,
+            "",
+            "this system kills your processes when you log out, running builds too",
+            needed_by,
+            f"loginctl enable-linger {user}",
+            required=False,
+        )
+    return Finding(name, Health.OK, "", "processes outlive a log-out", needed_by, required=False)
+
+
+def _home(places: Places) -> Finding:
+    from core.text import size
+
+    nearest = places.home
+    while not nearest.exists():
+        nearest = nearest.parent
+    free = shutil.disk_usage(nearest).free
+    detail = f"{size(free)} free at {places.home}"
+    if free < 5 * 10**9:
+        return Finding(
+            "disk",
+            Health.NOTE,
+            "",
+            f"only {detail}",
+            "images and caches",
+            "ingot cache, ingot images: see what can go",
+            required=False,
+        )
+    return Finding("disk", Health.OK, "", detail, "images and caches", required=False)
+
+
+def _terminal(environment: Mapping[str, str]) -> Finding:
+    term = environment.get("TERM", "")
+    colours = "true colour" if environment.get("COLORTERM") in ("truecolor", "24bit") else term or "unknown"
+    if term in ("", "dumb"):
+        return Finding(
+            "terminal",
+            Health.NOTE,
+            term,
+            "cannot show the workbench; the commands work",
+            "the workbench",
+            "export TERM=xterm-256color",
+            required=False,
+        )
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    if "utf" not in locale.lower():
+        return Finding(
+            "terminal",
+            Health.NOTE,
+            colours,
+            f"locale {locale or 'C'} has no Unicode: signs are drawn in ASCII",
+            "the workbench",
+            "export LANG=C.UTF-8",
+            required=False,
+        )
+    return Finding("terminal", Health.OK, colours, "", "the workbench", required=False)
