@@ -1,7 +1,7 @@
 """The `ingot` command: the headless verbs, and the door to the workbench.
 
-Each verb is imported only when it is asked for, so that `ingot --version` and completion stay quick, and no verb but the
-workbench itself loads Textual.
+Each verb is imported only when it is asked for, so that `ingot --version` stays quick, and no verb but the workbench itself
+loads Textual.
 """
 
 import argparse
@@ -29,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="ingot",
         description="A terminal workbench for golden virtual-machine images. Without a verb it opens the workbench.",
-        epilog="Exit status: 0 done, 1 failed, 2 refused or not understood (nothing was changed), 3 cancelled, 130 interrupted (runs go on).",
+        epilog="Exit status: 0 done, 1 failed, 2 refused or not understood (nothing was changed), 3 cancelled,"
+        " 130 interrupted (runs go on).",
     )
     top.add_argument("--version", action="version", version=f"ingot {__version__}")
     top.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="work as if started in DIR")

@@ -147,9 +147,8 @@ def _follow(
         return ExitStatus.DONE
     if say_lines:
         took = f" after {text.duration(run.ended - run.started)}" if run.ended and run.started else ""
-        say(
-            f"{before}run {run.id}: build {run.role} {run.state.value}{took}{': ' + run.version if run.state is RunState.SUCCEEDED else ''}"
-        )
+        made = f": {run.version}" if run.state is RunState.SUCCEEDED else ""
+        say(f"{before}run {run.id}: build {run.role} {run.state.value}{took}{made}")
         if (failed := run.failed_stage) is not None:
             say(f"{before}  in {failed.key}: {failed.error or run.reason}")
             for line in failed.next_step.splitlines():
@@ -160,7 +159,7 @@ def _follow(
 
 
 def _print_log(path: os.PathLike[str], first: int, whole: bool, before: str) -> int:
-    """Print lines from `first` on; the last one without an end only when no more will come. Returns the next line's number."""
+    """Print lines from `first` on, an unended last one only if no more will come; give the next number."""
     from pathlib import Path
 
     if not Path(path).exists():

@@ -53,7 +53,8 @@ def roles(arguments: argparse.Namespace) -> int:
         return ExitStatus.DONE
     if not found.roles:
         say(
-            f"No Packer templates in {found.workspace.root}: looked for *.pkr.hcl, *.pkr.json and JSON files with builders."
+            f"No Packer templates in {found.workspace.root}:"
+            " looked for *.pkr.hcl, *.pkr.json and JSON files with builders."
         )
     rows: list[tuple[str, ...]] = []
     for role in found.roles:

@@ -64,9 +64,8 @@ def worker(arguments: argparse.Namespace) -> int:
         say("No worker runs: the next build starts one.")
     else:
         now = time.time()
-        say(
-            f"worker {status.pid}, up {text.duration(now - status.started)}: {status.running} running, {status.queued} queued, {status.waiting} waiting"
-        )
+        counts = f"{status.running} running, {status.queued} queued, {status.waiting} waiting"
+        say(f"worker {status.pid}, up {text.duration(now - status.started)}: {counts}")
     return ExitStatus.DONE
 
 

@@ -82,7 +82,7 @@ _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 async def examine(places: Places, environment: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Look at everything, side by side. Starts programs only to ask them for their version, and QEMU once for its accelerator."""
+    """Look at everything, side by side. QEMU is started once, to try its accelerator."""
     questions: list[Awaitable[Finding]] = [_tool(tool) for tool in _TOOLS]
     questions += [
         _accelerator(),
