@@ -1,7 +1,7 @@
 """The `ingot` command: the headless verbs, and the door to the workbench.
 
-Each verb is imported only when it is asked for, so that `ingot --version` stays quick, and no verb but the workbench itself
-loads Textual.
+Each verb is imported only when it is asked for, so that `ingot --version` stays quick, and no verb but the workbench
+itself loads Textual.
 """
 
 import argparse
