@@ -30,7 +30,7 @@ class RunState(StrEnum):
 
 
 _FOLLOWS: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.LOST}),
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.WAITING, RunState.CANCELLED, RunState.LOST}),
     RunState.RUNNING: frozenset(
         {
             RunState.WAITING,
@@ -82,7 +82,7 @@ class RunRequest:
     """`Name <mail>` as Git knows the person."""
     asked_at: float
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    """References to credentials (AWS_PROFILE, AWS_REGION, SSH_AUTH_SOCK, …) for the tools of this run; never a secret."""
+    """References to credentials (AWS_PROFILE, AWS_REGION, SSH_AUTH_SOCK, …) for the run's tools; never a secret."""
     secret_names: tuple[str, ...] = ()
     """Environment variables with secrets that the person's shell had; their values travel over the worker's socket."""
     parent_run: str = ""
