@@ -1,0 +1,603 @@
+"""Logs: plain files, written by whoever runs the tool, read by anybody at the same time.
+
+Beside `build.log` lies `build.log.idx`, a sparse index of its lines: a header, then records of three 64-bit numbers
+(line, byte offset of its start, time in ms with a check sum). It only ever grows, so whatever part of it is there is
+true; a missing or short one is completed by scanning, and one that contradicts the log is thrown away. The rule that
+makes reading cheap: **every line starts less than STRIDE bytes after a record**. So between two records only the last
+line can be long, and any line is one bounded read away.
+
+Writers, and whoever completes an index, take `flock` on the log; readers take nothing. Several processes may append to
+one log.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import StoreError
+
+STRIDE = 32 * 1024
+"""Bytes between the starts of two recorded lines, at least, unless the clock's second changed."""
+LINE_LIMIT = 64 * 1024
+"""Bytes of one line that are read; a longer line is cut."""
+SLICE = 8 * 1024 * 1024
+"""Bytes that one step of scanning or searching looks at: some 10 ms."""
+SCAN_AT_ONCE = 4 * SLICE
+"""Bytes that one `refresh` scans at most when the index is behind."""
+
+_MAGIC = 0x31_74_6F_67_6E_69_6C_67  # also tells the byte order: another machine's index is rebuilt
+_FIELDS = 3
+_RECORD = 8 * _FIELDS
+_PIECE = 1024 * 1024
+_MASK = (1 << 64) - 1
+
+Record = tuple[int, int, int]
+"""Line (from 0), byte offset of its start, time in ms (0: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a log."""
+
+    number: int
+    """From 0."""
+    time: float | None
+    """Seconds since the epoch when it was begun, to the second; None where it is not known."""
+    raw: bytes
+    """Without its end (LF, CRLF); at most LINE_LIMIT bytes of it."""
+    length: int
+    """Bytes that it has in the file, which may be more than `raw`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """A hit, or a breath in which a search can be given up."""
+
+    line: int | None
+    """The line of a hit; None between hits."""
+    fraction: float
+    """How much of what there is to search has been, 0 to 1."""
+
+
+def index_of(log: Path) -> Path:
+    """Where the line index of this log is."""
+    return log.with_name(log.name + ".idx")
+
+
+def _sealed(record: Record) -> tuple[int, int, int]:
+    line, offset, moment = record
+    return line, offset, moment << 16 | _check(line, offset, moment)
+
+
+def _check(line: int, offset: int, moment: int) -> int:
+    mixed = (line * 0x9E3779B97F4A7C15 ^ offset * 0xC2B2AE3D27D4EB4F ^ moment * 0x165667B19E3779F9) & _MASK
+    return (mixed ^ mixed >> 16 ^ mixed >> 32 ^ mixed >> 48) & 0xFFFF
+
+
+class _Scan:
+    """Counts lines in bytes that come in any pieces, and says which of them the index records."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        """Bytes seen."""
+        self.newlines = 0
+        self.fresh = True
+        """The next byte begins a line."""
+        self.recorded = -STRIDE
+        """Where the last recorded line starts."""
+        self.second = -1
+
+    def resume(self, record: Record) -> None:
+        """Go on at a recorded line."""
+        line, offset, moment = record
+        self.end, self.newlines, self.fresh, self.recorded, self.second = offset, line, True, offset, moment // 1000
+
+    def feed(self, data: bytes, moment: int = 0) -> list[Record]:
+        """Take the next bytes, written at `moment` (ms), and give the records that they call for."""
+        found: list[Record] = []
+        if not data:
+            return found
+        start = 0 if self.fresh else data.find(b"\n") + 1
+        begins = self.fresh or start > 0
+        counted = 0
+        while begins and start < len(data):
+            offset = self.end + start
+            if offset - self.recorded >= STRIDE or (moment and moment // 1000 != self.second):
+                self.newlines += data.count(b"\n", counted, start)
+                counted = start
+                found.append((self.newlines, offset, moment))
+                self.recorded, self.second = offset, moment // 1000
+            start = data.find(b"\n", max(start, self.recorded + STRIDE - self.end - 1)) + 1
+            begins = start > 0
+        self.newlines += data.count(b"\n", counted)
+        self.fresh = data.endswith(b"\n")
+        self.end += len(data)
+        return found
+
+
+def _pack(records: Sequence[Record]) -> bytes:
+    return array("Q", [number for record in records for number in _sealed(record)]).tobytes()
+
+
+_HEADER = array("Q", [_MAGIC, 1, 0]).tobytes()
+
+
+class LogWriter:
+    """Appends to a log, and keeps its index. Goes on where an earlier writer stopped; not for several threads."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._unwritten = b""
+        self._pending: list[Record] = []
+        self._scan = _Scan()
+        self._index = -1
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            with self._locked():
+                self._join()
+        except OSError as error:
+            self.close()
+            raise self._failed(error) from error
+
+    def write(self, data: bytes) -> None:
+        """Append. When it returns the data is with the operating system and every reader sees it.
+
+        Raises StoreError when the disk is full or broken. What was not written is kept and goes before the next write:
+        nothing is lost as long as the caller comes back; `write(b"")` tries again.
+        """
+        data = self._unwritten + data if self._unwritten else data
+        try:
+            with self._locked():
+                if (
+                    os.fstat(self._log).st_size != self._scan.end
+                    or self._index < 0
+                    or os.fstat(self._index).st_nlink == 0
+                ):
+                    self._join()
+                done = 0
+                try:
+                    while done < len(data):
+                        done += os.write(self._log, memoryview(data)[done:] if done else data)
+                finally:
+                    written = data if done == len(data) else data[:done]
+                    self._unwritten = data[done:]
+                    self._pending += self._scan.feed(written, int(self._clock() * 1000))
+                    self._write_index()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        for descriptor in (self._index, self._log):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._index = self._log = -1
+
+    def __enter__(self) -> "LogWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        fcntl.flock(self._log, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._log, fcntl.LOCK_UN)
+
+    def _stale(self) -> bool:
+        """Whether log or index are not as this writer left them."""
+        return (
+            bool(self._pending)
+            or os.fstat(self._log).st_size != self._scan.end
+            or self._index < 0
+            or os.fstat(self._index).st_nlink == 0
+        )
+
+    def _join(self) -> None:
+        """Take up the state of log and index as they are: at the start, and when somebody else wrote."""
+        self._pending.clear()
+        self._scan = _Scan()
+        if self._index >= 0:
+            os.close(self._index)
+            self._index = -1
+        # Without an index the log is still whole: readers make one.
+        with contextlib.suppress(OSError):
+            self._index = os.open(index_of(self._path), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            last = _last_record(self._index, self._log)
+            if last is not None:
+                self._scan.resume(last)
+            elif os.fstat(self._index).st_size != len(_HEADER):
+                os.ftruncate(self._index, 0)
+        while piece := os.pread(self._log, _PIECE, self._scan.end):
+            self._pending += self._scan.feed(piece)
+        self._write_index()
+
+    def _write_index(self) -> None:
+        if not self._pending or self._index < 0:
+            return
+        size = os.fstat(self._index).st_size
+        whole = size - size % _RECORD
+        data = (b"" if whole else _HEADER) + _pack(self._pending)
+        try:
+            if whole != size:
+                os.ftruncate(self._index, whole)
+            while data:
+                data = data[os.write(self._index, data) :]
+        except OSError:  # tried again with the next write; until then the index is behind, which readers make up for
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._index, whole)
+        else:
+            self._pending.clear()
+
+    def _failed(self, error: OSError) -> StoreError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return StoreError(
+            f"Cannot write the log {self._path}: {error.strerror}.",
+            f"Make room on the disk of {self._path.parent}; writing goes on by itself."
+            if full
+            else f"Look at {self._path.parent}: it must exist and be yours.",
+        )
+
+
+def _last_record(index: int, log: int) -> Record | None:
+    """The last whole record of an open index, when it is true of the log."""
+    size = os.fstat(index).st_size
+    count = (size - len(_HEADER)) // _RECORD
+    if count < 1 or os.pread(index, len(_HEADER), 0) != _HEADER:
+        return None
+    line, offset, sealed = array("Q", os.pread(index, _RECORD, len(_HEADER) + (count - 1) * _RECORD))
+    return _verified(line, offset, sealed, log)
+
+
+def _verified(line: int, offset: int, sealed: int, log: int) -> Record | None:
+    moment = sealed >> 16
+    if sealed & 0xFFFF != _check(line, offset, moment) or (offset == 0) != (line == 0):
+        return None
+    begins = os.pread(log, 2, offset - 1) if offset else b"\n" + os.pread(log, 1, 0)
+    return (line, offset, moment) if len(begins) == 2 and begins[:1] == b"\n" else None
+
+
+class LogReader:
+    """Reads a log by line number while others may be appending to it; its memory does not grow with the log.
+
+    (24 bytes for each 32 KB, and a few blocks.) The log need not exist yet. Lines count from 0. Not for many threads:
+    open another reader, it costs nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log = -1
+        self._identity = (0, 0)
+        self._size = 0
+        self._reset()
+        self._may_save = True
+        self.refresh()
+
+    def close(self) -> None:
+        if self._log >= 0:
+            os.close(self._log)
+        self._log = -1
+
+    def __enter__(self) -> "LogReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def line_count(self) -> int:
+        """Lines known so far; a last line without its end (a prompt) counts."""
+        return self._scan.newlines + (not self._scan.fresh)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log."""
+        return self._size
+
+    @property
+    def behind(self) -> int:
+        """Bytes whose lines are not known yet because the index lacks them; every `refresh` scans on."""
+        return self._size - self._scan.end
+
+    def refresh(self, at_most: int = SCAN_AT_ONCE) -> bool:
+        """Look at the file again; True when there is more (or, after a truncation, less) to read than before.
+
+        Scans at most `at_most` bytes that the index does not cover, and adds them to it.
+        """
+        before = (self.line_count, self._scan.end)
+        if not self._look():
+            return False
+        self._load_index()
+        until = min(self._size, self._scan.end + at_most)
+        while self._scan.end < until:
+            piece = os.pread(self._log, min(_PIECE, until - self._scan.end), self._scan.end)
+            if not piece:  # cut in this moment: the next look sees it
+                break
+            self._own += self._scan.feed(piece)
+        if self._own:
+            self._save_index()
+        return (self.line_count, self._scan.end) != before
+
+    def read(self, first: int, count: int) -> list[LogLine]:
+        """Up to `count` lines from line `first` on."""
+        lines: list[LogLine] = []
+        first, last = max(first, 0), min(first + count, self.line_count)
+        while first < last:
+            block = self._block_of_line(first)
+            if block is None:
+                break
+            record, raws = block
+            taken = raws[first - record[0] : last - record[0]]
+            moment = record[2] / 1000 or None
+            lines += [LogLine(first + step, moment, raw, length) for step, (raw, length) in enumerate(taken)]
+            if not taken:
+                break
+            first += len(taken)
+        return lines
+
+    def line_at_offset(self, offset: int) -> int:
+        """The line that holds this byte; the last one for an offset behind the end."""
+        if offset >= self._scan.end:
+            return max(self.line_count - 1, 0)
+        place = self._place(offset, by=1)
+        if place < 0:
+            return 0
+        line, start, _ = self._record(place)
+        # Line starts lie in the first STRIDE bytes of a block: what comes after belongs to its last line.
+        return line + os.pread(self._log, min(offset - start, STRIDE), start).count(b"\n")
+
+    def search(self, pattern: str, start: int = 0, *, backwards: bool = False) -> Iterator[SearchStep]:
+        """The lines that hold `pattern`, from line `start` on (or back), each once.
+
+        A pattern without capitals finds both cases (of ASCII letters). Between slices of some megabytes a step without
+        a line comes, so that the caller can give up or let others work.
+        """
+        exact = pattern != pattern.lower()
+        return self.search_any([pattern.encode("utf-8", "surrogateescape")], start, backwards=backwards, exact=exact)
+
+    def search_any(
+        self, needles: Sequence[bytes], start: int = 0, *, backwards: bool = False, exact: bool = False
+    ) -> Iterator[SearchStep]:
+        """As `search`, for lines that hold any of several strings (lower-case ones unless `exact`)."""
+        needles = [needle for needle in needles if needle]
+        if not needles or not self.line_count:
+            return
+        known = self.line_count
+        span = known - start if not backwards else min(start, known - 1) + 1
+        place = self._place(min(max(start, 0), known - 1))
+        while 0 <= place < self._places:
+            after = place
+            if backwards:
+                while place > 0 and self._end_of(after) - self._record(place - 1)[1] <= SLICE:
+                    place -= 1
+            else:
+                while after + 1 < self._places and self._end_of(after + 1) - self._record(place)[1] <= SLICE:
+                    after += 1
+            hits = [line for line in self._hits(place, after, needles, exact) if line < known]
+            for line in reversed(hits) if backwards else hits:
+                if (line <= start) if backwards else (line >= start):
+                    done = start - line if backwards else line - start
+                    yield SearchStep(line, min(done / max(span, 1), 1.0))
+            edge = self._record(place)[0] if backwards else self._line_after(after)
+            yield SearchStep(None, min(max((start - edge if backwards else edge - start) / max(span, 1), 0.0), 1.0))
+            place = place - 1 if backwards else after + 1
+
+    # -- the file and its index
+
+    def _reset(self) -> None:
+        self._scan = _Scan()
+        self._disk = array("Q")
+        """Records that the index file has."""
+        self._own: list[Record] = []
+        """Records that it lacks."""
+        self._distrusted = False
+        """The index file is wrong: to be written anew."""
+        self._blocks: dict[int, tuple[Record, list[tuple[bytes, int]]]] = {}
+
+    def _look(self) -> bool:
+        """See how long the file is, and whether it is still the same one."""
+        try:
+            found = self.path.stat()
+            if (found.st_dev, found.st_ino) != self._identity:
+                descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self.close()
+                self._log, self._identity = descriptor, (found.st_dev, found.st_ino)
+                self._reset()
+        except FileNotFoundError:
+            if self._log < 0:
+                return False
+            found = os.fstat(self._log)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot read the log {self.path}: {error.strerror}.", f"Look at its owner and mode: ls -l {self.path}"
+            ) from error
+        if found.st_size < self._scan.end:
+            self._reset()
+        self._size = found.st_size
+        return True
+
+    def _load_index(self) -> None:
+        """Take what was added to the index file since the last time."""
+        if self._distrusted:
+            return
+        try:
+            index = os.open(index_of(self.path), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            known = len(_HEADER) + len(self._disk) * 8
+            size = os.fstat(index).st_size
+            if size < known + _RECORD:
+                return
+            last = _last_record(index, self._log)
+            data = os.pread(index, (size - known) // _RECORD * _RECORD, known)
+        finally:
+            os.close(index)
+        added = array("Q", data[: len(data) // _RECORD * _RECORD])
+        if last is None or not added or (self._disk and added[1] <= self._disk[-2]):
+            self._distrusted = True
+            return
+        self._disk += added
+        self._size = max(self._size, os.fstat(self._log).st_size)
+        self._blocks.clear()
+        line, offset, moment = added[-3], added[-2], added[-1] >> 16
+        self._own = [record for record in self._own if record[1] > offset]
+        if offset >= self._scan.end:
+            self._scan.resume((line, offset, moment))
+
+    def _save_index(self) -> None:
+        """Add to the index file what it lacks, unless somebody is at it or it cannot be written."""
+        if not self._may_save:
+            return
+        try:
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        try:
+            index = os.open(index_of(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                expected = len(_HEADER) + len(self._disk) * 8 if self._disk else 0
+                size = os.fstat(index).st_size
+                if not self._distrusted and size - size % _RECORD > max(expected, len(_HEADER)):
+                    return  # somebody was quicker: the next refresh reads theirs
+                at = 0 if self._distrusted or size < expected else expected
+                os.ftruncate(index, at)
+                added = array("Q", _pack(self._own))
+                data = (b"" if at else _HEADER) + (self._disk.tobytes() if not at else b"") + added.tobytes()
+                while data:
+                    done = os.pwrite(index, data, at)
+                    at, data = at + done, data[done:]
+            finally:
+                os.close(index)
+        except OSError:  # a read-only place or a full disk: the records stay in memory
+            self._may_save = False
+        else:
+            self._disk += added
+            self._own = []
+            self._distrusted = False
+        finally:
+            fcntl.flock(self._log, fcntl.LOCK_UN)
+
+    def _distrust(self) -> None:
+        """The index said something that is not so: forget it and scan."""
+        self._reset()
+        self._distrusted = True
+        self.refresh()
+
+    # -- records and blocks: block number i reaches from record i to the next
+
+    @property
+    def _places(self) -> int:
+        return len(self._disk) // _FIELDS + len(self._own)
+
+    def _record(self, place: int) -> Record:
+        on_disk = len(self._disk) // _FIELDS
+        if place >= on_disk:
+            return self._own[place - on_disk]
+        line, offset, sealed = self._disk[place * _FIELDS : place * _FIELDS + _FIELDS]
+        return line, offset, sealed >> 16
+
+    def _place(self, value: int, by: int = 0) -> int:
+        """The block that holds a line (`by=0`) or a byte (`by=1`); -1 for none."""
+        return bisect_right(range(self._places), value, key=lambda place: self._record(place)[by]) - 1
+
+    def _end_of(self, place: int) -> int:
+        return self._record(place + 1)[1] if place + 1 < self._places else self._scan.end
+
+    def _line_after(self, place: int) -> int:
+        return self._record(place + 1)[0] if place + 1 < self._places else self.line_count
+
+    def _true(self, place: int) -> bool:
+        """Whether this record and the next agree with their check sums and with the log."""
+        on_disk = len(self._disk) // _FIELDS
+        for at in range(place, min(place + 2, on_disk)):
+            line, offset, sealed = self._disk[at * _FIELDS : at * _FIELDS + _FIELDS]
+            if _verified(line, offset, sealed, self._log) is None:
+                return False
+        return True
+
+    def _block_of_line(self, line: int) -> tuple[Record, list[tuple[bytes, int]]] | None:
+        place = self._place(line)
+        if place in self._blocks:
+            return self._blocks[place]
+        if place < 0 or not self._record(place)[0] <= line < self._line_after(place) or not self._true(place):
+            self._distrust()
+            place = self._place(line)
+            if place < 0:
+                return None
+        record, end = self._record(place), self._end_of(place)
+        size = end - record[1]
+        head = os.pread(self._log, min(size, STRIDE + LINE_LIMIT + 1), record[1])
+        parts = head.split(b"\n", self._line_after(place) - record[0] - 1)
+        start_of_last = len(head) - len(parts[-1])
+        lines = [(part.rstrip(b"\r"), len(part)) for part in parts[:-1]]
+        lines.append(self._last_of_block(parts[-1], record[1] + start_of_last, end))
+        block = (record, lines)
+        if place + 1 < self._places:  # the last one still grows
+            if len(self._blocks) >= 16:
+                del self._blocks[next(iter(self._blocks))]
+            self._blocks[place] = block
+        return block
+
+    def _last_of_block(self, raw: bytes, start: int, end: int) -> tuple[bytes, int]:
+        """The one line of a block that may be long.
+
+        Of a long line with carriage returns (a progress bar) the end is what a terminal would show, so that is kept.
+        """
+        length = end - start
+        if length <= LINE_LIMIT + 1:
+            whole = raw[:-1] if raw.endswith(b"\n") else raw
+            return whole[:LINE_LIMIT].rstrip(b"\r"), len(whole)
+        tail = os.pread(self._log, LINE_LIMIT, end - LINE_LIMIT)
+        length -= tail.endswith(b"\n")
+        tail = tail.rstrip(b"\r\n")
+        return (tail if b"\r" in tail else raw[:LINE_LIMIT]), length
+
+    def _hits(self, place: int, last: int, needles: Sequence[bytes], exact: bool) -> list[int]:
+        """Lines of the blocks `place` … `last` with a needle in them, in order, read in bounded pieces."""
+        line, offset, _ = self._record(place)
+        end = self._end_of(last)
+        overlap = max(map(len, needles)) - 1
+        hits: list[int] = []
+        while offset < end:
+            data = os.pread(self._log, min(SLICE, end - offset), offset)
+            if not data:
+                break
+            line = _find_lines(data if exact else data.lower(), needles, line, hits)
+            final = offset + len(data) >= end
+            # The next piece begins a little earlier, for a needle that this one cuts; its lines are counted again.
+            step = len(data) if final else max(len(data) - overlap, 1)
+            line -= data.count(b"\n", step)
+            offset += step
+        return hits
+
+
+def _find_lines(data: bytes, needles: Sequence[bytes], line: int, hits: list[int]) -> int:
+    """Add the lines of `data` that hold a needle to `hits`; `line` is its first line. Returns its last one."""
+    counted = 0
+    ahead = {needle: data.find(needle) for needle in needles}
+    while ahead := {needle: at for needle, at in ahead.items() if at >= 0}:
+        hit = min(ahead.values())
+        line += data.count(b"\n", counted, hit)
+        counted = hit
+        if not hits or hits[-1] < line:
+            hits.append(line)
+        after = data.find(b"\n", hit)
+        if after < 0:
+            break
+        ahead = {needle: at if at > after else data.find(needle, after) for needle, at in ahead.items()}
+    return line + data.count(b"\n", counted)
