@@ -1,13 +1,9 @@
 """Logs: plain files, written by whoever runs the tool, read by anybody at the same time.
 
-Beside `build.log` lies `build.log.idx`, a sparse index of its lines: a header, then records of three 64-bit numbers
-(line, byte offset of its start, time in ms with a check sum). It only ever grows, so whatever part of it is there is
-true; a missing or short one is completed by scanning, and one that contradicts the log is thrown away. The rule that
-makes reading cheap: **every line starts less than STRIDE bytes after a record**. So between two records only the last
-line can be long, and any line is one bounded read away.
-
-Writers, and whoever completes an index, take `flock` on the log; readers take nothing. Several processes may append to
-one log.
+Beside `build.log` lies `build.log.idx`, a sparse index of its lines (line_index.py). It only ever grows, so whatever
+part of it is there is true; a missing or short one is completed by scanning, and one that contradicts the log is thrown
+away. Writers, and whoever completes an index, take `flock` on the log; readers take nothing. Several processes may
+append to one log.
 """
 
 import contextlib
@@ -22,24 +18,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import StoreError
+from core.store.line_index import (
+    FIELDS,
+    HEADER,
+    RECORD_SIZE,
+    STRIDE,
+    Record,
+    Scan,
+    index_of,
+    last_record,
+    pack,
+    verified,
+)
 
-STRIDE = 32 * 1024
-"""Bytes between the starts of two recorded lines, at least, unless the clock's second changed."""
 LINE_LIMIT = 64 * 1024
 """Bytes of one line that are read; a longer line is cut."""
 SLICE = 8 * 1024 * 1024
 """Bytes that one step of scanning or searching looks at: some 10 ms."""
 SCAN_AT_ONCE = 4 * SLICE
 """Bytes that one `refresh` scans at most when the index is behind."""
-
-_MAGIC = 0x31_74_6F_67_6E_69_6C_67  # also tells the byte order: another machine's index is rebuilt
-_FIELDS = 3
-_RECORD = 8 * _FIELDS
 _PIECE = 1024 * 1024
-_MASK = (1 << 64) - 1
-
-Record = tuple[int, int, int]
-"""Line (from 0), byte offset of its start, time in ms (0: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,69 +64,6 @@ class SearchStep:
     """How much of what there is to search has been, 0 to 1."""
 
 
-def index_of(log: Path) -> Path:
-    """Where the line index of this log is."""
-    return log.with_name(log.name + ".idx")
-
-
-def _sealed(record: Record) -> tuple[int, int, int]:
-    line, offset, moment = record
-    return line, offset, moment << 16 | _check(line, offset, moment)
-
-
-def _check(line: int, offset: int, moment: int) -> int:
-    mixed = (line * 0x9E3779B97F4A7C15 ^ offset * 0xC2B2AE3D27D4EB4F ^ moment * 0x165667B19E3779F9) & _MASK
-    return (mixed ^ mixed >> 16 ^ mixed >> 32 ^ mixed >> 48) & 0xFFFF
-
-
-class _Scan:
-    """Counts lines in bytes that come in any pieces, and says which of them the index records."""
-
-    def __init__(self) -> None:
-        self.end = 0
-        """Bytes seen."""
-        self.newlines = 0
-        self.fresh = True
-        """The next byte begins a line."""
-        self.recorded = -STRIDE
-        """Where the last recorded line starts."""
-        self.second = -1
-
-    def resume(self, record: Record) -> None:
-        """Go on at a recorded line."""
-        line, offset, moment = record
-        self.end, self.newlines, self.fresh, self.recorded, self.second = offset, line, True, offset, moment // 1000
-
-    def feed(self, data: bytes, moment: int = 0) -> list[Record]:
-        """Take the next bytes, written at `moment` (ms), and give the records that they call for."""
-        found: list[Record] = []
-        if not data:
-            return found
-        start = 0 if self.fresh else data.find(b"\n") + 1
-        begins = self.fresh or start > 0
-        counted = 0
-        while begins and start < len(data):
-            offset = self.end + start
-            if offset - self.recorded >= STRIDE or (moment and moment // 1000 != self.second):
-                self.newlines += data.count(b"\n", counted, start)
-                counted = start
-                found.append((self.newlines, offset, moment))
-                self.recorded, self.second = offset, moment // 1000
-            start = data.find(b"\n", max(start, self.recorded + STRIDE - self.end - 1)) + 1
-            begins = start > 0
-        self.newlines += data.count(b"\n", counted)
-        self.fresh = data.endswith(b"\n")
-        self.end += len(data)
-        return found
-
-
-def _pack(records: Sequence[Record]) -> bytes:
-    return array("Q", [number for record in records for number in _sealed(record)]).tobytes()
-
-
-_HEADER = array("Q", [_MAGIC, 1, 0]).tobytes()
-
-
 class LogWriter:
     """Appends to a log, and keeps its index. Goes on where an earlier writer stopped; not for several threads."""
 
@@ -137,7 +72,7 @@ class LogWriter:
         self._clock = clock
         self._unwritten = b""
         self._pending: list[Record] = []
-        self._scan = _Scan()
+        self._scan = Scan()
         self._index = -1
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -210,17 +145,17 @@ class LogWriter:
     def _join(self) -> None:
         """Take up the state of log and index as they are: at the start, and when somebody else wrote."""
         self._pending.clear()
-        self._scan = _Scan()
+        self._scan = Scan()
         if self._index >= 0:
             os.close(self._index)
             self._index = -1
         # Without an index the log is still whole: readers make one.
         with contextlib.suppress(OSError):
             self._index = os.open(index_of(self._path), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            last = _last_record(self._index, self._log)
+            last = last_record(self._index, self._log)
             if last is not None:
                 self._scan.resume(last)
-            elif os.fstat(self._index).st_size != len(_HEADER):
+            elif os.fstat(self._index).st_size != len(HEADER):
                 os.ftruncate(self._index, 0)
         while piece := os.pread(self._log, _PIECE, self._scan.end):
             self._pending += self._scan.feed(piece)
@@ -230,8 +165,8 @@ class LogWriter:
         if not self._pending or self._index < 0:
             return
         size = os.fstat(self._index).st_size
-        whole = size - size % _RECORD
-        data = (b"" if whole else _HEADER) + _pack(self._pending)
+        whole = size - size % RECORD_SIZE
+        data = (b"" if whole else HEADER) + pack(self._pending)
         try:
             if whole != size:
                 os.ftruncate(self._index, whole)
@@ -251,24 +186,6 @@ class LogWriter:
             if full
             else f"Look at {self._path.parent}: it must exist and be yours.",
         )
-
-
-def _last_record(index: int, log: int) -> Record | None:
-    """The last whole record of an open index, when it is true of the log."""
-    size = os.fstat(index).st_size
-    count = (size - len(_HEADER)) // _RECORD
-    if count < 1 or os.pread(index, len(_HEADER), 0) != _HEADER:
-        return None
-    line, offset, sealed = array("Q", os.pread(index, _RECORD, len(_HEADER) + (count - 1) * _RECORD))
-    return _verified(line, offset, sealed, log)
-
-
-def _verified(line: int, offset: int, sealed: int, log: int) -> Record | None:
-    moment = sealed >> 16
-    if sealed & 0xFFFF != _check(line, offset, moment) or (offset == 0) != (line == 0):
-        return None
-    begins = os.pread(log, 2, offset - 1) if offset else b"\n" + os.pread(log, 1, 0)
-    return (line, offset, moment) if len(begins) == 2 and begins[:1] == b"\n" else None
 
 
 class LogReader:
@@ -399,7 +316,7 @@ class LogReader:
     # -- the file and its index
 
     def _reset(self) -> None:
-        self._scan = _Scan()
+        self._scan = Scan()
         self._disk = array("Q")
         """Records that the index file has."""
         self._own: list[Record] = []
@@ -439,15 +356,18 @@ class LogReader:
         except OSError:
             return
         try:
-            known = len(_HEADER) + len(self._disk) * 8
+            known = len(HEADER) + len(self._disk) * 8
             size = os.fstat(index).st_size
-            if size < known + _RECORD:
+            if size < known + RECORD_SIZE:
                 return
-            last = _last_record(index, self._log)
-            data = os.pread(index, (size - known) // _RECORD * _RECORD, known)
+            last = last_record(index, self._log)
+            data = os.pread(index, (size - known) // RECORD_SIZE * RECORD_SIZE, known)
+        except OSError:  # unreadable, or no file at all: the records stay in memory
+            self._may_save = False
+            return
         finally:
             os.close(index)
-        added = array("Q", data[: len(data) // _RECORD * _RECORD])
+        added = array("Q", data[: len(data) // RECORD_SIZE * RECORD_SIZE])
         if last is None or not added or (self._disk and added[1] <= self._disk[-2]):
             self._distrusted = True
             return
@@ -470,14 +390,14 @@ class LogReader:
         try:
             index = os.open(index_of(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                expected = len(_HEADER) + len(self._disk) * 8 if self._disk else 0
+                expected = len(HEADER) + len(self._disk) * 8 if self._disk else 0
                 size = os.fstat(index).st_size
-                if not self._distrusted and size - size % _RECORD > max(expected, len(_HEADER)):
+                if not self._distrusted and size - size % RECORD_SIZE > max(expected, len(HEADER)):
                     return  # somebody was quicker: the next refresh reads theirs
                 at = 0 if self._distrusted or size < expected else expected
                 os.ftruncate(index, at)
-                added = array("Q", _pack(self._own))
-                data = (b"" if at else _HEADER) + (self._disk.tobytes() if not at else b"") + added.tobytes()
+                added = array("Q", pack(self._own))
+                data = (b"" if at else HEADER) + (self._disk.tobytes() if not at else b"") + added.tobytes()
                 while data:
                     done = os.pwrite(index, data, at)
                     at, data = at + done, data[done:]
@@ -502,13 +422,13 @@ class LogReader:
 
     @property
     def _places(self) -> int:
-        return len(self._disk) // _FIELDS + len(self._own)
+        return len(self._disk) // FIELDS + len(self._own)
 
     def _record(self, place: int) -> Record:
-        on_disk = len(self._disk) // _FIELDS
+        on_disk = len(self._disk) // FIELDS
         if place >= on_disk:
             return self._own[place - on_disk]
-        line, offset, sealed = self._disk[place * _FIELDS : place * _FIELDS + _FIELDS]
+        line, offset, sealed = self._disk[place * FIELDS : place * FIELDS + FIELDS]
         return line, offset, sealed >> 16
 
     def _place(self, value: int, by: int = 0) -> int:
@@ -523,10 +443,10 @@ class LogReader:
 
     def _true(self, place: int) -> bool:
         """Whether this record and the next agree with their check sums and with the log."""
-        on_disk = len(self._disk) // _FIELDS
+        on_disk = len(self._disk) // FIELDS
         for at in range(place, min(place + 2, on_disk)):
-            line, offset, sealed = self._disk[at * _FIELDS : at * _FIELDS + _FIELDS]
-            if _verified(line, offset, sealed, self._log) is None:
+            line, offset, sealed = self._disk[at * FIELDS : at * FIELDS + FIELDS]
+            if verified(line, offset, sealed, self._log) is None:
                 return False
         return True
 
