@@ -1,0 +1,639 @@
+"""The list: a pane of rows that is virtual, so that a hundred thousand of them are as quick as ten.
+
+It draws only the lines that are on screen (Textual's Line API; DataTable takes 12 s for 100,000 rows). Rows are known
+by key: cursor, marks and the place on screen stay with their rows whatever is inserted, removed, sorted or filtered.
+It knows nothing of what its rows are; screens give it `Column`s and hear of `Table.Moved` and `Table.Chosen`.
+All text goes through core.text.visible on its way to the screen and is never taken for markup.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from core.text import cut_end, cut_middle, visible
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.timer import Timer
+
+from tui.actions import Action, app_of, bindings, find
+from tui.theme import ASCII, TONE_CLASSES, UNICODE, Piece, Signs, Tone, in_ascii, pieces_of, plain, tone_class
+from tui.widgets.columns import GAP, Column, fit
+from tui.widgets.rows import Rows
+
+T = TypeVar("T")
+
+_SAMPLE = 100
+"""Rows measured for the widths of the columns, from the start and again spread over the rest."""
+_MARGIN = 2
+"""Cells before the first column: the sign of the cursor or of a mark."""
+
+MOVING = (
+    Action("down", "Down", ("j", "down"), group="In lists"),
+    Action("up", "Up", ("k", "up"), group="In lists"),
+    Action("page_down", "Page down", ("pagedown", "ctrl+d"), group="In lists"),
+    Action("page_up", "Page up", ("pageup", "ctrl+u"), group="In lists"),
+    Action("first", "First", ("g", "home"), group="In lists"),
+    Action("last", "Last", ("G", "end"), group="In lists"),
+    Action("choose", "Open", ("enter",), "Open what the cursor is on", group="In lists", rank=30),
+    Action("filter", "Filter", ("slash",), "Show only what has a text in it; Esc ends that", group="In lists", rank=40),
+    Action("mark", "Mark", ("space",), "Mark a row: actions then apply to all that are marked", group="In lists"),
+    Action("sort", "Sort", ("s",), "Sort by the next column, up and then down", group="In lists"),
+    Action("copy", "Copy", ("y",), "Copy the row, or the marked rows, to the clipboard", group="In lists"),
+    Action("back", "Back", ("escape",), "Clear the filter, then the marks", group="In lists"),
+)
+"""What every list can do."""
+
+
+class Table(ScrollView, Generic[T], can_focus=True):
+    """A virtual list of `T` with a title, a count, a cursor, marks, a filter and sorting."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = MOVING
+    BINDINGS = bindings(MOVING)
+    BINDING_GROUP_TITLE = "List"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES) | {
+        "table--head",
+        "table--cursor",
+        "table--cursor-blurred",
+        "table--title",
+        "table--count",
+        "table--edge",
+        "table--match",
+        "table--marked",
+    }
+
+    class Moved(Message):
+        """The cursor is on another row, or on none."""
+
+        def __init__(self, table: "Table[T]", key: str | None) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> "Table[T]":
+            return self.table
+
+    class Chosen(Message):
+        """Enter was pressed on a row, or it was double-clicked."""
+
+        def __init__(self, table: "Table[T]", key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> "Table[T]":
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[T]],
+        *,
+        title: str = "",
+        empty: str = "",
+        copied: Callable[[T], str] | None = None,
+        id: str | None = None,  # noqa: A002 - as Textual names it
+        ascii_only: bool = False,
+    ) -> None:
+        """`empty` is shown where there are no rows; `copied` gives what `y` copies of a row (its cells, else)."""
+        super().__init__(id=id)
+        self.columns = tuple(columns)
+        self._title = title
+        self._empty = empty
+        self._copied = copied
+        self._rows: Rows[T] = Rows(self._text_of)
+        self._wanted = [cell_len(column.title) for column in self.columns]
+        self._widths: list[int] = []
+        self._cursor: str | None = None
+        self._cursor_at = 0
+        self._sorted_by: Column[T] | None = None
+        self._reverse = False
+        self._typing = False
+        self._timer: Timer | None = None
+        self._styles: dict[tuple[Tone, str], Style] = {}
+        self._signs: Signs = ASCII if ascii_only else UNICODE
+
+    # what is shown
+
+    @property
+    def rows(self) -> Rows[T]:
+        """To read from; change rows through the list."""
+        return self._rows
+
+    @property
+    def cursor(self) -> str | None:
+        """Key of the row that the cursor is on."""
+        return self._cursor
+
+    @property
+    def chosen(self) -> T | None:
+        """The row that the cursor is on."""
+        return self._rows.get(self._cursor) if self._cursor is not None else None
+
+    @property
+    def chosen_or_marked(self) -> list[T]:
+        """What an action applies to: the marked rows in the order in which they came, else the one of the cursor."""
+        if self._rows.marks:
+            return [self._rows[key] for key in self._rows if key in self._rows.marks]
+        return [self.chosen] if self.chosen is not None else []
+
+    @property
+    def needle(self) -> str:
+        """What the rows are filtered by."""
+        return self._rows.needle
+
+    @property
+    def typing(self) -> bool:
+        """The filter is being typed: all keys go there."""
+        return self._typing
+
+    def set_title(self, title: str) -> None:
+        self._title = title
+        self._frame()
+
+    def set_empty(self, text: str) -> None:
+        """What to say when there are no rows: why, and what to do."""
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
+
+    def set_rows(self, rows: Iterable[tuple[str, T]], *, subject_changed: bool = False) -> None:
+        """All rows anew. The cursor stays on its row, or near its place when the row is gone; and the view stays too.
+
+        `subject_changed` says that these rows are of something else: cursor, marks and filter start anew.
+        """
+        before = self._offset_of_cursor()
+        if subject_changed:
+            self._rows.marks.clear()
+            self._typing = False
+            if self._rows.needle:
+                self._rows.filter("")
+            self._cursor, self._cursor_at = None, 0
+            self._wanted = [cell_len(column.title) for column in self.columns]
+        self._rows.replace(rows)
+        self._measure()
+        self._arranged(before)
+        if subject_changed and self.is_attached:
+            self.scroll_to(y=0, animate=False)
+
+    def update_row(self, key: str, value: T) -> None:
+        """A new value for a row."""
+        before = self._offset_of_cursor()
+        self._rows.update(key, value)
+        self._measure([key])
+        self._arranged(before)
+
+    def insert_row(self, key: str, value: T, *, before: str | None = None) -> None:
+        """A new row, before the one named or at the end; what is on screen stays where it is."""
+        offset = self._offset_of_cursor()
+        self._rows.insert(key, value, before)
+        self._measure([key])
+        self._arranged(offset)
+
+    def remove_row(self, key: str) -> None:
+        """A row is gone."""
+        before = self._offset_of_cursor()
+        self._rows.remove(key)
+        self._arranged(before)
+
+    def move_to(self, key: str) -> bool:
+        """Put the cursor on a row; False when it does not show."""
+        at = self._rows.position(key)
+        if at is None:
+            return False
+        self._move(at)
+        return True
+
+    def sort_by(self, column_id: str | None, *, reverse: bool = False) -> None:
+        """Sort by a column, or not at all."""
+        before = self._offset_of_cursor()
+        self._sorted_by = next((column for column in self.columns if column.id == column_id), None)
+        self._reverse = reverse
+        self._rows.sort(self._sorted_by.sort_key if self._sorted_by else None, reverse=reverse)
+        self._arranged(before)
+
+    def filter_by(self, needle: str) -> None:
+        """Show only rows with this text in any cell, whatever the case."""
+        self._rows.filter(needle)
+        self._arranged(None)
+
+    # arranging
+
+    def _text_of(self, row: T) -> str:
+        return " ".join(plain(column.value(row)) for column in self.columns)
+
+    def _offset_of_cursor(self) -> int | None:
+        """How far below the upper edge the cursor's row is, when it is on screen."""
+        if not self.is_attached or self._cursor is None:
+            return None
+        offset = self._cursor_at - self.scroll_offset.y
+        return offset if 0 <= offset < self._page else None
+
+    def _arranged(self, offset: int | None) -> None:
+        """The rows may show in another order now: find the cursor's row again and keep it in its place on screen."""
+        if self._rows.working:
+            if self._timer is None and self.is_attached:
+                self._timer = self.set_timer(0.001, self._go_on)
+            self._frame()
+            return
+        shown = self._rows.shown
+        old = self._cursor
+        at = self._cursor_at
+        if not (at < len(shown) and shown[at] == self._cursor):
+            found = self._rows.position(self._cursor) if self._cursor is not None else None
+            at = found if found is not None else min(at, max(len(shown) - 1, 0))
+            if found is None and self._rows.needle:
+                at = 0
+        self._cursor_at = at
+        self._cursor = shown[at] if shown else None
+        self._lay_out()
+        if self.is_attached and shown:
+            if offset is not None:
+                self.scroll_to(y=max(at - offset, 0), animate=False)
+            self._show_cursor()
+        if self._cursor != old:
+            self.post_message(self.Moved(self, self._cursor))
+
+    def _go_on(self) -> None:
+        self._timer = None
+        self._rows.work()
+        self._arranged(None)
+
+    def _measure(self, keys: Iterable[str] | None = None) -> None:
+        """Widen columns to what a sample of the rows takes; never narrow them, so that nothing jumps."""
+        if keys is None:
+            everything = list(self._rows)
+            rest = everything[_SAMPLE:]
+            keys = [*everything[:_SAMPLE], *rest[:: max(len(rest) // _SAMPLE, 1)]]
+        wanted = list(self._wanted)
+        for key in keys:
+            row = self._rows[key]
+            for at, column in enumerate(self.columns):
+                if wanted[at] < column.max_width:
+                    wanted[at] = max(wanted[at], cell_len(plain(column.value(row))))
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._widths = []
+
+    @property
+    def _page(self) -> int:
+        """Rows on screen at once."""
+        return max(self.size.height - 1, 1)
+
+    def _lay_out(self) -> None:
+        if not self.is_attached:
+            return
+        width = self.scrollable_content_region.width
+        titles = [
+            max(wanted, cell_len(column.title) + (2 if column is self._sorted_by else 0))
+            for wanted, column in zip(self._wanted, self.columns, strict=True)
+        ]
+        self._widths = fit(self.columns, titles, max(width - _MARGIN - 1, 1))
+        self.virtual_size = Size(width, len(self._rows.shown) + 1)
+        self._frame()
+        self.refresh()
+
+    # the frame: number and title at the left, the count at the right corner
+
+    def _frame(self) -> None:
+        if not self.is_attached or not self.outer_size.width:
+            return
+        rows = self._rows
+        count = f"{len(rows):,}"
+        if rows.needle:
+            count = f"{len(rows.shown):,} of {count}"
+        if rows.marks:
+            count = f"{len(rows.marks):,} marked {self._signs.dot} {count}"
+        if rows.working:
+            count = f"… {count}"
+        width = self.outer_size.width - 6
+        title = cut_middle(visible(self._title), max(width - cell_len(count) - 3, 1))
+        fill = self._signs.line * max(width - cell_len(title) - cell_len(count) - 2, 0)
+        self.border_title = Content.assemble(
+            (title, self.get_visual_style("table--title")),
+            (f" {fill} ", self.get_visual_style("table--edge")),
+            (count, self.get_visual_style("table--count")),
+        )
+        if self._typing or rows.needle:
+            caret = self._signs.caret if self._typing else ""
+            self.border_subtitle = Content.assemble(
+                (f"/{visible(rows.needle)}{caret}", self.get_visual_style("table--match")),
+            )
+        else:
+            self.border_subtitle = Content("")
+
+    # drawing
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        if not self._widths:
+            self._lay_out()
+        if not self._rows.shown:
+            return self._empty_line(y, width)
+        if y == 0:
+            return self._head(width)
+        at = y - 1 + self.scroll_offset.y
+        if at >= len(self._rows.shown):
+            return Strip.blank(width, self.rich_style)
+        return self._row(at, width)
+
+    def _tone(self, tone: Tone, behind: str) -> Style:
+        style = self._styles.get((tone, behind))
+        if style is None:
+            style = self.get_component_rich_style(tone_class(tone))
+            if behind:
+                style = style + Style(bgcolor=self.get_component_rich_style(behind).bgcolor, bold=style.bold)
+            self._styles[tone, behind] = style
+        return style
+
+    def _head(self, width: int) -> Strip:
+        style = self.get_component_rich_style("table--head")
+        parts = [" " * _MARGIN]
+        for column, room in zip(self.columns, self._widths, strict=True):
+            if not room:
+                continue
+            title = column.title
+            if column is self._sorted_by:
+                title = f"{title} {self._signs.down if self._reverse else self._signs.up}"
+            title = cut_end(title, room)
+            gap = " " * (room - cell_len(title))
+            parts.append((gap + title if column.align == "right" else title + gap) + " " * GAP)
+        return Strip([Segment("".join(parts), style)]).adjust_cell_length(width, style)
+
+    def _row(self, at: int, width: int) -> Strip:
+        key = self._rows.shown[at]
+        row = self._rows[key]
+        here = at == self._cursor_at
+        behind = ("table--cursor" if self.has_focus else "table--cursor-blurred") if here else ""
+        base = self._tone(Tone.PLAIN, behind)
+        marked = key in self._rows.marks
+        sign = self._signs.marked if marked else self._signs.cursor if here else " "
+        sign_style = self.get_component_rich_style("table--marked") if marked else self._tone(Tone.ACCENT, behind)
+        if behind and marked:
+            sign_style = sign_style + Style(bgcolor=base.bgcolor)
+        segments = [Segment(sign.ljust(_MARGIN), sign_style)]
+        for column, room in zip(self.columns, self._widths, strict=True):
+            if room:
+                segments.extend(self._cell(column, row, room, behind))
+                segments.append(Segment(" " * GAP, base))
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _cell(self, column: Column[T], row: T, room: int, behind: str) -> list[Segment]:
+        pieces = pieces_of(column.value(row))
+        if self._signs is ASCII:
+            pieces = tuple(Piece(in_ascii(text), tone) for text, tone in pieces)
+        taken = sum(cell_len(text) for text, _ in pieces)
+        if taken > room:
+            pieces = _cut(pieces, room, column.cut)
+            taken = sum(cell_len(text) for text, _ in pieces)
+        segments = [Segment(text, self._tone(tone, behind)) for text, tone in pieces if text]
+        gap = Segment(" " * (room - taken), self._tone(Tone.PLAIN, behind))
+        return [gap, *segments] if column.align == "right" else [*segments, gap]
+
+    def _empty_line(self, y: int, width: int) -> Strip:
+        text = self._empty
+        if self._rows.needle:
+            text = f"Nothing here contains “{self._rows.needle}”.\nEsc clears the filter."
+        if self._rows.working:
+            text = "…"
+        lines = [line for part in text.split("\n") for line in _wrapped(visible(part), max(width - 4, 10))]
+        top = 1 if self.size.height > len(lines) + 1 else 0
+        style = self._tone(Tone.PLAIN if y == top else Tone.FAINT, "")
+        line = lines[y - top] if 0 <= y - top < len(lines) else ""
+        return Strip([Segment(f"  {line}", style)]).adjust_cell_length(width, style)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._frame()
+
+    def on_mount(self) -> None:
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+        self._show_cursor()
+
+    def on_focus(self) -> None:
+        self._frame()
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self._typing = False
+        self._frame()
+        self.refresh()
+
+    def tick(self) -> None:
+        """Draw again what depends on the clock."""
+        self.refresh()
+
+    # moving
+
+    def _move(self, at: int) -> None:
+        shown = self._rows.shown
+        if not shown:
+            return
+        at = max(0, min(at, len(shown) - 1))
+        if at == self._cursor_at and self._cursor == shown[at]:
+            self._show_cursor()
+            return
+        before, self._cursor_at, self._cursor = self._cursor_at, at, shown[at]
+        for line in (before, at):
+            y = line - self.scroll_offset.y + 1
+            self.refresh(Region(0, y, self.size.width, 1))
+        self._show_cursor()
+        self.post_message(self.Moved(self, self._cursor))
+
+    def _show_cursor(self) -> None:
+        if not self._rows.shown:
+            return
+        top = self.scroll_offset.y
+        if self._cursor_at < top:
+            self.scroll_to(y=self._cursor_at, animate=False)
+        elif self._cursor_at >= top + self._page:
+            self.scroll_to(y=self._cursor_at - self._page + 1, animate=False)
+
+    # keys and mouse
+
+    def why_not(self, action: Action) -> str:
+        if action.id in ("choose", "mark", "copy") and self.chosen is None:
+            return "The list is empty."
+        return ""
+
+    def act(self, action: Action, argument: str = "") -> None:
+        getattr(self, f"do_{action.id}")()
+
+    def action_act(self, action_id: str) -> None:
+        if action := find(MOVING, action_id):
+            self.act(action)
+
+    def do_down(self) -> None:
+        self._move(self._cursor_at + 1)
+
+    def do_up(self) -> None:
+        self._move(self._cursor_at - 1)
+
+    def do_page_down(self) -> None:
+        self._move(self._cursor_at + self._page)
+
+    def do_page_up(self) -> None:
+        self._move(self._cursor_at - self._page)
+
+    def do_first(self) -> None:
+        self._move(0)
+
+    def do_last(self) -> None:
+        self._move(len(self._rows.shown) - 1)
+
+    def do_choose(self) -> None:
+        if self._cursor is not None:
+            self.post_message(self.Chosen(self, self._cursor))
+
+    def do_mark(self) -> None:
+        if self._cursor is None:
+            return
+        self._rows.marks ^= {self._cursor}
+        self._frame()
+        self.refresh()
+        self._move(self._cursor_at + 1)
+
+    def do_sort(self) -> None:
+        """The next column up, then down, after the last column the order in which the rows came."""
+        sortable = [column for column in self.columns if column.sort_key is not None]
+        if self._sorted_by is None:
+            following = sortable[0] if sortable else None
+        elif not self._reverse:
+            self.sort_by(self._sorted_by.id, reverse=True)
+            return
+        else:
+            at = sortable.index(self._sorted_by) + 1
+            following = sortable[at] if at < len(sortable) else None
+        self.sort_by(following.id if following else None)
+
+    def do_copy(self) -> None:
+        chosen = self.chosen_or_marked
+        if not chosen:
+            return
+        app_of(self).copy_to_clipboard("\n".join(self._copy_of(row) for row in chosen))
+        what = self._copy_of(chosen[0]) if len(chosen) == 1 else f"{len(chosen)} rows"
+        self.notify(cut_middle(what, 60), title="Copied", timeout=2, markup=False)
+
+    def _copy_of(self, row: T) -> str:
+        return visible(self._copied(row)) if self._copied else self._text_of(row)
+
+    def do_filter(self) -> None:
+        self._typing = True
+        self._rows.warm()
+        self._arranged(self._offset_of_cursor())
+        self._frame()
+
+    def do_back(self) -> None:
+        """Undo one thing: the filter, then the marks; with neither, it is for whoever is above."""
+        if self._rows.needle:
+            self.filter_by("")
+        elif self._rows.marks:
+            self._rows.marks.clear()
+            self._frame()
+            self.refresh()
+        else:
+            self.post_message(self.Left(self))
+
+    class Left(Message):
+        """Esc was pressed and there was nothing to undo in the list."""
+
+        def __init__(self, table: "Table[T]") -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> "Table[T]":
+            return self.table
+
+    async def _on_key(self, event: events.Key) -> None:
+        if not self._typing:
+            return
+        needle = self._rows.needle
+        if event.key in ("enter", "tab", "down", "up"):
+            self._typing = False
+            self._frame()
+            if event.key != "enter":
+                return
+        elif event.key == "escape":
+            self._typing = False
+            self.filter_by("")
+        elif event.key in ("backspace", "ctrl+h"):
+            if needle:
+                self.filter_by(needle[:-1])
+            else:
+                self._typing = False
+                self._frame()
+        elif event.key in ("ctrl+u", "ctrl+w"):
+            self.filter_by("")
+        elif event.is_printable and event.character:
+            self.filter_by(needle + event.character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        if self._typing:
+            event.stop()
+            self.filter_by(self._rows.needle + " ".join(visible(event.text).split()))
+
+    async def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        if offset.y == 0 and self._rows.shown:
+            self._sort_by_click(offset.x)
+            return
+        at = offset.y - 1 + self.scroll_offset.y
+        if 0 <= at < len(self._rows.shown):
+            self._move(at)
+            if event.chain == 2:
+                self.do_choose()
+
+    def _sort_by_click(self, x: int) -> None:
+        left = _MARGIN
+        for column, room in zip(self.columns, self._widths, strict=True):
+            if room and left <= x < left + room + GAP:
+                if column.sort_key is not None:
+                    self.sort_by(column.id, reverse=column is self._sorted_by and not self._reverse)
+                return
+            left += room + GAP if room else 0
+
+
+def _cut(pieces: tuple[Piece, ...], room: int, where: str) -> tuple[Piece, ...]:
+    """Shorten a cell: one piece as the column says, several from the end."""
+    if len(pieces) == 1:
+        text, tone = pieces[0]
+        return (Piece(cut_middle(text, room) if where == "middle" else cut_end(text, room), tone),)
+    kept: list[Piece] = []
+    for text, tone in pieces:
+        taken = cell_len(text)
+        if taken > room:
+            kept.append(Piece(cut_end(text, room), tone))
+            break
+        kept.append(Piece(text, tone))
+        room -= taken
+        if not room:
+            break
+    return tuple(kept)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Words on lines of a width; for our own short sentences."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return [cut_end(line, width) for line in lines]
