@@ -6,6 +6,7 @@ Nothing here is needed to keep a tool alive.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ import msgspec
 from core import process
 from core.errors import EngineError
 from core.hold import (
+    LOCK_FILE,
     OWN_LOG_FILE,
     Answer,
     Exit,
@@ -100,7 +102,7 @@ class Hold:
         deadline = time.monotonic() + _START_PATIENCE
         pause = 0.005
         while time.monotonic() < deadline:
-            gone = started is None or not started.lives
+            gone = (started is None or not started.lives) and not _locked(directory)
             # The record may be that of another start of the same directory, which was faster: as good as ours.
             if (there := await Hold.adopt(directory)) is not None and (there.tool_pid or there.exit):
                 return there
@@ -236,6 +238,16 @@ async def sweep(run_uid: str, *, grace: float = 5.0) -> list[str]:
                 orphan.signal(signal.SIGKILL if forced else signal.SIGTERM)
         await asyncio.sleep(0.1)
     return list(ended.values())
+
+
+def _locked(directory: Path) -> bool:
+    """Whether some holder of this directory lives, even one that has not written its record yet."""
+    with contextlib.suppress(FileNotFoundError), (directory / LOCK_FILE).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _last_words(directory: Path) -> str:

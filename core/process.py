@@ -189,11 +189,18 @@ class OnTerminal:
     pid: int
     terminal: int
     """The master side, non-blocking. Closing it hangs up on the program (SIGHUP)."""
+    _theirs: int
+    """The program's side, open here as well: it may close its own and open /dev/tty again later, and until it has ended
+    that must not look like the end."""
     _process: "subprocess.Popen[bytes]"
 
     def collected(self, status: int) -> None:
         """Whoever collects children by waitpid(2) says so here, as `Popen` cannot know."""
         self._process.returncode = os.waitstatus_to_exitcode(status)
+
+    def let_go(self) -> None:
+        """From now on the terminal ends (EIO) when nobody else has the program's side open."""
+        os.close(self._theirs)
 
 
 def start_on_terminal(
@@ -223,10 +230,9 @@ def start_on_terminal(
         os.set_blocking(ours, False)
     except BaseException:
         os.close(ours)
-        raise
-    finally:
         os.close(theirs)
-    return OnTerminal(process.pid, ours, process)
+        raise
+    return OnTerminal(process.pid, ours, theirs, process)
 
 
 @dataclass(slots=True)

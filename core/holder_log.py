@@ -1,0 +1,130 @@
+"""The log as a holder writes it: plain line ends, redacted, and patient with a full disk.
+
+A tool is never held up or ended because its log cannot be written. Output waits in memory for room, up to a limit; what
+is more is counted and lost, and the log says so at that place once it can be written again.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.errors import StoreError
+from core.secrets import Redactor
+from core.store.logs import LogWriter
+
+_CARRY_OVER = 0.1
+"""Seconds that what may be the start of a secret is held back (DESIGN.md, Secrets)."""
+_RETRY = 1.0
+"""Seconds between attempts to write to a full disk."""
+WAITING_LIMIT = 16 * 1024 * 1024
+"""Bytes that wait in memory for room on the disk."""
+_LINE_END = re.compile(rb"\r+\n")
+
+
+class ToolLog:
+    """Takes what a tool prints; its loop asks `next_due` and calls `due`."""
+
+    def __init__(self, path: Path, secrets: Iterable[str]) -> None:
+        """Raises StoreError when the log cannot be opened: then nothing should be started either."""
+        self._writer = LogWriter(path)
+        self._redactor = Redactor(secrets)
+        self._returns = b""
+        """Carriage returns at the end of what came: a line feed may follow."""
+        self._ready = bytearray()
+        """Redacted, to be written."""
+        self._stuck = 0
+        """Bytes that the writer took and could not write; it keeps them."""
+        self._flush_at: float | None = None
+        self._retry_at: float | None = None
+        self._lost = 0
+        """Bytes dropped since the disk filled up."""
+        self.dropped = 0
+        """Bytes dropped in all."""
+        self._at_line_start = True
+
+    def add_secrets(self, secrets: Iterable[str]) -> None:
+        for secret in secrets:
+            self._redactor.add(secret)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait for room on the disk."""
+        return self._stuck + len(self._ready) if self._retry_at is not None else 0
+
+    @property
+    def next_due(self) -> float | None:
+        """When `due` wants to be called (monotonic)."""
+        return min((moment for moment in (self._flush_at, self._retry_at) if moment is not None), default=None)
+
+    def take(self, chunk: bytes) -> None:
+        """The next piece of output. It is on disk after `write`, but for what has to be held back."""
+        chunk = self._returns + chunk
+        text = chunk.rstrip(b"\r")
+        self._returns = chunk[len(text) :]
+        if b"\r" in text:
+            text = _LINE_END.sub(b"\n", text)
+        self._keep(self._redactor.feed(text))
+        held = self._redactor.pending or self._returns
+        self._flush_at = time.monotonic() + _CARRY_OVER if held else None
+
+    def say(self, line: str) -> None:
+        """A line of our own, marked as such."""
+        self._release()
+        start = b"" if self._at_line_start else b"\n"
+        self._keep(start + self._redactor.redact(f"ingot: {line}\n".encode(errors="surrogateescape")))
+        self.write()
+
+    def write(self) -> None:
+        """Bring to disk what is ready; on a full disk, later."""
+        if self._retry_at is None and self._ready:
+            self._write()
+
+    def due(self, now: float) -> None:
+        """What time brings: giving up on the rest of a secret, and another attempt at a full disk."""
+        if self._flush_at is not None and now >= self._flush_at:
+            self._release()
+            self.write()
+        if self._retry_at is not None and now >= self._retry_at:
+            self._write()
+
+    def flush(self) -> None:
+        """Nothing more comes, or not soon: bring everything to disk that can be."""
+        self._release()
+        self.write()
+
+    def close(self) -> None:
+        self.flush()
+        self._writer.close()
+
+    def _release(self) -> None:
+        self._flush_at = None
+        # A lone return may be the middle of a CRLF secret: it goes through the redactor like everything.
+        returns, self._returns = self._returns, b""
+        self._keep(self._redactor.feed(returns) + self._redactor.flush())
+
+    def _keep(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._retry_at is not None and self.unwritten + len(data) > WAITING_LIMIT:
+            self._lost += len(data)
+            self.dropped += len(data)
+            return
+        self._ready += data
+        self._at_line_start = data.endswith(b"\n")
+
+    def _write(self) -> None:
+        data = bytes(self._ready)
+        self._ready.clear()
+        waited = self._retry_at is not None
+        self._stuck += len(data)
+        try:
+            self._writer.write(data)
+        except StoreError:
+            self._retry_at = time.monotonic() + _RETRY
+            return
+        self._stuck, self._retry_at = 0, None
+        if waited:
+            lost, self._lost = self._lost, 0
+            missing = f"{lost} bytes of output are" if lost else "nothing is"
+            self.say(f"the disk was full; {missing} missing here")
