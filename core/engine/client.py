@@ -1,0 +1,191 @@
+"""The engine as everybody but the worker sees it: a run is written down, and the worker is woken or started.
+
+Never imports dbos: the workbench and the commands must start at once.
+"""
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from core import process
+from core.engine.protocol import (
+    LINE_LIMIT,
+    Ask,
+    GiveSecrets,
+    Message,
+    Reply,
+    Stop,
+    Wake,
+    WorkerStatus,
+    mine,
+    peer_is_me,
+    presence,
+    version_key,
+)
+from core.engine.settings import PASSED_ON
+from core.errors import EngineError, RefusedError, ToolError
+from core.model.pipeline import stages_of
+from core.model.run import Run, RunRequest
+from core.places import Places
+from core.store.index import Index
+
+WORKER: tuple[str, ...] = (sys.executable, "-P", "-m", "core.engine.worker")
+"""`-P`: nothing in the directory where it starts can take the place of our modules."""
+_ANSWER = 20.0
+"""Seconds in which a worker answers; it is busy for milliseconds at most."""
+_START = 60.0
+"""Seconds in which a worker starts, on a machine that is busy building."""
+
+
+class Engine:
+    """The engine of one user on one machine. All methods block for milliseconds, or until a worker has started."""
+
+    def __init__(self, places: Places, *, worker: Sequence[str] = WORKER) -> None:
+        self._places = places
+        self._worker = worker
+
+    def submit(self, request: RunRequest, secrets: Mapping[str, str] | None = None) -> Run:
+        """Write a run down, queued, and see to it that a worker takes it.
+
+        `secrets` are the values of `request.secret_names` that are at hand; they go to the worker's memory. Raises
+        StoreError when the run could not be written down; EngineError when it was, but no worker starts.
+        """
+        self._places.create()
+        given = dict(secrets or {})
+        request = replace(request, secret_names=tuple(name for name in request.secret_names if name in given))
+        index = Index(self._places.index)
+        try:
+            run = index.add_run(request, stages_of(request.builds))
+        finally:
+            index.close()
+        self._tell(GiveSecrets(run.uid, given) if given else Wake())
+        return run
+
+    def cancel(self, which: int | str, by: str) -> Run:
+        """Ask for the end of a run, by number or uid: what it started is cleaned up. Gives it as it is right after.
+
+        Raises RefusedError where there is no such run, or it has ended.
+        """
+        index = Index(self._places.index)
+        try:
+            run = index.run(which)
+            if run is None:
+                raise RefusedError(f"There is no run {which} on this machine.", "ingot runs --all lists them.")
+            index.ask_cancel(run.uid, by)
+            run = index.run(run.uid) or run
+        finally:
+            index.close()
+        if not run.state.ended:
+            self._tell(Wake())
+        return run
+
+    def give_secrets(self, uid: str, secrets: Mapping[str, str]) -> None:
+        """Give a run that waits for them its secrets again (a worker that ended has forgotten them)."""
+        self._tell(GiveSecrets(uid, dict(secrets)))
+
+    def wake(self) -> None:
+        """See to it that a worker lives and looks at what there is to do."""
+        self._tell(Wake())
+
+    def ensure_worker(self) -> WorkerStatus:
+        """Start a worker unless one of this version, or a newer one, lives; an older one ends first.
+
+        Raises EngineError when none starts.
+        """
+        return self._tell(Ask())
+
+    def worker_status(self) -> WorkerStatus | None:
+        """How the worker stands; None when none lives."""
+        reply = self._ask(Ask())
+        return reply.status if reply else None
+
+    def stop_worker(self) -> bool:
+        """Ask the worker to end, and wait until it has; what it runs goes on and is adopted later.
+
+        False when none lived. Raises EngineError when it does not end.
+        """
+        if self._ask(Stop()) is None:
+            return False
+        deadline = time.monotonic() + _ANSWER
+        while self._somebody_works():
+            if time.monotonic() > deadline:
+                raise EngineError("The worker was told to end and has not.", f"Look at {self._places.worker_log}.")
+            time.sleep(0.02)
+        return True
+
+    def _tell(self, message: Message) -> WorkerStatus:
+        """Say something to a worker of this version or a newer one, which is started where there is none."""
+        self._places.create()
+        deadline = time.monotonic() + _START
+        started_at = 0.0
+        while time.monotonic() < deadline:
+            hello = self._ask(Ask())
+            if hello is not None:
+                if version_key(hello.status.version) < version_key(mine()):
+                    self.stop_worker()
+                    continue
+                reply = hello if isinstance(message, Ask) else self._ask(message)
+                if reply is not None:
+                    if reply.error:
+                        raise EngineError(reply.error)
+                    return reply.status
+            # A worker that is ending holds the lock for a moment more; one that was started needs a moment to answer.
+            elif not self._somebody_works() and time.monotonic() - started_at > 2.0:
+                self._start()
+                started_at = time.monotonic()
+            time.sleep(0.02)
+        raise EngineError(
+            "No worker answers, and none could be started.",
+            f"Look at the end of {self._places.worker_log}; then: ingot worker start",
+            kept="What was asked for is written down; the next worker will do it.",
+        )
+
+    def _start(self) -> None:
+        # Where this Ingot's home is not the shell's own, the worker's must still be the same.
+        elsewhere = Places.of(os.environ) != self._places
+        environment = process.environment(
+            keep=PASSED_ON, extra={"INGOT_HOME": str(self._places.home)} if elsewhere else None
+        )
+        try:
+            process.start_detached(self._worker, cwd=Path("/"), env=environment, log=self._places.worker_log)
+        except ToolError as error:
+            raise EngineError(f"The worker cannot be started. {error.what}", error.next_step) from error
+
+    def _somebody_works(self) -> bool:
+        try:
+            descriptor = os.open(self._places.worker_lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared, so that two clients who look at once do not take each other for a worker.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _ask(self, message: Message) -> Reply | None:
+        """One question and its answer; None when nobody answers."""
+        there = presence(self._places)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_ANSWER)
+            try:
+                connection.connect(there.socket if there else str(self._places.worker_socket))
+                if not peer_is_me(connection):
+                    raise EngineError(
+                        f"{self._places.worker_socket} belongs to somebody else.", "Look at who made it; remove it."
+                    )
+                connection.sendall(msgspec.json.encode(message) + b"\n")
+                with connection.makefile("rb") as answers:
+                    line = answers.readline(LINE_LIMIT)
+            except OSError:
+                return None
+        return msgspec.json.decode(line, type=Reply) if line.endswith(b"\n") else None

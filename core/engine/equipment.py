@@ -1,0 +1,57 @@
+"""What the product's worker carries out: the stages of the image pipeline, and the ledger of a run's workspace.
+
+Imported by the worker when it starts, whole, so that replacing the program under a living worker does not break it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.engine.execution import CarryOut, Pipeline
+from core.model.run import Run
+from core.places import Places
+from core.stages import build, checkout, leftovers, register, upstream, validate
+from core.stages.stage import LedgerOfRun
+from core.store.index import Index
+from core.store.ledger import Ledger
+
+STAGES: dict[str, CarryOut] = {
+    "checkout": checkout.carry_out,
+    "upstream": upstream.carry_out,
+    "validate": validate.carry_out,
+    "build": build.carry_out,
+    "register": register.carry_out,
+}
+
+
+GRACE = 30.0
+"""Seconds that an interrupted tool has before SIGTERM, and as many before SIGKILL: Packer removes machines in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What the product's worker has, and a test's worker replaces whole."""
+
+    pipeline: Callable[[Places, Index], Pipeline]
+    ledger: Callable[[Run], LedgerOfRun]
+    grace: float = GRACE
+
+
+def product() -> Equipment:
+    """The equipment of `python -m core.engine.worker`."""
+    return Equipment(pipeline=_pipeline, ledger=_ledger)
+
+
+def _pipeline(places: Places, index: Index) -> Pipeline:
+    def clean_up(run: Run, succeeded: bool) -> None:
+        leftovers.clean_up(places, run, succeeded=succeeded)
+        if succeeded:
+            ledger = _ledger(run)
+            index.replace_images(run.workspace_id, ledger.images(), ledger.head() or "")
+
+    return Pipeline(STAGES, clean_up)
+
+
+def _ledger(run: Run) -> Ledger:
+    workspace = run.request.workspace
+    return Ledger(Path(workspace.root), workspace.remote)
