@@ -1,0 +1,345 @@
+"""The ledger of a workspace: which image versions there are, who built them, and which names are taken.
+
+Facts are commits on `refs/ingot/ledger`. Each change is made by compare-and-swap on that ref, by a person, for a
+reason, and with a remote it counts once it is pushed (docs/ledger.md). All methods block: call them from a thread.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from core.adapters.git import GitRepository
+from core.errors import LedgerError, LostRaceError, RefusedError
+from core.model import version as versions
+from core.model.image import ImageVersion
+from core.store import ledger_tree
+from core.store.ledger_rules import check_names, same_building, without
+from core.store.ledger_sharing import TRIES, Shared, Sharing, pause
+from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation, Signature
+
+F = TypeVar("F", ImageVersion, Reservation)
+
+_NO_REMOTE = Shared("local", "The workspace names no remote for its ledger (`ledger.remote` in ingot.toml).")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One commit of the ledger."""
+
+    commit: str
+    who: str
+    at: float
+    """Seconds since the epoch."""
+    what: str
+    """`register web 0.1.0`."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything on the ledger at one commit."""
+
+    head: str | None
+    images: tuple[ImageVersion, ...]
+    """By role, then version. Artifacts whose files were deleted are not in them."""
+    reservations: tuple[Reservation, ...]
+    removals: tuple[Removal, ...]
+    lost: tuple[ImageVersion, ...]
+    """Registered offline under names that others had by then: their artifacts exist, their names are not theirs."""
+    problems: tuple[LedgerError, ...]
+    """Files that cannot be read, each by name."""
+
+
+class Ledger:
+    """The ledger of the repository at `repo_root`, shared through a Git remote where one is named."""
+
+    def __init__(self, repo_root: Path, remote: str = "", *, clock: Callable[[], float] = time.time) -> None:
+        self._tree = LedgerTree(GitRepository(repo_root))
+        self._sharing = Sharing(self._tree, remote) if remote else None
+        self._clock = clock
+        self.last_shared = _NO_REMOTE
+        """How the last attempt to share ended: `offline` means that others do not know yet."""
+
+    def head(self) -> str | None:
+        """The newest commit of the ledger; None before the first."""
+        return self._tree.head()
+
+    def read(self) -> Contents:
+        """All of the ledger. What cannot be read is among the problems and hides nothing else."""
+        head = self._tree.head()
+        entries = self._tree.entries(head)
+        contents = self._tree.contents(entries)
+        images: list[ImageVersion] = []
+        reservations: list[Reservation] = []
+        removals: list[Removal] = []
+        lost: list[ImageVersion] = []
+        problems: list[LedgerError] = []
+        for entry in entries:
+            content = contents.get(entry.blob)
+            try:
+                match entry.kind:
+                    case "images":
+                        images.append(self._tree.decode(entry, content, ImageVersion))
+                    case "reserved":
+                        reservations.append(self._tree.decode(entry, content, Reservation))
+                    case "removed":
+                        removals.append(self._tree.decode(entry, content, Removal))
+                    case "lost":
+                        lost.append(self._tree.decode(entry, content, ImageVersion))
+                    case _:
+                        problems.append(_unknown(entry))
+            except LedgerError as problem:
+                problems.append(problem)
+        gone = {(removal.role, removal.version, removal.location) for removal in removals}
+        images = [without(image, gone) for image in images] if gone else images
+        images.sort(key=lambda image: (image.role, versions.order(image.version)))
+        return Contents(head, tuple(images), tuple(reservations), tuple(removals), tuple(lost), tuple(problems))
+
+    def images(self) -> list[ImageVersion]:
+        """Every image version that can be read, by role, the newest version of each last."""
+        return list(self.read().images)
+
+    def image(self, role: str, version: str) -> ImageVersion:
+        """One image version. Raises LedgerError when there is none, or when its manifest cannot be read."""
+        head = self._tree.head()
+        path = ledger_tree.image_path(role, version)
+        removed = ledger_tree.removal_path(role, version, "").rpartition("/")[0]
+        entries = {entry.path: entry for entry in self._tree.entries(head, path, f"{removed}/")}
+        if path not in entries:
+            raise LedgerError(f"There is no image {role} {version} on the ledger.", "See: ingot images")
+        contents = self._tree.contents(entries.values())
+        image = self._tree.decode(entries[path], contents.get(entries[path].blob), ImageVersion)
+        gone: set[tuple[str, str, str]] = set()
+        for entry in entries.values():
+            if entry.kind == "removed":
+                gone.add((role, version, self._tree.decode(entry, contents.get(entry.blob), Removal).location))
+        return without(image, gone)
+
+    def history(self, limit: int = 100) -> list[Change]:
+        """The newest changes, newest first."""
+        if self._tree.head() is None:
+            return []
+        form = "%H%x00%an <%ae>%x00%at%x00%s%x00%b%x00"
+        raw = self._tree.repository.git(
+            "log", f"--max-count={limit}", "--first-parent", "--encoding=UTF-8", f"--format={form}", REF, "--",
+            doing="Reading the ledger",
+        ).out.decode("utf-8", "replace")  # fmt: skip
+        fields = raw.split("\0")
+        return [
+            Change(fields[at].strip(), fields[at + 1], float(fields[at + 2]), fields[at + 3], fields[at + 4].strip())
+            for at in range(0, len(fields) - 4, 5)
+        ]
+
+    def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str:
+        """Take a version string for a run: `wanted`, or the next free `wanted.2`, …
+
+        The same run gets the same one again, however often it asks. With a remote it is the run's once it is pushed;
+        when the remote cannot be reached, `last_shared` says so, and it may still be lost to somebody. Raises
+        RefusedError for names that cannot be, LedgerError when the ledger cannot be written.
+        """
+        check_names(role, wanted)
+        if not run_uid:
+            raise RefusedError("A reservation is for a run, and none was named.")
+        hopeful = False
+        for attempt in range(TRIES):
+            self._share(hopeful=hopeful)
+            head = self._tree.head()
+            taken, held = self._names(head, role, wanted, run_uid)
+            if held:
+                return held
+            version = versions.next_free(wanted, taken)
+            reservation = Reservation(role, version, run_uid, who, self._clock())
+            path = ledger_tree.reservation_path(role, version)
+            edits = {path: self._tree.write(ledger_tree.encode(reservation))}
+            commit = self._tree.commit(head, edits, f"reserve {role} {version}\n\nfor run {run_uid}", Signature(who))
+            hopeful = self._tree.swap(commit, head)
+            if hopeful and self._sharing is None:
+                return version
+            if not hopeful:
+                pause(attempt)
+        raise _contended(f"a version of {role}")
+
+    def release(self, role: str, run_uid: str, who: str, why: str = "") -> str:
+        """Give back what a run had reserved and did not use; gives the version, empty when it had none."""
+        for attempt in range(TRIES):
+            head = self._tree.head()
+            mine = next((held for held in self._reservations(head, role) if held.run == run_uid), None)
+            if mine is None:
+                return ""
+            edits = {ledger_tree.reservation_path(role, mine.version): None}
+            commit = self._tree.commit(head, edits, f"give back {role} {mine.version}\n\n{why}", Signature(who))
+            if self._tree.swap(commit, head):
+                self._share(hopeful=True)
+                return mine.version
+            pause(attempt)
+        raise _contended(f"the version of {role}")
+
+    def register(self, image: ImageVersion, who: str, why: str) -> None:
+        """Put an image version on the ledger for good; its reservation is used up.
+
+        The same building of the same run may be registered again and changes nothing. Raises RefusedError when another
+        content has that version already, LostRaceError when another run holds it or was first on the remote.
+        """
+        check_names(image.role, image.version)
+        if not image.run:
+            raise RefusedError(f"{image.role} {image.version} names no run that made it.")
+        path = ledger_tree.image_path(image.role, image.version)
+        held_at = ledger_tree.reservation_path(image.role, image.version)
+        blob = self._tree.write(ledger_tree.encode(image))
+        for attempt in range(TRIES):
+            head = self._tree.head()
+            there = {entry.path: entry for entry in self._tree.entries(head, path, held_at)}
+            if self._registered(there.get(path), image):
+                break
+            edits: dict[str, str | None] = {path: blob}
+            if held := there.get(held_at):
+                self._must_hold(held, image)
+                edits[held_at] = None
+            message = f"register {image.role} {image.version}\n\n{why}"
+            if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
+                break
+            pause(attempt)
+        else:
+            raise _contended(f"{image.role} {image.version}")
+        self._share(hopeful=True)
+        self._must_stand(path, image)
+
+    def remove_artifacts(self, role: str, version: str, locations: Sequence[str], who: str, why: str = "") -> None:
+        """Record that the files of some artifacts are deleted; that they existed stays.
+
+        Raises RefusedError for locations that the image does not have.
+        """
+        known = {artifact.location for artifact in self._whole(role, version).artifacts}
+        if unknown := [location for location in locations if location not in known]:
+            raise RefusedError(f"{role} {version} has no artifact {unknown[0]}.", "See: ingot images --json")
+        at = self._clock()
+        wanted = {
+            ledger_tree.removal_path(role, version, location): Removal(role, version, location, who, at)
+            for location in locations
+        }
+        for attempt in range(TRIES):
+            head = self._tree.head()
+            there = {entry.path for entry in self._tree.entries(head, *wanted)} if wanted else set[str]()
+            edits = {
+                path: self._tree.write(ledger_tree.encode(removal))
+                for path, removal in wanted.items()
+                if path not in there
+            }
+            if not edits:
+                return
+            message = f"remove files of {role} {version}\n\n{why}"
+            if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
+                self._share(hopeful=True)
+                return
+            pause(attempt)
+        raise _contended(f"{role} {version}")
+
+    def fetch(self) -> Shared:
+        """Take in what others wrote; push nothing. What of ours lost is in `lost`."""
+        self.last_shared = self._sharing.synchronise(send=False) if self._sharing else _NO_REMOTE
+        return self.last_shared
+
+    def share(self) -> Shared:
+        """Take in what others wrote, and send what was written here.
+
+        Raises LostRaceError, after everything else is shared, when something written here while offline had been
+        decided otherwise by then.
+        """
+        shared = self._share()
+        if shared.lost:
+            raise LostRaceError(
+                f"Somebody else was first: {'; '.join(shared.lost)}.",
+                "Build again: the run gets another version. What was built stays on the ledger, under `lost`.",
+                kept="Everything else is shared.",
+            )
+        return shared
+
+    def _share(self, *, hopeful: bool = False) -> Shared:
+        self.last_shared = self._sharing.synchronise(hopeful=hopeful) if self._sharing else _NO_REMOTE
+        return self.last_shared
+
+    def _names(self, head: str | None, role: str, wanted: str, run_uid: str) -> tuple[set[str], str]:
+        """The names of a role that are taken, and the one that this run has of them."""
+        images = self._entries(head, role, "images")
+        reserved = self._reservations(head, role)
+        taken = {entry.version for entry in images} | {entry.version for entry in self._entries(head, role, "reserved")}
+        held = next((reservation.version for reservation in reserved if reservation.run == run_uid), "")
+        if not held:  # used up already, by a run that asks again after a crash?
+            near = [entry for entry in images if entry.version == wanted or entry.version.startswith(f"{wanted}.")]
+            runs = self._decoded(near, ImageVersion)
+            held = next((image.version for image in runs if image.run == run_uid), "")
+        return taken, held
+
+    def _entries(self, head: str | None, role: str, kind: str) -> list[Entry]:
+        under = ledger_tree.image_path(role, "x").rpartition("/images/")[0]
+        return [entry for entry in self._tree.entries(head, f"{under}/{kind}/") if entry.kind == kind]
+
+    def _reservations(self, head: str | None, role: str) -> list[Reservation]:
+        return self._decoded(self._entries(head, role, "reserved"), Reservation)
+
+    def _decoded(self, entries: Sequence[Entry], kind: type[F]) -> list[F]:
+        contents: Mapping[str, bytes] = self._tree.contents(entries)
+        found: list[F] = []
+        for entry in entries:
+            try:
+                found.append(self._tree.decode(entry, contents.get(entry.blob), kind))
+            except LedgerError:
+                continue  # `read` names it; its name is taken all the same
+        return found
+
+    def _whole(self, role: str, version: str) -> ImageVersion:
+        path = ledger_tree.image_path(role, version)
+        for entry in self._tree.entries(self._tree.head(), path):
+            return self._tree.decode(entry, self._tree.contents([entry]).get(entry.blob), ImageVersion)
+        raise LedgerError(f"There is no image {role} {version} on the ledger.", "See: ingot images")
+
+    def _registered(self, entry: Entry | None, image: ImageVersion) -> bool:
+        if entry is None:
+            return False
+        there = self._tree.decode(entry, self._tree.contents([entry]).get(entry.blob), ImageVersion)
+        if same_building(there, image):
+            return True
+        raise RefusedError(
+            f"{image.role} {image.version} is another image already, by {there.built_by} (run {there.run}).",
+            "An image version never changes: build again, and the run gets another version.",
+        )
+
+    def _must_hold(self, held: Entry, image: ImageVersion) -> None:
+        """The reservation must be of the image's own run."""
+        reservation = self._tree.decode(held, self._tree.contents([held]).get(held.blob), Reservation)
+        if reservation.run != image.run:
+            raise LostRaceError(
+                f"{image.role} {image.version} is reserved by {reservation.by} (run {reservation.run}).",
+                "Reserve another version for this run, and build again.",
+                kept="What was built is where it was built.",
+            )
+
+    def _must_stand(self, path: str, image: ImageVersion) -> None:
+        """After sharing, the version must still be this image's."""
+        standing = self._tree.entries(self._tree.head(), path)
+        there = self._decoded(standing, ImageVersion)
+        if not there or not same_building(there[0], image):
+            winner = (
+                f"{there[0].built_by} (run {there[0].run})" if there else "; ".join(self.last_shared.lost) or "somebody"
+            )
+            raise LostRaceError(
+                f"{image.role} {image.version} went to {winner}, who was first on the shared ledger.",
+                "Build again: the run gets another version.",
+                kept="What was built stays on the ledger, under `lost`, and where it was built.",
+            )
+
+
+def _contended(what: str) -> LedgerError:
+    return LedgerError(
+        f"The ledger moved {TRIES} times while {what} was written.", "Try again when fewer builds begin at once."
+    )
+
+
+def _unknown(entry: Entry) -> LedgerError:
+    return LedgerError(
+        f"On the ledger, {entry.path!r} is nothing that this version of Ingot knows.",
+        "A newer Ingot wrote it, or somebody by hand: see git log " + REF,
+        kept="Everything else on the ledger can be read.",
+    )

@@ -1,0 +1,278 @@
+"""How the ledger lies in Git: one JSON file a fact, in the tree of the commits on one ref.
+
+    roles/<role>/images/<version>.json              an image version, as registered; never changed
+    roles/<role>/reserved/<version>.json            a version string that a run has for itself
+    roles/<role>/removed/<version>/<digest>.json    an artifact of it whose file was deleted
+    roles/<role>/lost/<version>-<run>.json          an image that was registered offline under a name others had by then
+
+Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index
+(FACTS.md, Git as a ledger): the user's working tree, index and branches are never touched.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from core.adapters.git import GitRepository
+from core.adapters.git_program import Answer
+from core.errors import IngotError, LedgerError
+from core.model.image import ImageVersion
+
+REF = "refs/ingot/ledger"
+LARGEST = 1 << 20
+"""Bytes of one manifest: a hundred times what a real one has. What is larger was not written by Ingot."""
+
+_FACT = re.compile(r"roles/(?P<role>[^/]+)/(?P<kind>images|reserved|removed|lost)/(?P<rest>[^/]+(?:/[^/]+)?)\.json")
+_CONTENDED = re.compile(r"but expected|reference already exists|\.lock': File exists")
+_WRITING = (
+    ("i18n.commitEncoding", "UTF-8"),
+    ("core.splitIndex", "false"),  # a split index keeps its other half in .git
+    ("core.untrackedCache", "false"),
+    ("index.sparse", "false"),
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A version string that nobody else may use: whose it is, and since when."""
+
+    role: str
+    version: str
+    run: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An artifact whose file was deleted; that it existed stays in the manifest."""
+
+    role: str
+    version: str
+    location: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the ledger's tree."""
+
+    path: str
+    blob: str
+    regular: bool
+    size: int
+
+    @property
+    def role(self) -> str:
+        return unquote(self.path.split("/")[1])
+
+    @property
+    def kind(self) -> str:
+        """`images`, `reserved`, `removed` or `lost`; empty for what Ingot did not put there."""
+        found = _FACT.fullmatch(self.path)
+        return found["kind"] if found else ""
+
+    @property
+    def version(self) -> str:
+        found = _FACT.fullmatch(self.path)
+        return unquote(found["rest"].split("/")[0]) if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who a commit is by, and when it was written (as Git takes a date; empty means now)."""
+
+    who: str
+    date: str = ""
+
+
+def image_path(role: str, version: str) -> str:
+    return f"roles/{_name(role)}/images/{_name(version)}.json"
+
+
+def reservation_path(role: str, version: str) -> str:
+    return f"roles/{_name(role)}/reserved/{_name(version)}.json"
+
+
+def removal_path(role: str, version: str, location: str) -> str:
+    digest = hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"roles/{_name(role)}/removed/{_name(version)}/{digest}.json"
+
+
+def lost_path(role: str, version: str, run: str) -> str:
+    return f"roles/{_name(role)}/lost/{_name(f'{version}-{run}')}.json"
+
+
+def encode(fact: ImageVersion | Reservation | Removal) -> bytes:
+    """Sorted and indented, one way only: equal facts are equal bytes, and a diff of two is readable."""
+    return msgspec.json.format(msgspec.json.encode(fact, order="sorted"), indent=2) + b"\n"
+
+
+class LedgerTree:
+    """Reads and writes commits of the ledger; knows the layout, and none of the rules."""
+
+    def __init__(self, repository: GitRepository) -> None:
+        self.repository = repository
+
+    def head(self, ref: str = REF) -> str | None:
+        answer = self.repository.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        if answer.code == 0:
+            return answer.text
+        if self.repository.git("rev-parse", "--verify", "--quiet", ref).code == 0:
+            raise LedgerError(
+                f"{ref} in {self.repository.root} is not a commit of a ledger.",
+                f"Look at what made it: git cat-file -p {ref}",
+            )
+        return None
+
+    def entries(self, commit: str | None, *under: str) -> list[Entry]:
+        """The files of a commit (none: of an empty ledger) below some directories, such as `roles/web/images/`."""
+        if commit is None:
+            return []
+        listed = self._git(
+            "ls-tree",
+            "-r",
+            "-z",
+            "-l",
+            "--full-tree",
+            commit,
+            "--",
+            *(under or ("roles/",)),
+            doing="Reading the ledger",
+        )
+        entries: list[Entry] = []
+        for line in listed.paths:
+            about, _, path = line.partition("\t")
+            mode, kind, blob, size = about.split()
+            entries.append(Entry(path, blob, kind == "blob" and mode == "100644", int(size) if size.isdigit() else 0))
+        return entries
+
+    def contents(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+        """Blob → bytes, in one process for all of them; those that cannot be a fact are left out."""
+        wanted = {entry.blob for entry in entries if entry.regular and entry.size <= LARGEST}
+        if not wanted:
+            return {}
+        asked = "".join(f"{blob}\n" for blob in wanted).encode()
+        raw = self._git("cat-file", "--batch", given=asked, doing="Reading the ledger").out
+        found: dict[str, bytes] = {}
+        place = 0
+        while place < len(raw):
+            end = raw.index(b"\n", place)
+            header = raw[place:end].split()
+            place = end + 1
+            if len(header) == 3:  # "<object> missing" has two
+                size = int(header[2])
+                found[header[0].decode()] = raw[place : place + size]
+                place += size + 1
+        return found
+
+    def decode(self, entry: Entry, content: bytes | None, kind: type[T]) -> T:
+        """What a file of the ledger says. Raises LedgerError, naming it, when it is none of Ingot's facts."""
+        reason = ""
+        if not entry.regular:
+            reason = "is no plain file"
+        elif entry.size > LARGEST:
+            reason = f"has {entry.size} bytes"
+        elif content is None:
+            reason = "is missing from the object store"
+        else:
+            try:
+                fact = msgspec.json.decode(content, type=kind)
+            except (msgspec.DecodeError, RecursionError) as error:
+                reason = f"is not a manifest ({error})"
+            else:
+                named = getattr(fact, "version", None)
+                if entry.kind == "lost":
+                    named = f"{named}-{getattr(fact, 'run', None)}"
+                if (getattr(fact, "role", None), named) == (entry.role, entry.version):
+                    return fact
+                reason = "is about another role or version than its path says"
+        raise LedgerError(
+            f"On the ledger, {entry.path!r} {reason}.",
+            f"Look at it: git cat-file -p {entry.blob}; and at who wrote it: git log {REF}",
+            kept="Everything else on the ledger can be read.",
+        )
+
+    def write(self, content: bytes) -> str:
+        """Store some bytes as a blob, and give its name."""
+        return self._git("hash-object", "-w", "--stdin", given=content, doing="Writing to the ledger").text
+
+    def commit(self, parent: str | None, edits: Mapping[str, str | None], message: str, signature: Signature) -> str:
+        """Write a commit that adds, replaces or (None) removes files, given as blobs; moves no ref."""
+        lines: list[bytes] = []
+        for path, blob in edits.items():
+            mode = "100644" if blob else "0"
+            lines.append(f"{mode} {blob or '0' * len(parent or '')}\t{path}".encode("utf-8", "surrogateescape"))
+        with tempfile.TemporaryDirectory(prefix="ingot-ledger-") as private:
+            index = {"GIT_INDEX_FILE": str(Path(private) / "index")}
+            base = parent or "--empty"
+            self._git("read-tree", base, extra=index, doing="Writing to the ledger")
+            given = b"".join(line + b"\0" for line in lines)
+            self._git("update-index", "-z", "--index-info", given=given, extra=index, doing="Writing to the ledger")
+            tree = self._git("write-tree", extra=index, doing="Writing to the ledger").text
+        parents = ("-p", parent) if parent else ()
+        return self._git(
+            "commit-tree", tree, *parents, "-F", "-",
+            given=_message(message), extra=_signed(signature), doing="Writing to the ledger",
+        ).text  # fmt: skip
+
+    def swap(self, new: str, old: str | None, ref: str = REF) -> bool:
+        """Move the ref if it still is where it was read (compare-and-swap); False when somebody else was first."""
+        answer = self.repository.git("update-ref", "--no-deref", ref, new, old or "0" * len(new))
+        if answer.code == 0:
+            return True
+        if _CONTENDED.search(answer.err):
+            return False
+        raise LedgerError(
+            f"The ledger in {self.repository.common_directory()} cannot be written: {answer.err.strip()}",
+            "Look at the rights of that directory, and at the disk's free space.",
+        )
+
+    def _git(self, *arguments: str, doing: str, given: bytes = b"", extra: Mapping[str, str] | None = None) -> Answer:
+        try:
+            return self.repository.git(*arguments, given=given, extra=extra, configuration=_WRITING, doing=doing)
+        except LedgerError:
+            raise
+        except IngotError as error:
+            raise LedgerError(error.what, error.next_step) from error
+
+
+def split_who(who: str) -> tuple[str, str]:
+    """Name and mail of `Name <mail>`, such that Git takes them."""
+    found = re.fullmatch(r"\s*(.*?)\s*<([^<>]*)>\s*", who, re.DOTALL)
+    name, mail = (found[1], found[2]) if found else (who, "")
+    name = re.sub(r"[\x00-\x1f\x7f<>]+", " ", name).strip()
+    mail = re.sub(r"[\x00-\x20\x7f<>]+", "", mail)
+    return (name if re.search(r"\w", name) else "unknown"), mail or "unknown"
+
+
+def _signed(signature: Signature) -> dict[str, str]:
+    name, mail = split_who(signature.who)
+    signed = {
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": mail,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": mail,
+    }
+    return {**signed, "GIT_AUTHOR_DATE": signature.date} if signature.date else signed
+
+
+def _message(text: str) -> bytes:
+    clean = re.sub(r"[\x00-\x09\x0b-\x1f\x7f]", " ", text).strip() or "change"
+    return clean.encode("utf-8", "replace") + b"\n"
+
+
+def _name(text: str) -> str:
+    """A role or version as one component of a path, reversible with `unquote`."""
+    quoted = quote(text, safe="").replace("~", "%7E")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted  # Git refuses `..`, `.git` and `GIT~1` as names
