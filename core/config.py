@@ -1,0 +1,368 @@
+"""`ingot.toml`: what refines discovery. Optional; every key in it is, too. Its reference is docs/workspace.md.
+
+What is wrong in it never stops anything: it becomes a Problem with the line and the fix, and the rest counts.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from core.model import naming
+from core.model.role import Problem, Upstream, UpstreamKind
+
+NAME = "ingot.toml"
+MAX_BYTES = 1_000_000
+TAG_PREFIX = "release-"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """`[roles.NAME]`: what is None is left as discovery found it."""
+
+    line: int | None = None
+    template: str | None = None
+    variable_files: tuple[str, ...] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    builds: tuple[str, ...] | None = None
+    upstream: Upstream | None = None
+    outside: tuple[str, ...] = ()
+    playbooks: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """Those of this table: the role is not built before they are mended, for it would be another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that ingot.toml says, with what holds where it says nothing."""
+
+    id: str = ""
+    name: str = ""
+    ignore: tuple[str, ...] = ()
+    """Patterns of paths that discovery leaves out."""
+    discovery: bool = True
+    """Whether roles are looked for; without, there are those of ingot.toml only."""
+    tag_prefix: str = TAG_PREFIX
+    """Tags that name versions begin with it."""
+    ledger_remote: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`[build] variables`: for every role."""
+    outside: tuple[str, ...] = ()
+    """`[build] outside`: for every role."""
+    roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
+    problems: tuple[Problem, ...] = ()
+
+
+def load(root: Path) -> Configuration:
+    """The configuration of the workspace at `root`; the empty one where it has none."""
+    path = root / NAME
+    try:
+        if not path.is_file():
+            return Configuration()
+        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+            return Configuration(problems=(Problem(NAME, "it is a link that leads out of the workspace"),))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = f"it cannot be read: {error.strerror}"
+        return Configuration(problems=(Problem(NAME, reason, None, f"Look at: ls -l {NAME}"),))
+    return parse(content)
+
+
+def parse(content: bytes) -> Configuration:
+    """The same from the file's content, for commits that are not checked out."""
+    if len(content) > MAX_BYTES:
+        return Configuration(problems=(Problem(NAME, f"it is larger than {MAX_BYTES:,} bytes", None, "Shorten it."),))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return Configuration(problems=(Problem(NAME, "it is not valid UTF-8", line, "Save it as UTF-8."),))
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return Configuration(problems=(_syntax(str(error)),))
+    except RecursionError:
+        return Configuration(problems=(Problem(NAME, "it is nested too deeply", None, "Take a level away."),))
+    return _Reader(text, tables).configuration()
+
+
+def differs_for(role: str, old: bytes, new: bytes) -> bool:
+    """Whether two contents of ingot.toml mean different builds of a role."""
+    before, after = parse(old), parse(new)
+
+    def part(configuration: Configuration) -> object:
+        settings = configuration.roles.get(role, RoleSettings())
+        return (
+            settings.template,
+            settings.variable_files,
+            dict(settings.variables),
+            settings.builds,
+            settings.upstream,
+            settings.playbooks,
+            dict(configuration.variables),
+        )
+
+    return part(before) != part(after)
+
+
+def _syntax(message: str) -> Problem:
+    match = re.search(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", message, re.DOTALL)
+    reason, line = (match[1], int(match[2]) if match[2] else None) if match else (message, None)
+    fix = 'Text needs quotes: name = "shop".' if "value" in reason.lower() else "See docs/workspace.md for the form."
+    return Problem(NAME, f"it is not valid TOML: {reason[:1].lower()}{reason[1:]}", line, fix)
+
+
+class _Reader:
+    """Takes the tables apart, one method a table; gathers what is wrong on the way."""
+
+    def __init__(self, text: str, tables: Mapping[str, Any]) -> None:
+        self._tables = tables
+        self._lines = _lines(text)
+        self._problems: list[Problem] = []
+
+    def configuration(self) -> Configuration:
+        top = self._known(
+            self._tables, (), ("id", "name", "ignore", "discovery", "version", "ledger", "build", "roles")
+        )
+        discovery = self._table(top, ("discovery",), ("enabled",))
+        version = self._table(top, ("version",), ("tag_prefix",))
+        ledger = self._table(top, ("ledger",), ("remote",))
+        build = self._table(top, ("build",), ("variables", "outside"))
+        enabled = discovery.get("enabled", True)
+        if not isinstance(enabled, bool):
+            self._wrong(("discovery", "enabled"), "must be true or false", "Write: enabled = false")
+            enabled = True
+        remote = self._text(ledger, ("ledger", "remote"))
+        if remote and not naming.is_safe(remote):
+            self._wrong(("ledger", "remote"), f"{remote!r} is no name of a Git remote", "Take one of: git remote")
+            remote = ""
+        return Configuration(
+            id=self._text(top, ("id",)) or "",
+            name=self._text(top, ("name",)) or "",
+            ignore=self._texts(top, ("ignore",)) or (),
+            discovery=enabled,
+            tag_prefix=TAG_PREFIX if (prefix := self._text(version, ("version", "tag_prefix"))) is None else prefix,
+            ledger_remote=remote or "",
+            variables=self._variables(build, ("build", "variables")),
+            outside=self._paths(build, ("build", "outside")) or (),
+            roles=self._roles(top),
+            problems=tuple(self._problems),
+        )
+
+    def _roles(self, top: Mapping[str, Any]) -> dict[str, RoleSettings]:
+        given = top.get("roles", {})
+        if not isinstance(given, dict):
+            self._wrong(("roles",), "must be a table", "Write: [roles.web]")
+            return {}
+        roles: dict[str, RoleSettings] = {}
+        for name in cast("dict[str, Any]", given):
+            if not naming.is_safe(name):
+                self._wrong(
+                    ("roles", name),
+                    f"{name!r} cannot be the name of a role",
+                    f"Use letters, digits, “.”, “_” and “-”, such as {naming.safe(name) or 'web'!r}.",
+                )
+                continue
+            roles[name] = self._role(name, cast("dict[str, Any]", given))
+        return roles
+
+    def _role(self, name: str, given: Mapping[str, Any]) -> RoleSettings:
+        where = ("roles", name)
+        before = len(self._problems)
+        keys = ("template", "variable_files", "variables", "builds", "upstream", "outside", "playbooks")
+        table = self._table(given, where, keys)
+        template = self._text(table, (*where, "template"))
+        if template is not None and not _is_inside(template):
+            self._wrong((*where, "template"), f"{template!r} is no path inside the workspace", _INSIDE)
+            template = None
+        settings = RoleSettings(
+            line=self._line(where),
+            template=_normal(template) if template is not None else None,
+            variable_files=self._paths(table, (*where, "variable_files")),
+            variables=self._variables(table, (*where, "variables")),
+            builds=self._texts(table, (*where, "builds")),
+            upstream=self._upstream(table, (*where, "upstream")),
+            outside=self._paths(table, (*where, "outside")) or (),
+            playbooks=self._paths(table, (*where, "playbooks")) or (),
+        )
+        return replace(settings, problems=tuple(self._problems[before:]))
+
+    def _upstream(self, role: Mapping[str, Any], where: tuple[str, ...]) -> Upstream | None:
+        if "upstream" not in role:
+            return None
+        keys = ("role", "url", "checksum", "distribution", "suite", "packages", "disk_size")
+        given = self._table(role, where, keys)
+        texts = {key: self._text(given, (*where, key)) or "" for key in keys if key != "packages"}
+        packages = self._texts(given, (*where, "packages")) or ()
+        kinds = [key for key in ("role", "url", "distribution") if texts[key]]
+        if len(kinds) != 1:
+            self._wrong(
+                where,
+                "an upstream is one of: a role, a url, a distribution",
+                'Write: upstream = { role = "base" }, or { url = "…", checksum = "sha256:…" }, '
+                'or { distribution = "debian", suite = "bookworm" }',
+            )
+            return None
+        allowed = {"role": (), "url": ("checksum",), "distribution": ("suite", "packages", "disk_size")}[kinds[0]]
+        for key in given:
+            if key != kinds[0] and key not in allowed:
+                self._wrong((*where, key), f"{_shown(key)!r} means nothing beside {kinds[0]!r}", "Take it away.")
+        match kinds[0]:
+            case "role":
+                return Upstream(UpstreamKind.ROLE, role=texts["role"])
+            case "url":
+                return self._file_upstream(texts["url"], texts["checksum"], where)
+            case _:
+                if not texts["suite"]:
+                    self._wrong(where, "a distribution needs its suite", 'Add: suite = "bookworm"')
+                    return None
+                return Upstream(
+                    UpstreamKind.ARCHIVE,
+                    distribution=texts["distribution"],
+                    suite=texts["suite"],
+                    packages=packages,
+                    disk_size=texts["disk_size"],
+                )
+
+    def _file_upstream(self, url: str, checksum: str, where: tuple[str, ...]) -> Upstream | None:
+        if not re.match(r"https?://\S+$", url) and not ("://" not in url and _is_inside(url)):
+            self._wrong((*where, "url"), f"{url!r} is neither an http(s) URL nor a path inside the workspace", _INSIDE)
+            return None
+        if not re.fullmatch(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}|file:\S+", checksum):
+            self._wrong(
+                (*where, "checksum") if checksum else where,
+                "an upstream from a url needs a checksum that counts",
+                'Add: checksum = "sha256:…" (64 hexadecimal digits), or "file:https://…/SHA256SUMS"',
+            )
+            return None
+        return Upstream(UpstreamKind.FILE, url=url, checksum=checksum)
+
+    # The shapes of values
+
+    def _known(self, given: Mapping[str, Any], where: tuple[str, ...], keys: Sequence[str]) -> dict[str, Any]:
+        """The table with `-` in keys read as `_`; what nobody knows is a problem."""
+        known: dict[str, Any] = {}
+        for key, value in given.items():
+            plain = key.replace("-", "_")
+            if plain in keys:
+                known[plain] = value
+                continue
+            near = difflib.get_close_matches(plain, keys, n=1, cutoff=0.6)
+            place = f"[{'.'.join(where)}]" if where else "the file"
+            fix = f"Did you mean {_shown(near[0])!r}?" if near else f"Known here: {', '.join(map(_shown, keys))}."
+            self._wrong((*where, key), f"{key!r} is not known in {place}", fix)
+        return known
+
+    def _table(self, parent: Mapping[str, Any], where: tuple[str, ...], keys: Sequence[str]) -> dict[str, Any]:
+        given = parent.get(where[-1], {})
+        if not isinstance(given, dict):
+            self._wrong(where, "must be a table", f"Write: [{'.'.join(map(_shown, where))}]")
+            return {}
+        return self._known(cast("dict[str, Any]", given), where, keys)
+
+    def _text(self, table: Mapping[str, Any], where: tuple[str, ...]) -> str | None:
+        value = table.get(where[-1])
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.isprintable():
+            self._wrong(where, "must be text", f'Write: {_shown(where[-1])} = "…"')
+            return None
+        return value
+
+    def _texts(self, table: Mapping[str, Any], where: tuple[str, ...]) -> tuple[str, ...] | None:
+        value = table.get(where[-1])
+        if value is None:
+            return None
+        items = cast("list[Any]", value) if isinstance(value, list) else [None]
+        if not all(isinstance(item, str) and item and item.isprintable() for item in items):
+            self._wrong(where, "must be a list of texts", f'Write: {_shown(where[-1])} = ["…"]')
+            return None
+        return tuple(cast("list[str]", items))
+
+    def _paths(self, table: Mapping[str, Any], where: tuple[str, ...]) -> tuple[str, ...] | None:
+        values = self._texts(table, where)
+        for value in values or ():
+            if not _is_inside(value):
+                self._wrong(where, f"{value!r} is no path inside the workspace", _INSIDE)
+        return None if values is None else tuple(_normal(value) for value in values if _is_inside(value))
+
+    def _variables(self, table: Mapping[str, Any], where: tuple[str, ...]) -> dict[str, str]:
+        given = table.get(where[-1], {})
+        if not isinstance(given, dict):
+            self._wrong(where, "must be a table", f"Write: [{'.'.join(map(_shown, where))}]")
+            return {}
+        found: dict[str, str] = {}
+        for name, value in cast("dict[str, Any]", given).items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+                self._wrong((*where, name), f"{name!r} is no name of a variable", "Use the name from the template.")
+            elif isinstance(value, bool):
+                found[name] = "true" if value else "false"
+            elif isinstance(value, (str, int, float)):
+                found[name] = str(value)
+            else:
+                self._wrong((*where, name), "must be text, a number, true or false", f'Write: {name} = "…"')
+        return found
+
+    def _wrong(self, where: tuple[str, ...], reason: str, fix: str) -> None:
+        named = reason if reason[:1] in "'\"" or not where else f"{'.'.join(map(_shown, where))}: {reason}"
+        self._problems.append(Problem(NAME, named, self._line(where), fix))
+
+    def _line(self, where: tuple[str, ...]) -> int | None:
+        while where:
+            for path in (where, tuple(part.replace("_", "-") for part in where)):
+                if path in self._lines:
+                    return self._lines[path]
+            where = where[:-1]
+        return None
+
+
+_INSIDE = "Write it relative to the workspace's root, without “..”."
+
+
+def _shown(key: str) -> str:
+    return key.replace("_", "-") if key in ("variable_files", "tag_prefix", "disk_size") else key
+
+
+def _is_inside(path: str) -> bool:
+    return bool(path) and not path.startswith(("/", "~")) and ".." not in path.split("/") and "\0" not in path
+
+
+def _normal(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part not in ("", ".")) or "."
+
+
+_WORD = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_KEY = re.compile(rf"^[ \t]*({_WORD}(?:[ \t]*\.[ \t]*{_WORD})*)[ \t]*=")
+_HEAD = re.compile(r"^[ \t]*\[\[?[ \t]*([^\[\]\n]+?)[ \t]*\]\]?[ \t]*(?:#.*)?$")
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line of each table and key. Of a text that is valid TOML; what is inside of values is not looked at closely.
+
+    tomllib gives no positions; a key in an inline table has the line of the key before the table.
+    """
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if head := _HEAD.match(line.rstrip("\r")):
+            table = _split(head[1]) or table
+            found.setdefault(table, number)
+        elif (key := _KEY.match(line)) and (path := _split(key[1])):
+            found.setdefault((*table, *path), number)
+    return found
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    try:
+        given: Any = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    path: list[str] = []
+    while isinstance(given, dict):
+        key, given = next(iter(cast("dict[str, Any]", given).items()))
+        path.append(key)
+    return tuple(path)

@@ -1,0 +1,410 @@
+"""Which templates a workspace has, and which variable files belong to which: from names and content alone."""
+
+import fnmatch
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from core.adapters import hcl, template_hcl, template_json
+from core.adapters.files import WorkspaceFiles
+from core.adapters.hcl_values import Value, variables_of
+from core.adapters.parsed import ParsedFiles
+from core.adapters.template import TemplateFacts
+from core.adapters.template_hcl import Definitions, definitions_of
+from core.model.role import Problem, Syntax
+
+HCL_ENDINGS = (".pkr.hcl", ".pkr.json")
+VARIABLE_ENDINGS = (".pkrvars.hcl", ".pkrvars.json")
+AUTO_ENDINGS = (".auto.pkrvars.hcl", ".auto.pkrvars.json")
+
+HEAD = 65_536
+"""Bytes of a JSON file in which a template shows what it is; larger files are read whole only when it does."""
+JSON_LIMIT = 2_000_000
+
+_NEVER = frozenset({"package.json", "package-lock.json", "composer.json", "tsconfig.json", "composer.lock"})
+_SHARED = re.compile(r"(?:[._-]?(?:common|global|globals|shared|defaults?|base|all)[._-]?)+", re.IGNORECASE)
+"""Names of variable files that are given together with another one."""
+_SAMPLE = re.compile(r"(?:^|[._-])(?:example|sample|template|dist)(?:$|[._-])", re.IGNORECASE)
+"""Names of variable files that are there to be copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariableFile:
+    path: str
+    values: Mapping[str, Value]
+    problem: Problem | None = None
+
+    @property
+    def stem(self) -> str:
+        return stem_of(self.path)
+
+
+@dataclass(slots=True)
+class Template:
+    """Something that `packer build` takes, and the variable files that go with it."""
+
+    path: str
+    """As in Role.template."""
+    syntax: Syntax
+    files: tuple[str, ...]
+    bodies: Mapping[str, hcl.Body] = field(default_factory=dict[str, hcl.Body])
+    json: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    auto: tuple[VariableFile, ...] = ()
+    """What Packer loads by itself."""
+    declared: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+    variable_files: list[VariableFile] = field(default_factory=list[VariableFile])
+    shared: list[VariableFile] = field(default_factory=list[VariableFile])
+    """Given before each of the others."""
+
+    @property
+    def directory(self) -> str:
+        return _parent(self.files[0])
+
+    @property
+    def words(self) -> list[str]:
+        """What its name is made from, outermost first."""
+        parts: list[str] = [] if self.directory == "." else self.directory.split("/")
+        if self.path == self.directory and len(self.files) > 1:
+            return parts
+        stem = stem_of(self.files[0])
+        if self.path == self.directory and parts and not _says_nothing(parts[-1]):
+            return parts
+        return [*parts, stem]
+
+    def facts(self, values: Mapping[str, Value], files: WorkspaceFiles) -> TemplateFacts:
+        if self.syntax is Syntax.JSON:
+            texts = {name: value for name, value in values.items() if isinstance(value, str)}
+            return template_json.read(self.path, self.json, texts, files)
+        loaded: dict[str, Value] = {}
+        for one in self.auto:
+            loaded.update(one.values)
+        return template_hcl.read(self.bodies, self.directory, {**loaded, **values}, files)
+
+
+def _says_nothing(word: str) -> bool:
+    from core.model.naming import is_qualifier, is_sensible
+
+    return not is_sensible(word) or is_qualifier(word)
+
+
+def stem_of(path: str) -> str:
+    """The file's name without what says its kind."""
+    leaf = posixpath.basename(path)
+    for ending in (*AUTO_ENDINGS, *VARIABLE_ENDINGS, *HCL_ENDINGS, ".json", ".hcl"):
+        if leaf.endswith(ending):
+            leaf = leaf.removesuffix(ending)
+            break
+    plain = re.sub(r"^packer[._-]|[._-](?:packer|template|vars|variables)$", "", leaf)
+    return plain or leaf
+
+
+class Finder:
+    """Finds the templates among the files of a workspace."""
+
+    def __init__(self, files: WorkspaceFiles, parsed: ParsedFiles, ignore: Sequence[str] = ()) -> None:
+        self.files = files
+        self.parsed = parsed
+        self._ignored = [re.compile(fnmatch.translate(pattern.rstrip("/"))) for pattern in ignore]
+
+    def templates(self) -> list[Template]:
+        """All of them, in the order of their paths, with their variable files."""
+        found: list[Template] = []
+        variables: list[VariableFile] = []
+        for directory, leaves in self.files.directories.items():
+            paths = [posixpath.normpath(posixpath.join(directory, leaf)) for leaf in leaves]
+            paths = [path for path in paths if not self._is_ignored(path)]
+            found += self.in_directory(directory, [path for path in paths if path.endswith(HCL_ENDINGS)])
+            found += [one for path in paths if (one := self.json_template(path)) is not None]
+            variables += [
+                self.variable_file(path)
+                for path in paths
+                if path.endswith(VARIABLE_ENDINGS) and not path.endswith(AUTO_ENDINGS)
+            ]
+        found.sort(key=lambda one: one.path)
+        variables += self._json_variables([one for one in found if one.syntax is Syntax.JSON])
+        attach(variables, found)
+        return found
+
+    def _is_ignored(self, path: str) -> bool:
+        if not self._ignored:
+            return False
+        parts = path.split("/")
+        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return any(pattern.match(prefix) for pattern in self._ignored for prefix in prefixes)
+
+    # HCL2
+
+    def in_directory(self, directory: str, paths: Sequence[str]) -> list[Template]:
+        """The template that a directory is, or those that its files are each by itself."""
+        if not paths:
+            return []
+        read = {path: self.parsed.body(path) for path in paths}
+        bodies = {path: body for path, body in read.items() if isinstance(body, hcl.Body)}
+        defined = {path: definitions_of(body) for path, body in bodies.items()}
+        broken = {path: (body,) for path, body in read.items() if isinstance(body, Problem)}
+        if built_singly(bodies, defined):
+            alone = [path for path in bodies if defined[path].builds]
+            found = [self._hcl(path, [path], {path: bodies[path]}, (), ()) for path in alone]
+            return found + [self._hcl(path, [path], {}, (), problems) for path, problems in broken.items()]
+        problems = [problem for one in broken.values() for problem in one]
+        if not problems and not any(one.builds or one.sources for one in defined.values()):
+            return []
+        problems += _twice(bodies)
+        return [self.directory_template(directory, paths, bodies, problems)]
+
+    def directory_template(
+        self, directory: str, paths: Sequence[str], bodies: Mapping[str, hcl.Body], problems: Iterable[Problem]
+    ) -> Template:
+        auto = [
+            self.variable_file(posixpath.normpath(posixpath.join(directory, leaf)))
+            for leaf in self.files.directories.get(directory, ())
+            if leaf.endswith(AUTO_ENDINGS)
+        ]
+        wrong = [one.problem for one in auto if one.problem]
+        return self._hcl(directory, paths, bodies, auto, [*problems, *wrong])
+
+    def named(self, path: str) -> Template | None:
+        """The template that ingot.toml names: a directory or a file, whatever discovery makes of it."""
+        if path in self.files.directories:
+            leaves = self.files.directories[path]
+            paths = [posixpath.normpath(posixpath.join(path, leaf)) for leaf in leaves if leaf.endswith(HCL_ENDINGS)]
+            if not paths:
+                return None
+            read = {one: self.parsed.body(one) for one in paths}
+            bodies = {one: body for one, body in read.items() if isinstance(body, hcl.Body)}
+            problems = [body for body in read.values() if isinstance(body, Problem)]
+            return self.directory_template(path, paths, bodies, [*problems, *_twice(bodies)])
+        if path not in self.files.names:
+            return None
+        if path.endswith(".json") and not path.endswith(HCL_ENDINGS):
+            return self.json_template(path)
+        body = self.parsed.body(path)
+        if isinstance(body, Problem):
+            return self._hcl(path, [path], {}, (), (body,))
+        return self._hcl(path, [path], {path: body}, (), ())
+
+    def _hcl(
+        self,
+        path: str,
+        paths: Sequence[str],
+        bodies: Mapping[str, hcl.Body],
+        auto: Iterable[VariableFile],
+        problems: Iterable[Problem],
+    ) -> Template:
+        names = (name for body in bodies.values() for name in definitions_of(body).names)
+        return Template(
+            path,
+            Syntax.HCL2,
+            tuple(paths),
+            bodies,
+            auto=tuple(auto),
+            declared=frozenset(name.removeprefix("var.") for name in names if name.startswith("var.")),
+            problems=tuple(problems),
+        )
+
+    # JSON
+
+    def json_template(self, path: str) -> Template | None:
+        """The JSON template in a file; None for all other JSON."""
+        leaf = posixpath.basename(path)
+        if not leaf.endswith(".json") or leaf.endswith((*HCL_ENDINGS, *VARIABLE_ENDINGS)) or leaf in _NEVER:
+            return None
+        try:
+            content = self.files.read(path, HEAD)
+            if len(content) == HEAD and (
+                b'"provisioners"' in content or b'"variables"' in content or b'"builders"' in content
+            ):
+                content = self.files.read(path, JSON_LIMIT + 1)
+        except OSError:
+            return None  # without its content nobody can tell that it is a template
+        if not template_json.looks_like_template(content) or len(content) > JSON_LIMIT:
+            return None
+        try:
+            loaded = hcl.load_json(hcl.decode(content))
+        except hcl.HclError as error:
+            if not _mentions_packer(content):
+                return None
+            problem = Problem(path, error.reason, error.line, error.fix)
+            return Template(path, Syntax.JSON, (path,), problems=(problem,))
+        if not template_json.is_template(loaded):
+            return None
+        template = cast("dict[str, Any]", loaded)
+        declared = frozenset(template_json.declared_variables(template))
+        return Template(path, Syntax.JSON, (path,), json=template, declared=declared)
+
+    def _json_variables(self, templates: Sequence[Template]) -> list[VariableFile]:
+        """Flat JSON objects at or below the directories of JSON templates, or in a `vars` directory beside one."""
+        if not templates:
+            return []
+        known = {one.path for one in templates}
+        places = {one.directory for one in templates if one.declared}
+        found: list[VariableFile] = []
+        for directory, leaves in self.files.directories.items():
+            near = [
+                directory,
+                posixpath.dirname(directory) or ".",
+                posixpath.dirname(posixpath.dirname(directory)) or ".",
+            ]
+            if "vars" in posixpath.basename(directory).lower() or "variables" in posixpath.basename(directory).lower():
+                beside = near[1]
+                if any(place == beside or posixpath.dirname(place) == beside for place in places):
+                    near.append(next(iter(places)))
+            if places.isdisjoint(near):
+                continue
+            for leaf in leaves:
+                path = posixpath.normpath(posixpath.join(directory, leaf))
+                if (
+                    leaf.endswith(".json")
+                    and not leaf.endswith(HCL_ENDINGS)
+                    and path not in known
+                    and not self._is_ignored(path)
+                ):
+                    one = self.variable_file(path)
+                    if one.values:
+                        found.append(one)
+        return found
+
+    def variable_file(self, path: str) -> VariableFile:
+        """What a variable file sets."""
+        if path.endswith(".hcl"):
+            body = self.parsed.body(path)
+            return VariableFile(path, {}, body) if isinstance(body, Problem) else VariableFile(path, variables_of(body))
+        try:
+            content = self.files.read(path, HEAD + 1)
+            loaded = hcl.load_json(hcl.decode(content))
+        except OSError as error:
+            return VariableFile(path, {}, Problem(path, f"it cannot be read: {error.strerror or error}"))
+        except hcl.HclError as error:
+            return VariableFile(path, {}, Problem(path, error.reason, error.line, error.fix))
+        if path.endswith(VARIABLE_ENDINGS):
+            return VariableFile(path, cast("dict[str, Value]", loaded) if isinstance(loaded, dict) else {})
+        return VariableFile(path, template_json.variables_in(loaded) or {})
+
+
+def _parent(directory: str) -> str:
+    return posixpath.dirname(directory) or "."
+
+
+def _mentions_packer(content: bytes) -> bool:
+    """Broken JSON with builders is worth a word when it is Packer's: other tools have builders, too."""
+    return any(
+        word in content
+        for word in (b'"provisioners"', b'"post-processors"', b"{{user ", b"{{ user ", b'"communicator"')
+    )
+
+
+def built_singly(bodies: Mapping[str, hcl.Body], defined: Mapping[str, Definitions]) -> bool:
+    """The files of a directory are templates each by itself: two or more build something, are whole alone, and would
+    clash if they were loaded together (Packer refuses a second definition of a variable, local or source)."""
+    building = [path for path, one in defined.items() if one.builds]
+    if len(building) < 2:
+        return False
+    seen: set[str] = set()
+    clash = False
+    for path in building:
+        clash = clash or not seen.isdisjoint(defined[path].names)
+        seen |= defined[path].names
+        if not _is_whole(bodies[path], defined[path]):
+            return False
+    return clash
+
+
+def _is_whole(body: hcl.Body, defined: Definitions) -> bool:
+    """Every source that its builds name in plain text is declared in it."""
+    declared = {name.removeprefix("source.") for name in defined.names if name.startswith("source.")}
+    for build in body.of_type("build"):
+        named = [block.labels[0] for block in build.body.of_type("source") if block.labels]
+        sources = build.body.attribute("sources")
+        if sources and isinstance(sources.value, hcl.Items):
+            named += [str(one.value) for one in sources.value.items if isinstance(one, hcl.Literal)]
+        if any(name.removeprefix("source.") not in declared for name in named):
+            return False
+    return True
+
+
+def _twice(bodies: Mapping[str, hcl.Body]) -> list[Problem]:
+    first: dict[str, str] = {}
+    problems: list[Problem] = []
+    for path, body in bodies.items():
+        for block in body.blocks:
+            for name in definitions_of(hcl.Body((), (block,))).names:
+                if name in first:
+                    reason = f"{name} is defined a second time (first in {first[name]}), which Packer refuses"
+                    problems.append(Problem(path, reason, block.line or None, "Take one of the two away."))
+                first.setdefault(name, path)
+    return problems
+
+
+def attach(variables: Iterable[VariableFile], templates: Sequence[Template]) -> None:
+    """Give each variable file to the templates that it is for: the nearest that declare what it sets."""
+    at: dict[str, list[Template]] = defaultdict(list)
+    below: dict[str, list[Template]] = defaultdict(list)
+    for template in templates:
+        at[template.directory].append(template)
+        place = template.directory
+        while place not in ("", "."):
+            place = _parent(place)
+            below[place].append(template)
+    for one in sorted(variables, key=lambda one: one.path):
+        if _SAMPLE.search(one.stem):
+            continue
+        for template in _wanting(one, at, below):
+            (template.shared if _SHARED.fullmatch(one.stem) else template.variable_files).append(one)
+    for template in templates:
+        if template.shared and not template.variable_files:
+            template.variable_files, template.shared = [template.shared[-1]], template.shared[:-1]
+
+
+def _wanting(
+    one: VariableFile, at: Mapping[str, list[Template]], below: Mapping[str, list[Template]]
+) -> Sequence[Template]:
+    place = posixpath.dirname(one.path) or "."
+    while True:
+        for near in (at.get(place, []), below.get(place, [])):
+            if taking := _taking(one, near):
+                return _by_name(one, taking)
+        if place == ".":
+            return []
+        place = _parent(place)
+
+
+def _taking(one: VariableFile, templates: Sequence[Template]) -> list[Template]:
+    plain_json = not one.path.endswith(VARIABLE_ENDINGS)
+    fitting = [template for template in templates if plain_json is False or template.syntax is Syntax.JSON]
+    if one.problem:
+        return [] if plain_json else fitting
+    keys = set(one.values)
+    if not keys:
+        return []
+    whole = [template for template in fitting if keys <= template.declared]
+    if whole:
+        return whole
+    # Packer lets a variable file set more than a template declares; most of it must fit, though, to be for it.
+    partly = [template for template in fitting if len(keys & template.declared) * 2 >= len(keys)]
+    best = max((len(keys & template.declared) for template in partly), default=0)
+    return [template for template in partly if len(keys & template.declared) == best]
+
+
+def _by_name(one: VariableFile, templates: Sequence[Template]) -> Sequence[Template]:
+    """Where several could take it: those whose name is a word of the variable file's path, if there are such."""
+    if len(templates) < 2:
+        return templates
+    stem = one.stem.lower()
+    same = [template for template in templates if template.words and template.words[-1].lower() == stem]
+    if same:
+        return same
+    words = [word.lower() for word in one.path.split("/")[:-1]]
+    named: list[Template] = []
+    longest = 0
+    for template in templates:
+        own = (template.words or [""])[-1].lower()
+        if own and (own in words or stem.startswith((f"{own}-", f"{own}_", f"{own}."))):
+            if len(own) > longest:
+                named, longest = [], len(own)
+            if len(own) == longest:
+                named.append(template)
+    return named or templates
