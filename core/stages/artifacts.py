@@ -1,0 +1,124 @@
+"""Finding what a build made: in the directory that it was given, or wherever its template puts things."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from core.adapters import packer
+from core.adapters.packer_output import OutputReader
+from core.stages.environment import Preparation
+
+NOT_DISKS = frozenset(
+    {
+        ".fd",
+        ".log",
+        ".json",
+        ".txt",
+        ".md5",
+        ".sha1",
+        ".sha256",
+        ".sha512",
+        ".checksum",
+        ".checksums",
+        ".sum",
+        ".pid",
+        ".nvram",
+        ".ovf",
+        ".mf",
+    }
+)
+"""Endings of files that lie beside a disk and are none: firmware variables, checksums, manifests."""
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"QFI\xfb", "qcow2"),
+    (0, b"KDMV", "vmdk"),
+    (0, b"# Disk DescriptorFile", "vmdk"),
+    (0, b"conectix", "vhd"),
+    (0, b"vhdxfile", "vhdx"),
+    (64, b"\x7f\x10\xda\xbe", "vdi"),
+)
+"""Offset, signature, format (QEMU's block/*.c)."""
+_ENDINGS = {
+    ".img": "raw",
+    ".raw": "raw",
+    ".vhd": "vhd",
+    ".vpc": "vhd",
+    ".ova": "ova",
+    ".vmdk": "vmdk",
+    ".qcow2": "qcow2",
+}
+DISK_BUILDERS = frozenset(
+    {"qemu", "virtualbox-iso", "virtualbox-ovf", "virtualbox-vm", "vmware-iso", "vmware-vmx", "parallels-iso"}
+)
+
+
+class Made(msgspec.Struct, frozen=True):
+    """One thing that a build made: a file, or something in a cloud."""
+
+    format: str
+    """As core/model/image.Artifact has it; `file` where it is no disk that we know."""
+    path: str = ""
+    location: str = ""
+    """`region:ami-…`."""
+
+
+def format_of(path: Path, kind: str = "") -> str:
+    """The format of a file by what is in it, else by its name, else `raw` from a builder that makes disks."""
+    with path.open("rb") as file:
+        start = file.read(512)
+        for offset, signature, name in _MAGIC:
+            if start[offset : offset + len(signature)] == signature:
+                return name
+        if start[257:262] == b"ustar" and path.suffix == ".ova":
+            return "ova"
+        if path.stat().st_size >= 512:
+            file.seek(-512, 2)  # a fixed VHD has its signature at the end
+            if file.read(8) == b"conectix":
+                return "vhd"
+    return _ENDINGS.get(path.suffix.lower()) or ("raw" if kind in DISK_BUILDERS else "file")
+
+
+def made_by(preparation: Preparation, reader: OutputReader, started: float) -> list[Made]:
+    """What the build made, once each, the main disk first. Empty when it made nothing that can be kept (`null`)."""
+    amis = list(dict.fromkeys(ami for result in reader.results for ami in result.amis))
+    files = list(_files(preparation, reader, started))
+    kind = preparation.build.kind
+    disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
+    # Where everything has such an ending, that is what the template makes.
+    made = [Made(format_of(file, kind), path=str(file)) for file in disks or files]
+    return [*made, *(Made("ami", location=ami) for ami in amis)]
+
+
+def _files(preparation: Preparation, reader: OutputReader, started: float) -> Iterable[Path]:
+    if preparation.output.is_dir() and (found := _in(preparation.output)):
+        return found
+    said: dict[Path, None] = {}
+    for result in reader.results:
+        if result.directory:
+            said.update(dict.fromkeys(_in(preparation.directory / result.directory)))
+        elif result.file:
+            said.update(dict.fromkeys(path for path in [preparation.directory / result.file] if path.is_file()))
+    # Packer hides a sensitive value wherever it occurs, in the middle of a path too; manifests are not changed.
+    return said or _in_manifests(preparation, started)
+
+
+def _in(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _in_manifests(preparation: Preparation, started: float) -> list[Path]:
+    """Files that the template's manifest post-processor lists; its file is one that was written since the build
+    began."""
+    found: dict[Path, None] = {}
+    earliest = min(started, time.time()) - 2  # file systems keep coarse times
+    for place in (preparation.directory, preparation.checkout / preparation.template, preparation.checkout):
+        for file in sorted(place.glob("*.json")) if place.is_dir() else ():
+            if file.stat().st_mtime < earliest or not (manifest := packer.read_manifest(file)):
+                continue
+            for build in manifest.of_last_run():
+                for listed in build.files or ():
+                    if (path := preparation.directory / listed.name).is_file():
+                        found[path] = None
+    return list(found)

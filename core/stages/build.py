@@ -1,0 +1,154 @@
+"""The stage that makes one image: one Packer process for one source, watched until it ends.
+
+Packer runs under a holder, so a worker that dies in the middle changes nothing: the stage, carried out again, adopts
+it. Gives `made` (files and cloud images), what Packer found as the upstream, and how long it took.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from core import text
+from core.adapters import ssh_keys
+from core.adapters.packer_output import OutputReader
+from core.errors import ToolError
+from core.holding import Exit
+from core.model.failure import diagnose
+from core.stages import space
+from core.stages.artifacts import DISK_BUILDERS, Made, made_by
+from core.stages.environment import Preparation, keys_of, prepare
+from core.stages.pace import Pace
+from core.stages.stage import StageJob
+from core.store.logs import LogReader
+
+LOOKED_BACK = 4000
+"""Lines of a failed build's log that are searched for what went wrong."""
+UNKNOWN_DISK = 4 * 1024**3
+"""Bytes reserved for a disk that nothing is known of."""
+
+
+class _Result(msgspec.Struct):
+    """What a finished build left, on disk: the stage carried out once more gives it instead of building again."""
+
+    made: list[Made]
+    source_image: str
+    media: str
+    packer: str
+    seconds: float
+    tasks: int
+
+
+async def carry_out(job: StageJob) -> Mapping[str, object]:
+    """Raises ToolError with what went wrong in one sentence when Packer fails."""
+    name = job.stage.build
+    note = job.directory / "results" / f"{name}.json"
+    if (earlier := _earlier(note)) is not None:
+        job.say("It was built before the interruption; that is used.")
+        return msgspec.to_builtins(earlier)
+    preparation = await prepare(job, name)
+    await _make_room(job, preparation)
+    result = await _build(job, preparation)
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = note.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(result))
+    part.rename(note)
+    ssh_keys.remove(keys_of(job.directory) / name)
+    return msgspec.to_builtins(result)
+
+
+def _earlier(note: Path) -> _Result | None:
+    try:
+        result = msgspec.json.decode(note.read_bytes(), type=_Result)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return result if all(Path(made.path).is_file() for made in result.made if made.path) else None
+
+
+async def _make_room(job: StageJob, preparation: Preparation) -> None:
+    """A disk is written once while the machine runs, and once more when it is converted."""
+    kind, role = preparation.build.kind, preparation.role.name
+    if kind not in DISK_BUILDERS:
+        needed, how = 64 * 1024**2, "the build"
+    else:
+        upstream = job.result("upstream")
+        images = await asyncio.to_thread(job.ledger.images)
+        sizes = [
+            artifact.size
+            for image in sorted(images, key=lambda image: image.created)
+            if image.role == role
+            for artifact in image.artifacts
+            if artifact.build == preparation.build.name and artifact.size
+        ]
+        if sizes:
+            needed, how = int(sizes[-1] * 2.2), "the build (by the last one's size)"
+        elif size := int(str(upstream.get("size") or 0)):
+            needed, how = int(size * 2.2), "the build (by its upstream's size)"
+        else:
+            needed, how = UNKNOWN_DISK, "the build (its size is not known yet)"
+    await space.make_sure_of(job, job.directory, needed, how)
+
+
+async def _build(job: StageJob, preparation: Preparation) -> _Result:
+    job.places.cache.joinpath("packer").mkdir(mode=0o700, parents=True, exist_ok=True)
+    preparation.output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    reader = OutputReader()
+    pace = Pace.of(job, preparation.build.name)
+
+    def look(line: str) -> None:
+        if step := reader.feed(line):
+            job.progress(step.text, pace.reached(step.marker))
+
+    job.progress("starting Packer")
+    began = time.time()
+    ended = await job.tool(
+        "packer",
+        preparation.arguments("build"),
+        cwd=preparation.directory,
+        environment=preparation.environment,
+        on_line=look,
+    )
+    log = job.places.log(job.run.uid, job.stage.key)
+    if ended.code != 0:
+        raise await asyncio.to_thread(_failure, preparation, ended, reader, log)
+    made = made_by(preparation, reader, ended.started or began)
+    if reader.nothing_built and not reader.results:
+        raise ToolError(
+            f"Packer built nothing: {preparation.role.template} has no build {preparation.build.name} at this commit.",
+            "ingot roles shows what it has.",
+        )
+    seconds = ended.ended - ended.started
+    pace.keep()
+    named = ", ".join(one.location or Path(one.path).name for one in made)
+    job.say(f"Built in {text.duration(seconds)}: {named or 'nothing to keep'}.")
+    return _Result(
+        made=made,
+        source_image=reader.source_image,
+        media=reader.media,
+        packer=preparation.packer.version_text,
+        seconds=seconds,
+        tasks=reader.tasks,
+    )
+
+
+def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, log: Path) -> ToolError:
+    lines = LogReader(log)
+    lines.refresh()
+    first = max(0, lines.line_count - LOOKED_BACK)
+    found = diagnose([text.from_bytes(line.raw) for line in lines.read(first, LOOKED_BACK)])
+    next_step = "Look at the first error in the log, mend it, commit, and build again."
+    if ended.ended_by == "limit":
+        why = "it took longer than it may and was ended"
+    elif found and found.error:
+        at = f" ({found.where})" if found.where else ""
+        why = f"{found.step}: {found.error.rstrip('.')}{at}" if found.step else f"{found.error.rstrip('.')}{at}"
+        next_step = found.next_step or next_step
+    elif reader.error:
+        why = reader.error.strip().rstrip(".")
+    elif ended.signal:
+        why = f"Packer was ended by signal {ended.signal}"
+    else:
+        why = f"Packer ended with exit status {ended.code}"
+    return ToolError(f"{preparation.build.name}: {why}.", next_step)

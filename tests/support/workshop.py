@@ -1,0 +1,174 @@
+"""A repository, a home of Ingot, and runs in it whose stages are carried out by the real parts, one at a time."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from core.adapters.git import GitRepository
+from core.engine.job import Job, Memory, Surroundings
+from core.engine.slots import Slots
+from core.model.pipeline import stages_of
+from core.model.role import Build, Role, Syntax
+from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.workspace import Workspace
+from core.places import Places
+from core.stages import build, checkout, leftovers, register, upstream, validate
+from core.store.index import Index
+from core.store.ledger import Ledger
+
+STAGES = {
+    "checkout": checkout.carry_out,
+    "upstream": upstream.carry_out,
+    "validate": validate.carry_out,
+    "build": build.carry_out,
+    "register": register.carry_out,
+}
+WHO = "Ada Example <ada@example.org>"
+
+FILE_TEMPLATE = """\
+variable "ingot_version" {
+  type    = string
+  default = "dev"
+}
+variable "ingot_output" {
+  type    = string
+  default = "output"
+}
+source "file" "hello" {
+  content = "version ${var.ingot_version}"
+  target  = "${var.ingot_output}/hello.txt"
+}
+build {
+  sources = ["source.file.hello"]
+}
+"""
+
+
+def role(name: str = "web", template: str = "web", build: str = "file.hello", **more: object) -> Role:
+    """A role with one build of a template in HCL2."""
+    plain = Role(
+        name=name,
+        template=template,
+        syntax=Syntax.HCL2,
+        builds=(Build(build, build.split(".")[-2] if "." in build else build),),
+        declares=("ingot_version", "ingot_output"),
+    )
+    return replace(plain, **more)  # pyright: ignore[reportArgumentType] - the fields of a Role
+
+
+class Workshop:
+    """Everything below `place`, which a test has for itself."""
+
+    def __init__(self, place: Path) -> None:
+        self.root = place / "shop"
+        self.places = Places(place / "home")
+        self.places.create()
+        self.root.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("config", "user.name", "Ada Example")
+        self.git("config", "user.email", "ada@example.org")
+        self.index = Index(self.places.index)
+        self.memory = Memory()
+        self.around = Surroundings(
+            index=self.index,
+            places=self.places,
+            slots=Slots(2),
+            memory=self.memory,
+            ledger=lambda run: Ledger(Path(run.request.workspace.root), run.request.workspace.remote),
+            grace=2.0,
+        )
+
+    def git(self, *words: str) -> str:
+        return subprocess.run(
+            ("git", "-C", str(self.root), *words),
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_NOSYSTEM": "1"},
+        ).stdout.strip()
+
+    def commit(self, files: Mapping[str, str]) -> str:
+        """Write the files and commit all there is; gives the commit."""
+        for name, content in files.items():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message=Work")
+        return self.git("rev-parse", "HEAD")
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(id="example.org/shop", name="shop", root=str(self.root))
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.root)
+
+    def new_run(
+        self,
+        of: Role,
+        *,
+        environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        builds: Sequence[str] = (),
+    ) -> Run:
+        """A run of the newest commit, being carried out."""
+        names = tuple(builds) or tuple(one.name for one in of.builds)
+        request = RunRequest(
+            workspace=self.workspace,
+            role=of,
+            commit=GitRepository(self.root).resolve("HEAD"),
+            ref="HEAD",
+            builds=names,
+            asked_by=WHO,
+            asked_at=0.0,
+            environment=environment or {},
+            secret_names=tuple(secrets or ()),
+        )
+        run = self.index.add_run(request, stages_of(names))
+        self.index.set_run_state(run.uid, RunState.RUNNING)
+        self.memory.give(run.uid, secrets or {})
+        return self.again(run)
+
+    def again(self, run: Run) -> Run:
+        """The run as the index has it now."""
+        found = self.index.run(run.uid)
+        assert found is not None
+        return found
+
+    async def stage(self, run: Run, key: str) -> dict[str, object]:
+        """Carry out one stage. What it raises comes through."""
+        run = self.again(run)
+        stage = run.stage(key)
+        assert stage is not None
+        self.index.update_stage(run.uid, key, state=StageState.RUNNING, attempt=stage.attempt + 1)
+        job = Job(self.around, run, stage)
+        try:
+            result = dict(await STAGES[stage.name](job))
+        finally:
+            job.close()
+        self.index.update_stage(run.uid, key, state=StageState.SUCCEEDED, result=result)
+        return result
+
+    async def until(self, run: Run, last: str) -> dict[str, object]:
+        """Carry out the stages that have not succeeded, up to this one; gives its result."""
+        for stage in self.again(run).stages:
+            if stage.state is not StageState.SUCCEEDED:
+                await self.stage(run, stage.key)
+            if stage.key == last:
+                break
+        return self.index.stage_result(run.uid, last)
+
+    def end(self, run: Run, *, succeeded: bool) -> None:
+        leftovers.clean_up(self.places, self.again(run), succeeded=succeeded)
+
+    def log(self, run: Run, key: str) -> str:
+        path = self.places.log(run.uid, key)
+        return path.read_text() if path.exists() else ""
+
+    def close(self) -> None:
+        self.index.close()
+        left = self.places.runtime
+        assert not left.exists() or not list(left.glob("tmp-*")), "temporary files were left"
