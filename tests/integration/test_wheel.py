@@ -29,21 +29,38 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", str(directory / "empty"), environment=environment, cwd=directory)
     binaries = directory / "empty/bin"
     constraints = str(ROOT / "constraints.txt")
-    run(str(binaries / "pip"), "install", "--quiet", "-c", constraints, str(wheel), environment=environment, cwd=directory)
+    run(
+        str(binaries / "pip"),
+        "install",
+        "--quiet",
+        "-c",
+        constraints,
+        str(wheel),
+        environment=environment,
+        cwd=directory,
+    )
     return binaries
 
 
 @pytest.fixture
 def environment(tmp_path: Path, installed: Path) -> dict[str, str]:
     path = f"{installed}:{os.environ['PATH']}"
-    return {"PATH": path, "HOME": str(tmp_path), "INGOT_HOME": str(tmp_path / "state"), "LANG": "C.UTF-8", "TERM": "xterm-256color"}
+    return {
+        "PATH": path,
+        "HOME": str(tmp_path),
+        "INGOT_HOME": str(tmp_path / "state"),
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+    }
 
 
 def test_it_says_its_version(installed: Path, environment: dict[str, str], tmp_path: Path) -> None:
     assert run(str(installed / "ingot"), "--version", environment=environment, cwd=tmp_path).startswith("ingot 0.")
 
 
-def test_the_screens_style_and_the_demo_workspace_came_along(installed: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_screens_style_and_the_demo_workspace_came_along(
+    installed: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
     look = (
         "import tui.app, core.services.demonstrating as d; from pathlib import Path;"
         "assert 'site-packages' in tui.app.__file__; assert tui.app.stylesheet().stat().st_size > 500;"
