@@ -27,7 +27,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         return ExitStatus.FAILED if blocked else ExitStatus.DONE
     rows = [
         (
-            f"{finding.health.sign} {finding.name}",
+            f"{finding.sign} {finding.name}",
             finding.version or "–",
             finding.needed_by,
             finding.detail or finding.health.value,
@@ -37,7 +37,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     table(("  TOOL", "VERSION", "NEEDED BY", "STATE"), rows)
     for finding in findings:
         if finding.install and finding.health.value != "ok":
-            say(f"{finding.health.sign} {finding.name}: {finding.install}")
+            say(f"{finding.sign} {finding.name}: {finding.install}")
     say(
         "Images can be built here."
         if not blocked

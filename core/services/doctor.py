@@ -24,10 +24,6 @@ class Health(StrEnum):
     MISSING = "missing"
     BROKEN = "broken"
 
-    @property
-    def sign(self) -> str:
-        return {"ok": "✓", "note": "!", "missing": "✗", "broken": "✗"}[self.value]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -43,6 +39,13 @@ class Finding:
     """How to get or mend it."""
     required: bool = True
     """Without it no image can be built."""
+
+    @property
+    def sign(self) -> str:
+        """`✗` only for what stands in the way; what is missing and not needed here is `·`."""
+        if self.health in (Health.OK, Health.NOTE):
+            return "✓" if self.health is Health.OK else "!"
+        return "✗" if self.required else "·"
 
     @property
     def stands_in_the_way(self) -> bool:
@@ -155,7 +158,7 @@ async def _accelerator() -> Finding:
         name,
         Health.NOTE,
         found,
-        f"{why}: machines are emulated, some ten times slower",
+        f"{why}: machines are emulated, slowly",
         needed_by,
         "sudo usermod -aG kvm $USER, or enable nested virtualisation",
         required=False,
