@@ -47,9 +47,7 @@ class Dispatcher:
         parent = self._index.run(run.request.parent_run)
         if parent is not None and parent.state is RunState.SUCCEEDED:
             return True
-        waits = (
-            f"waits for run {parent.id} ({parent.role}), which makes the image that it is built on" if parent else ""
-        )
+        waits = f"run {parent.id} ({parent.role}) makes the image that it is built on" if parent else ""
         if run.state is RunState.QUEUED and (parent is None or parent.state is not RunState.CANCELLED):
             self._index.set_run_state(run.uid, RunState.WAITING, waits)
         if parent is None:
