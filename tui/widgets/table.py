@@ -9,7 +9,6 @@ All text goes through core.text.visible on its way to the screen and is never ta
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
-from core.text import cut_end, cut_middle, visible
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -21,6 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
+from core.text import cut_end, cut_middle, visible
 from tui.actions import Action, app_of, bindings, find
 from tui.theme import ASCII, TONE_CLASSES, UNICODE, Piece, Signs, Tone, in_ascii, pieces_of, plain, tone_class
 from tui.widgets.columns import GAP, Column, fit
@@ -67,6 +67,17 @@ class Table(ScrollView, Generic[T], can_focus=True):
         "table--marked",
     }
 
+    class Typing(Message):
+        """The filter begins or ceases to be typed, or the marks changed: what can be done is different now."""
+
+        def __init__(self, table: "Table[T]") -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> "Table[T]":
+            return self.table
+
     class Moved(Message):
         """The cursor is on another row, or on none."""
 
@@ -109,7 +120,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._copied = copied
         self._rows: Rows[T] = Rows(self._text_of)
         self._wanted = [cell_len(column.title) for column in self.columns]
-        self._widths: list[int] = []
+        self._widths: list[int] | None = None
         self._cursor: str | None = None
         self._cursor_at = 0
         self._sorted_by: Column[T] | None = None
@@ -202,6 +213,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._rows.remove(key)
         self._arranged(before)
 
+    def clear_marks(self) -> None:
+        """No row is marked any more."""
+        self._rows.marks.clear()
+        self._frame()
+        self.refresh()
+
     def move_to(self, key: str) -> bool:
         """Put the cursor on a row; False when it does not show."""
         at = self._rows.position(key)
@@ -279,7 +296,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
                     wanted[at] = max(wanted[at], cell_len(plain(column.value(row))))
         if wanted != self._wanted:
             self._wanted = wanted
-            self._widths = []
+            self._widths = None
+
+    @property
+    def _fitted(self) -> list[int]:
+        """The widths that were last laid out."""
+        return self._widths if self._widths is not None else [0] * len(self.columns)
 
     @property
     def _page(self) -> int:
@@ -294,7 +316,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
             max(wanted, cell_len(column.title) + (2 if column is self._sorted_by else 0))
             for wanted, column in zip(self._wanted, self.columns, strict=True)
         ]
-        self._widths = fit(self.columns, titles, max(width - _MARGIN - 1, 1))
+        self._widths = fit(self.columns, titles, max(width - _MARGIN - 1, 1)) if self.columns else []
         self.virtual_size = Size(width, len(self._rows.shown) + 1)
         self._frame()
         self.refresh()
@@ -332,8 +354,6 @@ class Table(ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        if not self._widths:
-            self._lay_out()
         if not self._rows.shown:
             return self._empty_line(y, width)
         if y == 0:
@@ -355,7 +375,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
     def _head(self, width: int) -> Strip:
         style = self.get_component_rich_style("table--head")
         parts = [" " * _MARGIN]
-        for column, room in zip(self.columns, self._widths, strict=True):
+        for column, room in zip(self.columns, self._fitted, strict=True):
             if not room:
                 continue
             title = column.title
@@ -378,7 +398,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         if behind and marked:
             sign_style = sign_style + Style(bgcolor=base.bgcolor)
         segments = [Segment(sign.ljust(_MARGIN), sign_style)]
-        for column, room in zip(self.columns, self._widths, strict=True):
+        for column, room in zip(self.columns, self._fitted, strict=True):
             if room:
                 segments.extend(self._cell(column, row, room, behind))
                 segments.append(Segment(" " * GAP, base))
@@ -425,7 +445,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self.refresh()
 
     def on_blur(self) -> None:
-        self._typing = False
+        self._type(False)
         self._frame()
         self.refresh()
 
@@ -528,9 +548,14 @@ class Table(ScrollView, Generic[T], can_focus=True):
         return visible(self._copied(row)) if self._copied else self._text_of(row)
 
     def do_filter(self) -> None:
-        self._typing = True
+        self._type(True)
         self._rows.warm()
         self._arranged(self._offset_of_cursor())
+
+    def _type(self, typing: bool) -> None:
+        if typing != self._typing:
+            self._typing = typing
+            self.post_message(self.Typing(self))
         self._frame()
 
     def do_back(self) -> None:
@@ -538,9 +563,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         if self._rows.needle:
             self.filter_by("")
         elif self._rows.marks:
-            self._rows.marks.clear()
-            self._frame()
-            self.refresh()
+            self.clear_marks()
         else:
             self.post_message(self.Left(self))
 
@@ -560,19 +583,17 @@ class Table(ScrollView, Generic[T], can_focus=True):
             return
         needle = self._rows.needle
         if event.key in ("enter", "tab", "down", "up"):
-            self._typing = False
-            self._frame()
+            self._type(False)
             if event.key != "enter":
                 return
         elif event.key == "escape":
-            self._typing = False
+            self._type(False)
             self.filter_by("")
         elif event.key in ("backspace", "ctrl+h"):
             if needle:
                 self.filter_by(needle[:-1])
             else:
-                self._typing = False
-                self._frame()
+                self._type(False)
         elif event.key in ("ctrl+u", "ctrl+w"):
             self.filter_by("")
         elif event.is_printable and event.character:
@@ -602,7 +623,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
 
     def _sort_by_click(self, x: int) -> None:
         left = _MARGIN
-        for column, room in zip(self.columns, self._widths, strict=True):
+        for column, room in zip(self.columns, self._fitted, strict=True):
             if room and left <= x < left + room + GAP:
                 if column.sort_key is not None:
                     self.sort_by(column.id, reverse=column is self._sorted_by and not self._reverse)

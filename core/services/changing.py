@@ -1,0 +1,56 @@
+"""What the workbench can change, behind one door: each service is loaded when it is first used, not with the screen.
+
+All methods block, for as long as Git and a worker that must be started take: call them in a thread.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import WorkspaceError
+from core.model.run import Run
+from core.places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """Changes in one workspace. All raise IngotError, with what to do next."""
+
+    places: Places
+    directory: Path
+
+    def build(self, role: str, *, trust: bool = False) -> Run:
+        """Queue a build of a role's image from the commit that is checked out."""
+        from core.services.building import Building
+
+        return Building(self.places, os.environ).build(self.directory, role, trust=trust)
+
+    def build_stale(self, *, trust: bool = False) -> list[Run]:
+        """Queue a build of each role whose sources changed since its last image, parents first."""
+        from core.services.building import Building
+
+        return Building(self.places, os.environ).build_stale(self.directory, trust=trust)
+
+    def cancel(self, uid: str) -> Run:
+        """Ask for the end of a run; what it started is cleaned up."""
+        from core.services.building import Building
+
+        return Building(self.places, os.environ).cancel(uid)
+
+    def give_secrets(self, uid: str) -> None:
+        """Give a run that waits for credentials those of the shell that the workbench was started in."""
+        from core.services.building import Building
+
+        Building(self.places, os.environ).give_secrets(uid)
+
+    def delete(self, role: str, version: str, *, typed: str) -> int:
+        """Delete the files of an image version; `typed` is the name that the person typed. Gives the bytes freed."""
+        from core.adapters.git import GitRepository
+        from core.services import images
+
+        repository = GitRepository.find(self.directory)
+        if repository is None:
+            raise WorkspaceError(
+                f"{self.directory} is in no Git repository any more.", "Look at what happened to .git."
+            )
+        return images.delete(self.places, self.directory, role, version, typed=typed, who=repository.identity())

@@ -1,0 +1,299 @@
+"""What the workbench shows: one read of the index, as a value, and what keeps it fresh.
+
+Reads the index only, and imports nothing that takes long to load (no engine, Git, HCL or cloud library): the first
+picture stands on it. What finds things anew (`discover`) runs in a process of its own, so that no parser holds up the
+screen.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from core import process
+from core.errors import IngotError, WorkspaceError
+from core.model.image import ImageState, ImageVersion
+from core.model.role import Problem, Role
+from core.model.run import Run, RunState
+from core.model.workspace import GitFacts, Workspace
+from core.places import Places
+from core.store.index import Index
+
+RUNS_SHOWN = 500
+"""The newest runs; older ones are in `ingot runs --all`."""
+_PATIENCE = 300.0
+"""Seconds that discovery may take in the largest repository."""
+_GOOD = frozenset({ImageState.CANDIDATE, ImageState.GOOD, ImageState.RELEASED})
+
+
+class RoleState(StrEnum):
+    """How a role stands; what comes first hides what comes after it."""
+
+    BUILDING = "building"
+    QUEUED = "queued"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    BROKEN = "broken"
+    """Its template or settings cannot be read: it cannot be built."""
+    FAILED = "failed"
+    """Its newest run failed, and no image was made since."""
+    NO_IMAGE = "no image"
+    STALE = "stale"
+    CANDIDATE = "candidate"
+    GOOD = "good"
+    RELEASED = "released"
+    DEPRECATED = "deprecated"
+    REVOKED = "revoked"
+
+
+_OF_RUN = {
+    RunState.QUEUED: RoleState.QUEUED,
+    RunState.RUNNING: RoleState.BUILDING,
+    RunState.CANCELLING: RoleState.BUILDING,
+    RunState.WAITING: RoleState.WAITING,
+    RunState.PAUSED: RoleState.PAUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """A role with what is known of its images and runs."""
+
+    role: Role
+    latest: ImageVersion | None = None
+    """Its newest image version, whatever its state."""
+    last_good: ImageVersion | None = None
+    """Its newest image version that is neither deprecated nor revoked."""
+    stale: str = ""
+    """Why its sources are newer than its last image; empty when they are not."""
+    run: Run | None = None
+    """Its newest run."""
+
+    @property
+    def state(self) -> RoleState:
+        run, latest = self.run, self.latest
+        if run is not None and (state := _OF_RUN.get(run.state)):
+            return state
+        if self.role.problems:
+            return RoleState.BROKEN
+        failed = run is not None and run.state in (RunState.FAILED, RunState.LOST)
+        if run is not None and failed and (latest is None or latest.created < run.created):
+            return RoleState.FAILED
+        if latest is None:
+            return RoleState.NO_IMAGE
+        return RoleState.STALE if self.stale else RoleState(latest.state.value)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """What the worker says of itself."""
+
+    running: int = 0
+    queued: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that the panes show, at one moment."""
+
+    root: str
+    workspace: Workspace | None = None
+    """None before discovery was here for the first time."""
+    git: GitFacts = field(default_factory=GitFacts)
+    roles: tuple[RoleView, ...] = ()
+    images: Mapping[str, tuple[ImageVersion, ...]] = field(default_factory=dict[str, tuple[ImageVersion, ...]])
+    """Of each role, newest first."""
+    runs: tuple[Run, ...] = ()
+    """Newest first."""
+    problems: tuple[Problem, ...] = ()
+    """Of the workspace as a whole."""
+    trusted: bool = False
+    read_at: float = 0.0
+    """When discovery last looked, in seconds since the epoch; 0 for never."""
+
+    def role(self, name: str) -> RoleView | None:
+        return next((view for view in self.roles if view.role.name == name), None)
+
+    def image(self, role: str, version: str) -> ImageVersion | None:
+        return next((image for image in self.images.get(role, ()) if image.version == version), None)
+
+    def run(self, uid: str) -> Run | None:
+        return next((run for run in self.runs if run.uid == uid), None)
+
+
+def root_of(directory: Path) -> Path | None:
+    """The working tree that a directory is in: the nearest one above it with `.git`, as Git finds it."""
+    for place in (directory, *directory.parents):
+        if (place / ".git").exists():
+            return place
+    return None
+
+
+class Overviews:
+    """Overviews of one workspace, each read when somebody changed something."""
+
+    def __init__(self, places: Places, directory: Path) -> None:
+        """Opens the index, making it if need be. Raises StoreError."""
+        places.create()
+        self._places = places
+        self.directory = directory
+        self._watched = Index(places.index)
+        self._read = Index(places.index)
+        self._seen: int | None = None
+        self._images: tuple[tuple[str, str], dict[str, tuple[ImageVersion, ...]]] | None = None
+        self._fingerprint = self._look()
+
+    @property
+    def root(self) -> Path | None:
+        """The workspace's working tree; None where there is no Git repository."""
+        return root_of(self.directory)
+
+    def close(self) -> None:
+        self._watched.close()
+        self._read.close()
+
+    def changed(self) -> bool:
+        """Whether anybody wrote to the index since this was last asked; microseconds. Raises StoreError."""
+        now = self._watched.data_version()
+        before, self._seen = self._seen, now
+        return now != before
+
+    def read(self) -> Overview:
+        """Read everything now; for a thread. Raises StoreError."""
+        root = self.root
+        if root is None:
+            return Overview(str(self.directory))
+        workspace = self._read.workspace_at(str(root))
+        if workspace is None:
+            return Overview(str(root))
+        catalogue = self._read.catalogue(workspace.id, str(root))
+        images = self._images_of(workspace.id)
+        runs = tuple(self._read.runs(workspace.id, limit=RUNS_SHOWN))
+        stale = self._read.stale(workspace.id)
+        newest: dict[str, Run] = {}
+        for run in runs:
+            newest.setdefault(run.role, run)
+        views: list[RoleView] = []
+        for role in catalogue.roles if catalogue else ():
+            versions = images.get(role.name, ())
+            views.append(
+                RoleView(
+                    role,
+                    versions[0] if versions else None,
+                    next((image for image in versions if image.state in _GOOD), None),
+                    stale.get(role.name, ""),
+                    newest.get(role.name),
+                )
+            )
+        return Overview(
+            root=str(root),
+            workspace=workspace,
+            git=catalogue.git if catalogue else GitFacts(),
+            roles=tuple(views),
+            images=images,
+            runs=runs,
+            problems=catalogue.problems if catalogue else (),
+            trusted=self._read.trusted(workspace.id),
+            read_at=catalogue.read_at if catalogue else 0.0,
+        )
+
+    def _images_of(self, workspace_id: str) -> dict[str, tuple[ImageVersion, ...]]:
+        """Read again only when the ledger moved: there may be a hundred thousand of them."""
+        at = (workspace_id, self._read.ledger_head(workspace_id))
+        if self._images is not None and self._images[0] == at:
+            return self._images[1]
+        found: dict[str, list[ImageVersion]] = {}
+        for image in self._read.images(workspace_id):
+            found.setdefault(image.role, []).append(image)
+        images = {role: tuple(versions) for role, versions in found.items()}
+        self._images = (at, images)
+        return images
+
+    def worker(self) -> WorkerView | None:
+        """What the worker is doing; None when none lives. For a thread. Raises EngineError."""
+        from core.engine.client import Engine  # here: the first picture does not wait for it
+
+        status = Engine(self._places).worker_status()
+        return WorkerView(status.running, status.queued, status.waiting) if status else None
+
+    # discovery
+
+    async def discover(self) -> None:
+        """Find roles, images and staleness anew, in a process of its own, into the index.
+
+        Raises WorkspaceError with what discovery said, ToolError when it could not be started or took too long.
+        """
+        try:
+            # -P: Python must not look for modules in a repository that nobody said to trust.
+            finished = await process.run(
+                [sys.executable, "-P", "-m", "core.cli", "-C", str(self.directory), "roles", "--refresh"],
+                cwd=self._places.home,
+                env=process.environment(extra={"INGOT_HOME": str(self._places.home)}, keep=("SSH_AUTH_SOCK",)),
+                timeout=_PATIENCE,
+            )
+        finally:
+            self._fingerprint = self._look()
+        if finished.code != 0:
+            raise _said(finished.err)
+
+    def repository_moved(self) -> bool:
+        """Whether the repository looks different from when discovery last ended: a few stat calls."""
+        return self._look() != self._fingerprint
+
+    def _look(self) -> tuple[tuple[int, int], ...]:
+        root = self.root
+        if root is None:
+            return ()
+        git = _git_directory(root)
+        common = git
+        if (named := _first_line(git / "commondir")) is not None:
+            common = (git / named).resolve()
+        looked_at = [
+            git / "HEAD",
+            git / "index",
+            common / "packed-refs",
+            common / "refs/ingot/ledger",
+            root / "ingot.toml",
+        ]
+        if (head := _first_line(git / "HEAD")) is not None and head.startswith("ref: "):
+            looked_at.append(common / head.removeprefix("ref: "))
+        return tuple(_stamp(path) for path in looked_at)
+
+
+def has_packer() -> bool:
+    """Whether the tool that everything here stands on is installed."""
+    return process.find("packer") is not None
+
+
+def _git_directory(root: Path) -> Path:
+    """`.git`, or where it points to in a worktree or submodule (gitrepository-layout(5))."""
+    git = root / ".git"
+    named = _first_line(git) if git.is_file() else None
+    return (root / named.removeprefix("gitdir: ")).resolve() if named else git
+
+
+def _first_line(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "replace").splitlines()[0].strip()
+    except (OSError, IndexError):
+        return None
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _said(stderr: bytes) -> IngotError:
+    """The error that the command printed (core/cli/output.py), as an error again."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    own = next((at for at, line in enumerate(lines) if line.startswith("ingot: ")), None)
+    if own is None:
+        last = lines[-1] if lines else "it said nothing"
+        return WorkspaceError(f"Looking through the repository failed: {last}", "Press F5 to try again.")
+    return WorkspaceError(lines[own].removeprefix("ingot: "), " ".join(lines[own + 1 :]))

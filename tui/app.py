@@ -1,0 +1,424 @@
+"""The workbench's app: opens on the index, keeps what it shows fresh, and carries out what a person asks for.
+
+It starts no build and reads no repository: it asks services, in threads or in a process of their own, and the event
+loop is never held. Closing it ends nothing but itself.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from core.errors import IngotError
+from core.model.run import Run
+from core.places import Places
+from core.services.changing import Changing
+from core.services.overview import Overview, Overviews, WorkerView
+from core.text import visible
+from tui.actions import Action, Offer, bindings, find, offers
+from tui.palette import Offers
+from tui.screens.workbench import Workbench
+from tui.theme import INGOT, has_unicode
+
+_R = TypeVar("_R")
+
+POLL = 0.25
+"""Seconds between two looks at whether the index changed: a few microseconds each."""
+LOOK = 3.0
+"""Seconds between two looks at whether the repository moved: a few stat calls each."""
+ASK_WORKER = 10.0
+"""Seconds between two questions to the worker, when nothing changed meanwhile."""
+RETRY = 30.0
+"""Seconds until discovery is tried again by itself after it failed."""
+FIRST_PICTURE = 0.2
+"""Seconds that the first picture waits for its data; a larger index is shown when it has been read."""
+VISIBLE_WAIT = 0.2
+"""Seconds after which waiting is shown."""
+
+
+class Changes(Protocol):
+    """What the workbench can change (core.services.changing.Changing)."""
+
+    def build(self, role: str, *, trust: bool = False) -> Run: ...
+    def build_stale(self, *, trust: bool = False) -> list[Run]: ...
+    def cancel(self, uid: str) -> Run: ...
+    def give_secrets(self, uid: str) -> None: ...
+    def delete(self, role: str, version: str, *, typed: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that was said once, and can be read again."""
+
+    at: float
+    title: str
+    text: str
+    severity: SeverityLevel
+
+
+EVERYWHERE = (
+    Action("command", ":", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=50),
+    Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=20),
+    Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
+    Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),
+    Action(
+        "refresh",
+        "Refresh",
+        ("f5", "ctrl+r"),
+        "Look through the repository again, now",
+        "Everywhere",
+        command="refresh",
+    ),
+    Action(
+        "quit",
+        "Quit (builds go on)",
+        ("q", "ctrl+q", "ctrl+c"),
+        "Close the workbench; builds go on without it",
+        "Everywhere",
+        rank=10,
+        last=True,
+        command="quit",
+    ),
+)
+
+
+def stylesheet() -> Path:
+    """screens.css: next to the package when installed from a wheel, else at the root of the source tree."""
+    package = Path(__file__).parent
+    installed = package / "screens.css"
+    return installed if installed.exists() else package.parent / "screens.css"
+
+
+class Ingot(App[None]):
+    """The workbench."""
+
+    TITLE = "Ingot"
+    CSS_PATH = stylesheet()
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[Any]] = {Offers}
+    ACTIONS: ClassVar[tuple[Action, ...]] = EVERYWHERE
+    BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
+    NOTIFICATION_TIMEOUT = 6
+
+    def __init__(
+        self,
+        overviews: Overviews,
+        changes: Changes,
+        *,
+        readonly: bool = False,
+        ascii_only: bool = False,
+        run_uid: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`run_uid` opens that run's screen first; `clock` is what ages and elapsed times are counted from."""
+        super().__init__()
+        self.overviews = overviews
+        self.changes = changes
+        self.readonly = readonly
+        self.ascii_only = ascii_only
+        self.clock = clock
+        self.notices: list[Notice] = []
+        self.overview = Overview(str(overviews.directory))
+        self.worker: WorkerView | None = None
+        self.loaded = False
+        """The overview was read at least once."""
+        self.busy: list[str] = []
+        """What goes on in the background, for the header."""
+        self.trouble = ""
+        """Why what is shown may be old."""
+        self._first_run = run_uid
+        self._readers = ThreadPoolExecutor(1, "reads")
+        self._first: Future[Overview] = self._readers.submit(overviews.read)
+        self._reading = False
+        self._discovering = False
+        self._discovered_at = 0.0
+        self._asked_worker_at = 0.0
+        self.register_theme(INGOT)
+        self.theme = "ingot"
+        if ascii_only:
+            self.add_class("-ascii")
+
+    # what is shown, and how it stays fresh
+
+    def get_default_screen(self) -> Screen[Any]:
+        self.workbench = Workbench(self.clock, ascii_only=self.ascii_only)
+        return self.workbench
+
+    def on_mount(self) -> None:
+        try:
+            self._take(self._first.result(FIRST_PICTURE))
+        except NotYet:
+            self._keep(self._wait_for_first())
+        except IngotError as error:
+            self._failed(error)
+        self.set_interval(POLL, self._poll)
+        self.set_interval(LOOK, self._look)
+        self.call_after_refresh(self._after_first_picture)
+
+    def _after_first_picture(self) -> None:
+        if self._first_run:
+            self.open_run(self._first_run)
+        self.discover()
+
+    async def _wait_for_first(self) -> None:
+        await self._read(asyncio.wrap_future(self._first))
+
+    def _poll(self) -> None:
+        if self._reading or not self.loaded:
+            return
+        try:
+            changed = self.overviews.changed()
+        except IngotError as error:
+            self._failed(error)
+            return
+        if changed:
+            self._keep(self._read(asyncio.get_running_loop().run_in_executor(self._readers, self.overviews.read)))
+        elif time.monotonic() - self._asked_worker_at > ASK_WORKER:
+            self._keep(self._ask_worker())
+
+    async def _read(self, reading: "asyncio.Future[Overview]") -> None:
+        self._reading = True
+        try:
+            self._take(await reading)
+        except IngotError as error:
+            self._failed(error)
+        finally:
+            self._reading = False
+        await self._ask_worker()
+
+    async def _ask_worker(self) -> None:
+        self._asked_worker_at = time.monotonic()
+        try:
+            worker = await asyncio.to_thread(self.overviews.worker)
+        except IngotError as error:
+            self._failed(error)
+            return
+        if worker != self.worker:
+            self.worker = worker
+            self.show_header()
+
+    def _take(self, overview: Overview) -> None:
+        self.overview = overview
+        self.loaded = True
+        self.workbench.show(overview)
+        self.show_header()
+        for screen in self.screen_stack:
+            if screen is not self.workbench and isinstance(screen, Follows):
+                screen.show(overview)
+
+    def _failed(self, error: IngotError) -> None:
+        """Something in the background went wrong: said once, and shown for as long as it lasts."""
+        if self.trouble != error.what:
+            self.trouble = error.what
+            self.complain(error)
+        self.show_header()
+
+    def show_header(self) -> None:
+        self.workbench.show_header(self)
+
+    # discovery, in a process of its own
+
+    def _look(self) -> None:
+        failed = bool(self.trouble) and time.monotonic() - self._discovered_at > RETRY
+        if not self._discovering and (failed or self.overviews.repository_moved()):
+            self.discover()
+
+    def discover(self) -> None:
+        """Find roles, images and staleness anew, in the background."""
+        if not self._discovering and self.overviews.root is not None:
+            self._keep(self._discover())
+
+    async def _discover(self) -> None:
+        self._discovering = True
+        words = "looking through the repository…"
+        late = self.set_timer(VISIBLE_WAIT, partial(self._now_busy, words))
+        try:
+            await self.overviews.discover()
+        except IngotError as error:
+            self._failed(error)
+        else:
+            self.trouble = ""
+        finally:
+            late.stop()
+            self._discovering = False
+            self._discovered_at = time.monotonic()
+            self._no_longer_busy(words)
+            self.workbench.discovered()
+
+    @property
+    def discovering(self) -> bool:
+        return self._discovering
+
+    def _now_busy(self, words: str) -> None:
+        self.busy.append(words)
+        self.show_header()
+
+    def _no_longer_busy(self, words: str) -> None:
+        if words in self.busy:
+            self.busy.remove(words)
+        self.show_header()
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        self.run_worker(work, exit_on_error=False, group="background")
+
+    # carrying things out
+
+    def carry_out(self, words: str, work: Callable[[], _R], done: Callable[[_R], None]) -> None:
+        """Do in a thread what a service does; then `done` with its result, or a notice that says what went wrong.
+
+        `words` are shown in the header when it takes longer than the eye forgives.
+        """
+
+        async def carry() -> None:
+            late = self.set_timer(VISIBLE_WAIT, partial(self._now_busy, words))
+            try:
+                result = await asyncio.to_thread(work)
+            except IngotError as error:
+                self.complain(error)
+            except Exception as error:  # noqa: BLE001 - whatever a service did wrong, the screen stays and says so
+                self.complain(IngotError(f"{words} failed: {type(error).__name__}: {error}", "This is a bug in Ingot."))
+            else:
+                done(result)
+            finally:
+                late.stop()
+                self._no_longer_busy(words)
+
+        self.run_worker(carry(), exit_on_error=False, group="asked")
+
+    def complain(self, error: IngotError) -> None:
+        """Say an error in a notice: what happened, what is safe, and what to do."""
+        rest = "\n".join(part for part in (error.kept, error.next_step) if part)
+        self.notify(rest or error.what, title=error.what if rest else "", severity="error", timeout=12)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Say something once; it stays in the list of notices. Never markup, whatever a caller says."""
+        title = visible(title)
+        lines = "\n".join(visible(line) for line in message.splitlines())
+        self.notices.append(Notice(self.clock(), title, lines, severity))
+        super().notify(lines, title=title, severity=severity, timeout=timeout, markup=False)
+
+    # the registry: who can do what, here and now
+
+    def actors(self) -> list[object]:
+        """Whoever has a table of actions here, the nearest first."""
+        return [widget for widget in (self.focused, self.screen, self) if widget is not None]
+
+    def offers_here(self) -> list[Offer]:
+        """What can be done here, each with why it cannot be now."""
+        return offers(self.actors())
+
+    def why_not(self, action: Action) -> str:
+        if action.id == "refresh" and self.overviews.root is None:
+            return f"{self.overviews.directory} is in no Git repository: there is nothing to look through."
+        if action.id == "refresh" and self._discovering:
+            return "It is being looked through right now."
+        return ""
+
+    def act(self, action: Action, argument: str = "") -> None:
+        if reason := self.why_not(action):
+            self.notify(reason, title=f"{action.title}: not now", severity="warning")
+            return
+        getattr(self, f"do_{action.id}")()
+
+    def action_act(self, action_id: str) -> None:
+        if action := find(EVERYWHERE, action_id):
+            self.act(action)
+
+    def do_quit(self) -> None:
+        self.exit()
+
+    def do_refresh(self) -> None:
+        self.discover()
+
+    def do_help(self) -> None:
+        from tui.screens.help import Help
+
+        self.push_screen(Help(self.offers_here()), self._chosen)
+
+    def do_command(self) -> None:
+        from tui.screens.command import Command
+
+        self.push_screen(Command(self.offers_here(), self.overview), self._chosen)
+
+    def _chosen(self, chosen: tuple[Offer, str] | None) -> None:
+        """An offer that was picked on another screen is carried out on the one it came from."""
+        if chosen is not None:
+            offer, argument = chosen
+            offer.actor.act(offer.action, argument)
+
+    def do_palette(self) -> None:
+        self.action_command_palette()
+
+    def do_notices(self) -> None:
+        from tui.screens.notices import Notices
+
+        self.push_screen(Notices(self.notices, self.clock))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """None of Textual's own: the palette shows what the registry has."""
+        return ()
+
+    # going to other screens
+
+    def open_run(self, uid: str) -> None:
+        from tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(uid))
+
+    def going_on(self) -> int:
+        """How many runs have not ended."""
+        return sum(not run.state.ended for run in self.overview.runs)
+
+    def on_unmount(self) -> None:
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A screen that shows something of the overview and wants each new one."""
+
+    def show(self, overview: Overview) -> None: ...
+
+
+def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str = "") -> int:
+    """Open the workbench on the repository that `root` (a directory, the current one if None) is in.
+
+    Gives the exit status when it is closed. Raises StoreError when the index cannot be opened.
+    """
+    directory = (root or Path()).resolve()
+    overviews = Overviews(places, directory)
+    try:
+        app = Ingot(
+            overviews,
+            Changing(places, directory),
+            readonly=readonly,
+            ascii_only=not has_unicode(os.environ),
+            run_uid=run_uid,
+        )
+        app.run()
+        if count := app.going_on():
+            runs = "1 run goes" if count == 1 else f"{count} runs go"
+            sys.stdout.write(f"{runs} on. ingot comes back to them; ingot runs lists them.\n")
+        return app.return_code or 0
+    finally:
+        overviews.close()

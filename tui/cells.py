@@ -1,0 +1,195 @@
+"""How roles, image versions and runs look in a list: values in, cells out. Nothing here draws, asks or decides.
+
+A state is always a sign, a word and a tone, from the tables here, so that it looks the same wherever it stands.
+"""
+
+from collections.abc import Callable
+
+from core.model.image import ImageState, ImageVersion
+from core.model.run import Run, RunState, Stage, StageState
+from core.services.overview import RoleState, RoleView
+from core.text import age, duration, moment, size
+from tui.theme import UNICODE, Cell, Piece, Tone
+from tui.widgets.columns import Column
+
+Clock = Callable[[], float]
+"""Seconds since the epoch, now."""
+
+WEEK = 7 * 86_400
+"""Seconds until which a time is shown as an age; after that as a date."""
+
+_ROLE: dict[RoleState, tuple[str, Tone]] = {
+    RoleState.BUILDING: (UNICODE.busy, Tone.BUSY),
+    RoleState.QUEUED: (UNICODE.not_yet, Tone.BUSY),
+    RoleState.WAITING: (UNICODE.attention, Tone.WAITING),
+    RoleState.PAUSED: (UNICODE.paused, Tone.WAITING),
+    RoleState.BROKEN: (UNICODE.bad, Tone.BAD),
+    RoleState.FAILED: (UNICODE.bad, Tone.BAD),
+    RoleState.NO_IMAGE: (UNICODE.not_yet, Tone.FAINT),
+    RoleState.STALE: (UNICODE.stale, Tone.STALE),
+    RoleState.CANDIDATE: (UNICODE.good, Tone.GOOD),
+    RoleState.GOOD: (UNICODE.good, Tone.GOOD),
+    RoleState.RELEASED: (UNICODE.good, Tone.GOOD),
+    RoleState.DEPRECATED: (UNICODE.attention, Tone.STALE),
+    RoleState.REVOKED: (UNICODE.bad, Tone.BAD),
+}
+
+_IMAGE: dict[ImageState, tuple[str, Tone]] = {
+    ImageState.CANDIDATE: (UNICODE.good, Tone.PLAIN),
+    ImageState.GOOD: (UNICODE.good, Tone.GOOD),
+    ImageState.RELEASED: (UNICODE.good, Tone.GOOD),
+    ImageState.DEPRECATED: (UNICODE.attention, Tone.STALE),
+    ImageState.REVOKED: (UNICODE.bad, Tone.BAD),
+}
+
+_RUN: dict[RunState, tuple[str, Tone]] = {
+    RunState.QUEUED: (UNICODE.not_yet, Tone.FAINT),
+    RunState.RUNNING: (UNICODE.busy, Tone.BUSY),
+    RunState.WAITING: (UNICODE.attention, Tone.WAITING),
+    RunState.PAUSED: (UNICODE.paused, Tone.WAITING),
+    RunState.CANCELLING: (UNICODE.busy, Tone.STALE),
+    RunState.SUCCEEDED: (UNICODE.good, Tone.GOOD),
+    RunState.FAILED: (UNICODE.bad, Tone.BAD),
+    RunState.CANCELLED: (UNICODE.bad, Tone.FAINT),
+    RunState.LOST: (UNICODE.bad, Tone.BAD),
+}
+
+_STAGE: dict[StageState, tuple[str, Tone]] = {
+    StageState.PENDING: (UNICODE.not_yet, Tone.FAINT),
+    StageState.RUNNING: (UNICODE.busy, Tone.BUSY),
+    StageState.WAITING: (UNICODE.attention, Tone.WAITING),
+    StageState.SUCCEEDED: (UNICODE.good, Tone.GOOD),
+    StageState.FAILED: (UNICODE.bad, Tone.BAD),
+    StageState.CANCELLED: (UNICODE.bad, Tone.FAINT),
+    StageState.LOST: (UNICODE.bad, Tone.BAD),
+}
+
+
+def when(epoch: float, now: float) -> str:
+    """`12m` up to a week, the date after that."""
+    past = now - epoch
+    return age(max(past, 0.0)) if past < WEEK else moment(epoch)[:10]
+
+
+def run_state(run: Run) -> Piece:
+    """`◐ running`."""
+    sign, tone = _RUN[run.state]
+    return Piece(f"{sign} {run.state.value}", tone)
+
+
+def image_state(image: ImageVersion) -> tuple[Piece, ...]:
+    """`✓ candidate`, and the marks that it bears."""
+    sign, tone = _IMAGE[image.state]
+    return (Piece(f"{sign} {image.state.value}", tone), *(Piece(f" {mark}", Tone.STALE) for mark in image.marks))
+
+
+def elapsed(run: Run, now: float) -> str:
+    """How long the run has been going, or took."""
+    if run.started is None:
+        return UNICODE.none
+    return duration(max((run.ended or now) - run.started, 0.0))
+
+
+def formats(image: ImageVersion) -> str:
+    """`qcow2 vhd`: each once, in the order in which they were made."""
+    return " ".join(dict.fromkeys(artifact.format for artifact in image.artifacts)) or UNICODE.none
+
+
+def stage_label(stage: Stage, run: Run) -> str:
+    """`build`, or `build qemu.web` where the run has several builds."""
+    several = stage.build and len(run.request.builds) > 1
+    return f"{stage.name} {stage.build}" if several else stage.name
+
+
+def stages(run: Run, now: float) -> tuple[Piece, ...]:
+    """`✓ checkout ✓ upstream ◐ build 3:12 · register`."""
+    pieces: list[Piece] = []
+    for stage in run.stages:
+        state = stage.state
+        if run.state.ended and state is StageState.PENDING:
+            sign, tone = _STAGE[StageState.PENDING]
+        else:
+            sign, tone = _STAGE[state]
+        label = stage_label(stage, run)
+        loud = state in (StageState.RUNNING, StageState.WAITING, StageState.FAILED, StageState.LOST)
+        pieces.append(Piece(f"{sign} ", tone))
+        pieces.append(Piece(label, tone if loud else Tone.FAINT))
+        if loud and stage.started is not None:
+            pieces.append(Piece(f" {duration(max((stage.ended or now) - stage.started, 0.0))}", tone))
+        pieces.append(Piece("  "))
+    return tuple(pieces[:-1])
+
+
+def doing(run: Run) -> Piece:
+    """What it does now, waits for, or failed with."""
+    if run.state in (RunState.FAILED, RunState.LOST):
+        failed = run.failed_stage
+        return Piece((failed.error if failed else "") or run.reason, Tone.BAD)
+    if run.state is RunState.SUCCEEDED:
+        return Piece(run.version, Tone.FAINT)
+    if run.state is RunState.CANCELLED:
+        return Piece(f"by {run.cancel_asked_by}" if run.cancel_asked_by else run.reason, Tone.FAINT)
+    if run.reason:
+        return Piece(run.reason, Tone.WAITING if run.state is RunState.WAITING else Tone.FAINT)
+    current = run.current
+    if current is None:
+        return Piece("waits for its turn" if run.state is RunState.QUEUED else "", Tone.FAINT)
+    share = f"{current.fraction:.0%} " if current.fraction is not None else ""
+    return Piece(f"{share}{current.progress}".strip() or current.name)
+
+
+def role_columns() -> tuple[Column[RoleView], ...]:
+    def name(view: RoleView) -> Cell:
+        sign, tone = _ROLE[view.state]
+        return (Piece(f"{sign} ", tone), Piece(view.role.name))
+
+    def state(view: RoleView) -> Cell:
+        return Piece(view.state.value, _ROLE[view.state][1])
+
+    def version(view: RoleView) -> Cell:
+        return view.latest.version if view.latest else Piece(UNICODE.none, Tone.FAINT)
+
+    return (
+        Column("role", "ROLE", name, lambda view: view.role.name, min_width=12, max_width=60, grow=True),
+        Column("version", "VERSION", version, lambda view: view.latest.created if view.latest else None, priority=3),
+        Column("state", "STATE", state, lambda view: list(RoleState).index(view.state), "right", 2, min_width=9),
+    )
+
+
+def image_columns(clock: Clock) -> tuple[Column[ImageVersion], ...]:
+    def image_size(image: ImageVersion) -> Cell:
+        return size(image.size) if image.size is not None else Piece(UNICODE.none, Tone.FAINT)
+
+    def parent(image: ImageVersion) -> Cell:
+        return image.parent
+
+    def commit(image: ImageVersion) -> Cell:
+        return Piece(image.commit[:7], Tone.FAINT)
+
+    return (
+        Column(
+            "version", "VERSION", lambda image: image.version, lambda image: image.version, min_width=14, max_width=36
+        ),
+        Column("state", "STATE", image_state, lambda image: image.state.value, priority=2, min_width=12, cut="end"),
+        Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 3),
+        Column("commit", "COMMIT", commit, lambda image: image.commit, priority=6, min_width=7),
+        Column("parent", "PARENT", parent, lambda image: image.parent, "left", 5, 12, 60, grow=True),
+        Column("artifacts", "ARTIFACTS", formats, formats, priority=7, min_width=9, max_width=24, cut="end"),
+        Column("size", "SIZE", image_size, lambda image: image.size, "right", 4, min_width=7),
+    )
+
+
+def run_columns(clock: Clock) -> tuple[Column[Run], ...]:
+    return (
+        Column("run", "RUN", lambda run: str(run.id), lambda run: run.id, "right", 1, 3, 7),
+        Column("role", "ROLE", lambda run: run.role, lambda run: run.role, min_width=8, max_width=28),
+        Column("state", "STATE", run_state, lambda run: run.state.value, priority=2, min_width=11),
+        Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 5, 48, 72, "end"),
+        Column("doing", "NOW", doing, None, "left", 4, 12, 200, "end", grow=True),
+        Column("took", "TOOK", lambda run: elapsed(run, clock()), lambda run: _took(run, clock()), "right", 3, 4),
+        Column("begun", "BEGUN", lambda run: Piece(when(run.created, clock()), Tone.FAINT), None, "right", 6, 5),
+    )
+
+
+def _took(run: Run, now: float) -> float | None:
+    return None if run.started is None else (run.ended or now) - run.started

@@ -1,0 +1,76 @@
+"""The help: every key that works here, what it does, why it does not now; Enter carries it out."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import ModalScreen
+
+from tui.actions import Action, Offer, bindings, key_name
+from tui.theme import Cell, Piece, Tone
+from tui.widgets.columns import Column
+from tui.widgets.table import Table
+
+LEAVING = (Action("leave", "Back", ("q", "question_mark"), internal=True),)
+
+
+def _what(offer: Offer) -> Cell:
+    return Piece(offer.action.title, Tone.FAINT if offer.why_not else Tone.PLAIN)
+
+
+def _about(offer: Offer) -> Cell:
+    if offer.why_not:
+        return Piece(f"not now: {offer.why_not}", Tone.STALE)
+    return Piece(offer.action.about, Tone.FAINT)
+
+
+def _keys(offer: Offer) -> Cell:
+    return Piece(" ".join(key_name(key) for key in offer.action.keys), Tone.ACCENT)
+
+
+def _command(offer: Offer) -> Cell:
+    action = offer.action
+    return Piece(f":{action.command} {action.argument}".rstrip() if action.command else "", Tone.FAINT)
+
+
+COLUMNS: tuple[Column[Offer], ...] = (
+    Column("keys", "KEY", _keys, None, "left", 1, 6, 14, "end"),
+    Column("what", "WHAT", _what, lambda offer: offer.action.title, "left", 2, 12, 24),
+    Column("about", "", _about, None, "left", 3, 20, 120, "end", grow=True),
+    Column("command", "COMMAND", _command, None, "left", 4, 8, 16),
+    Column("group", "WHERE", lambda offer: Piece(offer.action.group, Tone.FAINT), None, "left", 5, 8, 12),
+)
+
+
+class Help(ModalScreen[tuple[Offer, str] | None]):
+    """All offers of the screen below, as a list."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = LEAVING
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LEAVING)
+
+    def __init__(self, offers: Sequence[Offer], *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self._offers = {str(at): offer for at, offer in enumerate(offers) if not offer.action.internal}
+        self.table: Table[Offer] = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def on_mount(self) -> None:
+        self.table.set_rows(self._offers.items())
+        self.table.focus()
+
+    def on_table_chosen(self, message: Table.Chosen) -> None:
+        message.stop()
+        self.dismiss((self._offers[message.key], ""))
+
+    def on_table_left(self, message: Table.Left) -> None:
+        message.stop()
+        self.dismiss(None)
+
+    def action_act(self, _: str) -> None:
+        self.dismiss(None)
+
+
+Chosen = Callable[[tuple[Offer, str] | None], None]

@@ -1,0 +1,135 @@
+"""Questions that must be answered: what goes, what stays, and what to type. Enter alone means no.
+
+The only screens that stand in front of others.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.model.image import ImageVersion
+from core.model.run import Run
+from core.text import moment, size, visible
+from tui.widgets.typed import Typed
+
+
+class Question(ModalScreen[bool]):
+    """A title, some lines, and a way to say yes: the key y, or a name to type where `name` is given."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", "No", show=False)]
+
+    def __init__(self, title: str, lines: Sequence[str], *, yes: str, name: str = "", danger: bool = False) -> None:
+        """`yes` says what y does; with `name` that name must be typed instead."""
+        super().__init__()
+        self._title = visible(title)
+        self._lines = [visible(line) for line in lines]
+        self._yes = yes
+        self._name = name
+        self._danger = danger
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="question", classes="-danger" if self._danger else "") as box:
+            box.border_title = Content(self._title)
+            for line in self._lines:
+                yield Static(Content(line), classes="line" if line else "gap")
+            if self._name:
+                yield Static(Content(f"Type {visible(self._name)} and Enter to {self._yes}."), classes="ask")
+                yield Typed(id="typed")
+                yield Static(Content(""), id="wrong")
+            else:
+                yield Static(Content(f"y {self._yes}      n, Enter, Esc no"), classes="ask")
+
+    def on_mount(self) -> None:
+        if self._name:
+            self.query_one(Typed).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        if self._name:
+            return
+        if event.key in ("y", "Y"):
+            event.stop()
+            self.dismiss(True)
+        elif event.key in ("n", "N", "enter", "q"):
+            event.stop()
+            self.dismiss(False)
+
+    def on_input_submitted(self, message: Typed.Submitted) -> None:
+        message.stop()
+        typed = message.value.strip()
+        if typed == visible(self._name):
+            self.dismiss(True)
+        elif not typed:
+            self.dismiss(False)
+        else:
+            self.query_one("#wrong", Static).update(Content("That is another name. Esc leaves everything as it is."))
+
+    def action_no(self) -> None:
+        self.dismiss(False)
+
+
+def trust_question(name: str, root: str) -> Question:
+    """Asked before the first build in a workspace."""
+    return Question(
+        f"Trust {name}?",
+        (
+            f"This is the first build in {root}.",
+            "",
+            "Building runs what is in the repository, with your permissions: its Packer templates, the shell"
+            " scripts and Ansible playbooks that they name, and their plugins.",
+            "",
+            "Trust it if you trust everyone who can write to it. It is remembered for this workspace on this machine;"
+            " looking at it never runs anything.",
+        ),
+        yes="trust it and build",
+    )
+
+
+def cancel_question(runs: Sequence[Run]) -> Question:
+    """Asked before runs are cancelled."""
+    if len(runs) == 1:
+        run = runs[0]
+        title, what = f"Cancel run {run.id}?", f"The build of {run.role} ends; what was done so far is thrown away."
+    else:
+        title = f"Cancel {len(runs)} runs?"
+        what = "These builds end: " + ", ".join(f"{run.id} {run.role}" for run in runs)
+    return Question(
+        title,
+        (
+            what,
+            "Its machine is shut down and its unfinished disk deleted."
+            if len(runs) == 1
+            else "Their machines are shut down and their unfinished disks deleted.",
+            "",
+            "Image versions that exist stay, and so do the logs.",
+        ),
+        yes="cancel it" if len(runs) == 1 else "cancel them",
+    )
+
+
+def delete_question(image: ImageVersion) -> Question:
+    """Asked before the files of an image version are deleted."""
+    name = f"{image.role} {image.version}"
+    files = [
+        f"{artifact.location}{f'  {size(artifact.size)}' if artifact.size is not None else ''}"
+        for artifact in image.artifacts
+    ]
+    return Question(
+        f"Delete {name}?",
+        (
+            f"Built {moment(image.created)} from {image.commit[:7]}. These go, and cannot be had back:",
+            *files,
+            "",
+            "That it existed, what it was made of and its log stay on the ledger. It is refused while another image"
+            " is built on it.",
+        ),
+        yes="delete it",
+        name=name,
+        danger=True,
+    )

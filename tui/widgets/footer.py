@@ -1,0 +1,29 @@
+"""The last line: what can be done here and now, from the registry of actions."""
+
+from collections.abc import Iterable
+
+from tui.actions import Offer
+from tui.theme import Piece, Tone
+from tui.widgets.line import Line, Part
+
+
+class Footer(Line):
+    """Shows offers by their rank; the rest is in the help."""
+
+    def set_offers(self, offers: Iterable[Offer]) -> None:
+        """Show those that have a rank and can be done now."""
+        shown = sorted(
+            (offer for offer in offers if offer.action.rank and not offer.why_not),
+            key=lambda offer: (offer.action.last, offer.action.rank),
+        )
+        self.set_parts(
+            [
+                Part(
+                    (Piece(offer.action.key, Tone.ACCENT), Piece(f" {offer.action.title}", Tone.FAINT)),
+                    priority=offer.action.rank,
+                    right=offer.action.last,
+                    clicked=lambda offer=offer: offer.actor.act(offer.action),
+                )
+                for offer in shown
+            ]
+        )

@@ -1,0 +1,59 @@
+"""The first line: which workspace, where its repository stands, and what the worker does."""
+
+from core.services.overview import Overview, WorkerView
+from core.text import moment
+from tui.theme import UNICODE, Cell, Piece, Tone
+from tui.widgets.line import Line, Part
+
+
+class Header(Line):
+    """One line about everything."""
+
+    GAP = 3
+
+    def show(
+        self,
+        overview: Overview,
+        worker: WorkerView | None,
+        *,
+        busy: str = "",
+        trouble: str = "",
+        readonly: bool = False,
+    ) -> None:
+        """`busy` says what goes on in the background, `trouble` why what is shown may be old."""
+        git = overview.git
+        name = overview.workspace.name if overview.workspace else overview.root.rpartition("/")[2]
+        parts = [Part((Piece("ingot", Tone.ACCENT), Piece(f" {UNICODE.into} ", Tone.FAINT), Piece(name, Tone.STRONG)))]
+        if git.commit:
+            parts.append(Part((Piece(git.branch or "detached"), Piece(f" {git.short_commit}", Tone.FAINT)), 3))
+        if git.last_tag:
+            number = git.commits_since_tag
+            away = (
+                f"{number} commit{'s' if number != 1 else ''} after {git.last_tag}" if number else f"on {git.last_tag}"
+            )
+            parts.append(Part(Piece(away, Tone.FAINT), 6))
+        if git.dirty:
+            parts.append(Part(Piece(f"{UNICODE.attention} uncommitted changes", Tone.STALE), 5))
+        if git.shallow:
+            parts.append(Part(Piece(f"{UNICODE.attention} shallow clone", Tone.STALE), 7))
+        if trouble:
+            seen = f" (last seen {moment(overview.read_at)[11:16]})" if overview.read_at else ""
+            parts.append(Part(Piece(f"{UNICODE.attention} {trouble}{seen}", Tone.BAD), 2, right=True))
+        if busy:
+            parts.append(Part(Piece(f"{UNICODE.busy} {busy}", Tone.BUSY), 4, right=True))
+        if readonly:
+            parts.append(Part(Piece("read-only", Tone.STALE), 2, right=True))
+        parts.append(Part(_worker(worker), 2, right=True))
+        self.set_parts(parts)
+
+
+def _worker(worker: WorkerView | None) -> Cell:
+    if worker is None:
+        return Piece("no worker: the next build starts one", Tone.FAINT)
+    counts = [
+        f"{number} {word}"
+        for number, word in ((worker.running, "running"), (worker.waiting, "waiting"), (worker.queued, "queued"))
+        if number
+    ]
+    said = f" {UNICODE.dot} ".join(counts) or "idle"
+    return (Piece("worker ", Tone.FAINT), Piece(UNICODE.worker, Tone.GOOD), Piece(f" {said}"))
