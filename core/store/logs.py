@@ -221,6 +221,11 @@ class LogReader:
         return self._scan.newlines + (not self._scan.fresh)
 
     @property
+    def whole_lines(self) -> int:
+        """Lines that have their end, and so will not change."""
+        return self._scan.newlines
+
+    @property
     def size(self) -> int:
         """Bytes of the log."""
         return self._size
@@ -287,31 +292,62 @@ class LogReader:
         return self.search_any([pattern.encode("utf-8", "surrogateescape")], start, backwards=backwards, exact=exact)
 
     def search_any(
-        self, needles: Sequence[bytes], start: int = 0, *, backwards: bool = False, exact: bool = False
+        self,
+        needles: Sequence[bytes],
+        start: int = 0,
+        *,
+        backwards: bool = False,
+        exact: bool = False,
+        step: int = SLICE,
     ) -> Iterator[SearchStep]:
-        """As `search`, for lines that hold any of several strings (lower-case ones unless `exact`)."""
+        """As `search`, for lines that hold any of several strings (lower-case ones unless `exact`).
+
+        `step` is how many bytes to look at between two breaths. The reader may be refreshed meanwhile; lines that come
+        after the search began are not in it.
+        """
         needles = [needle for needle in needles if needle]
-        if not needles or not self.line_count:
-            return
         known = self.line_count
-        span = known - start if not backwards else min(start, known - 1) + 1
-        place = self._place(min(max(start, 0), known - 1))
-        while 0 <= place < self._places:
-            after = place
+        start = min(start, known - 1) if backwards else max(start, 0)
+        if not needles or not 0 <= start < known:
+            return
+        span = start + 1 if backwards else known - start
+        edge = start + 1 if backwards else start
+        """The lines on this side of it are done."""
+        offset = self._record(self._place(start))[1]
+        while True:
+            # By offset, as a refresh may put other records into the index; so a block can come twice, a line cannot.
+            place = self._place(offset, by=1)
+            if place < 0 or offset >= self._scan.end:
+                return
+            first, last = self._group(place, backwards, step)
+            begin, end = self._record(first)[1], self._end_of(last)
+            behind = self._line_after(last)
+            ahead = self._record(first)[0]
+            hits: list[int] = []
+            for _ in self._hits(begin, end, ahead, needles, exact, step, hits):
+                yield SearchStep(None, min(abs(edge - start) / span, 1.0))
             if backwards:
-                while place > 0 and self._end_of(after) - self._record(place - 1)[1] <= SLICE:
-                    place -= 1
+                for line in [line for line in reversed(hits) if line < edge]:
+                    yield SearchStep(line, (start - line) / span)
+                edge, offset = min(edge, ahead), begin - 1
             else:
-                while after + 1 < self._places and self._end_of(after + 1) - self._record(place)[1] <= SLICE:
-                    after += 1
-            hits = [line for line in self._hits(place, after, needles, exact) if line < known]
-            for line in reversed(hits) if backwards else hits:
-                if (line <= start) if backwards else (line >= start):
-                    done = start - line if backwards else line - start
-                    yield SearchStep(line, min(done / max(span, 1), 1.0))
-            edge = self._record(place)[0] if backwards else self._line_after(after)
-            yield SearchStep(None, min(max((start - edge if backwards else edge - start) / max(span, 1), 0.0), 1.0))
-            place = place - 1 if backwards else after + 1
+                for line in [line for line in hits if edge <= line < known]:
+                    yield SearchStep(line, (line - start) / span)
+                edge, offset = max(edge, behind), end
+            yield SearchStep(None, min(abs(edge - start) / span, 1.0))
+            if offset < 0 or edge >= known:
+                return
+
+    def _group(self, place: int, backwards: bool, step: int) -> tuple[int, int]:
+        """The blocks to look at together: this one and as many more as make up a step."""
+        first = last = place
+        if backwards:
+            while first > 0 and self._end_of(last) - self._record(first - 1)[1] <= step:
+                first -= 1
+        else:
+            while last + 1 < self._places and self._end_of(last + 1) - self._record(first)[1] <= step:
+                last += 1
+        return first, last
 
     # -- the file and its index
 
@@ -487,23 +523,23 @@ class LogReader:
         tail = tail.rstrip(b"\r\n")
         return (tail if b"\r" in tail else raw[:LINE_LIMIT]), length
 
-    def _hits(self, place: int, last: int, needles: Sequence[bytes], exact: bool) -> list[int]:
-        """Lines of the blocks `place` … `last` with a needle in them, in order, read in bounded pieces."""
-        line, offset, _ = self._record(place)
-        end = self._end_of(last)
+    def _hits(
+        self, offset: int, end: int, line: int, needles: Sequence[bytes], exact: bool, step: int, hits: list[int]
+    ) -> Iterator[None]:
+        """Add to `hits` the lines between two offsets with a needle in them, in bounded pieces with breaths between."""
         overlap = max(map(len, needles)) - 1
-        hits: list[int] = []
         while offset < end:
-            data = os.pread(self._log, min(SLICE, end - offset), offset)
+            data = os.pread(self._log, min(max(step, 2 * overlap), end - offset), offset)
             if not data:
                 break
             line = _find_lines(data if exact else data.lower(), needles, line, hits)
-            final = offset + len(data) >= end
+            if offset + len(data) >= end:
+                break
             # The next piece begins a little earlier, for a needle that this one cuts; its lines are counted again.
-            step = len(data) if final else max(len(data) - overlap, 1)
-            line -= data.count(b"\n", step)
-            offset += step
-        return hits
+            keep = len(data) - overlap
+            line -= data.count(b"\n", keep)
+            offset += keep
+            yield
 
 
 def _find_lines(data: bytes, needles: Sequence[bytes], line: int, hits: list[int]) -> int:

@@ -22,9 +22,14 @@ runs = st.tuples(
     st.one_of(
         st.integers(1, 5), st.sampled_from([200, STRIDE - 1, STRIDE, LINE_LIMIT - 1, LINE_LIMIT, LINE_LIMIT + 1])
     ),
-).map(lambda run: run[0] * run[1])
-chunks = st.lists(st.lists(runs, max_size=4).map(b"".join), max_size=12)
+)
+chunks = st.lists(st.lists(runs, max_size=4), max_size=12)
+Runs = list[tuple[bytes, int]]
 relaxed = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def spelled(chunk: Runs) -> bytes:
+    return b"".join(byte * count for byte, count in chunk)
 
 
 def lines_of(data: bytes) -> list[bytes]:
@@ -62,7 +67,8 @@ def fresh(log: Path) -> Path:
 
 @relaxed
 @given(chunks, st.integers(0, 2**32))
-def test_what_is_read_is_what_was_written_in_any_pieces(log: Path, pieces: list[bytes], seed: int) -> None:
+def test_what_is_read_is_what_was_written_in_any_pieces(log: Path, drawn: list[Runs], seed: int) -> None:
+    pieces = [spelled(chunk) for chunk in drawn]
     chance = random.Random(seed)
     fresh(log)
     moment = 1000.0
@@ -100,7 +106,8 @@ def test_what_is_read_is_what_was_written_in_any_pieces(log: Path, pieces: list[
 
 @relaxed
 @given(chunks, st.integers(0, 2**32))
-def test_a_damaged_index_is_made_good(log: Path, pieces: list[bytes], seed: int) -> None:
+def test_a_damaged_index_is_made_good(log: Path, drawn: list[Runs], seed: int) -> None:
+    pieces = [spelled(chunk) for chunk in drawn]
     chance = random.Random(seed)
     fresh(log)
     with LogWriter(log) as writer:
@@ -126,10 +133,8 @@ def test_a_damaged_index_is_made_good(log: Path, pieces: list[bytes], seed: int)
 
 @relaxed
 @given(chunks, st.sampled_from(["x", "word", "Word", "é", "\0", "x" * 40]), st.integers(0, 30))
-def test_search_finds_every_line_that_holds_the_pattern(
-    log: Path, pieces: list[bytes], pattern: str, start: int
-) -> None:
-    data = b"".join(pieces)
+def test_search_finds_every_line_that_holds_the_pattern(log: Path, drawn: list[Runs], pattern: str, start: int) -> None:
+    data = b"".join(spelled(chunk) for chunk in drawn)
     fresh(log).write_bytes(data)
     reader = LogReader(log)
     needle = pattern.encode()
@@ -138,22 +143,40 @@ def test_search_finds_every_line_that_holds_the_pattern(
     assert forwards == [line for line in expected if line >= start]
     back = [step.line for step in reader.search(pattern, start, backwards=True) if step.line is not None]
     assert back == [line for line in reversed(expected) if line <= start]
+    small = [step.line for step in reader.search_any([needle], start, exact=True, step=1000) if step.line is not None]
+    assert small == [n for n, line in enumerate(lines_of(data)) if needle in line and n >= start]
+
+
+def test_a_search_goes_on_over_a_log_that_grows_and_is_indexed_meanwhile(log: Path) -> None:
+    moment = 1000.0
+    log.write_bytes(b"one needle\nnothing\n" * 20_000)
+    reader = LogReader(log)
+    found: list[int] = []
+    with LogWriter(log, clock=lambda: moment) as writer:
+        for step in reader.search_any([b"needle"], 0, step=STRIDE):
+            if step.line is not None:
+                found.append(step.line)
+            else:
+                moment += 1
+                writer.write(b"new needle\n")
+                index_of(log).unlink(missing_ok=True)
+                reader.refresh()
+    assert found == list(range(0, 40_000, 2))
 
 
 @relaxed
 @given(chunks, st.data())
-def test_the_line_of_any_byte_is_known(log: Path, pieces: list[bytes], draw: st.DataObject) -> None:
-    data = b"".join(pieces) + b"end"
+def test_the_line_of_any_byte_is_known(log: Path, drawn: list[Runs], draw: st.DataObject) -> None:
+    data = b"".join(spelled(chunk) for chunk in drawn) + b"end"
     fresh(log).write_bytes(data)
     offset = draw.draw(st.integers(0, len(data) - 1))
     assert LogReader(log).line_at_offset(offset) == data.count(b"\n", 0, offset)
 
 
-def test_a_needle_cut_by_two_slices_of_a_giant_line_is_found(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.store.logs.SLICE", 1000)
+def test_a_needle_cut_by_two_slices_of_a_giant_line_is_found(log: Path) -> None:
     for place in range(990, 1010):
         log.write_bytes(b"first\n" + b"." * place + b"needle" + b"." * 5000 + b"\nneedle again\n")
-        found = [step.line for step in LogReader(log).search("needle") if step.line is not None]
+        found = [step.line for step in LogReader(log).search_any([b"needle"], step=1000) if step.line is not None]
         assert found == [1, 2]
 
 
