@@ -70,10 +70,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 class Holder:
     """The one holder of this process."""
 
-    def __init__(self, directory: Path, socket_path: Path, spec: ToolSpec) -> None:
+    def __init__(self, directory: Path, socket_path: Path, spec: ToolSpec, tools_umask: int) -> None:
         self._directory = directory
         self._socket_path = socket_path
         self._spec = spec
+        self._tools_umask = tools_umask
         me = Identity.of(os.getpid())
         assert me is not None
         self._me = me
@@ -118,7 +119,7 @@ class Holder:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
     def _listen(self) -> None:
-        """Open the socket, in place of one that a dead holder of this directory left. The umask makes it 0600."""
+        """Open the socket, in place of one that a dead holder of this directory left."""
         self._next_socket_check = time.monotonic() + _SOCKET_CHECK
         if self._listening is not None:
             self._loop.unregister(self._listening)
@@ -128,7 +129,11 @@ class Holder:
         try:
             self._socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._socket_path.unlink(missing_ok=True)
-            listening.bind(str(self._socket_path))
+            before = os.umask(0o177)  # a moment in which anybody can connect is one too many
+            try:
+                listening.bind(str(self._socket_path))
+            finally:
+                os.umask(before)
             listening.listen(16)
             self._socket_inode = self._socket_path.stat().st_ino
         except OSError as error:  # we can do without: signals and files tell the most important things
@@ -148,7 +153,12 @@ class Holder:
         self._started = time.time()
         try:
             tool = process.start_on_terminal(
-                spec.argv, cwd=spec.cwd, env=spec.environment | marks, columns=spec.columns, rows=spec.rows
+                spec.argv,
+                cwd=spec.cwd,
+                env=spec.environment | marks,
+                columns=spec.columns,
+                rows=spec.rows,
+                umask=self._tools_umask,
             )
         except IngotError as error:
             self._log.say(error.what)
@@ -455,7 +465,7 @@ def main() -> int:
     spec = ToolSpec.from_json(sys.stdin.buffer.read())
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
         os.dup2(nothing.fileno(), 0)  # what we were told holds secrets
-    os.umask(0o077)
+    tools_umask = os.umask(0o077)
     lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(_LOCK_ATTEMPTS):
         try:
@@ -475,7 +485,7 @@ def main() -> int:
         return 1
     try:
         (directory / HOLDER_FILE).unlink(missing_ok=True)  # of one that vanished
-        Holder(directory, socket_path, spec).run()
+        Holder(directory, socket_path, spec, tools_umask).run()
     except IngotError as error:
         print(error.what, file=sys.stderr)  # noqa: T201 - our own log
         return 1

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -204,7 +205,7 @@ class OnTerminal:
 
 
 def start_on_terminal(
-    argv: Sequence[Argument], *, cwd: Path, env: Mapping[str, str], columns: int, rows: int
+    argv: Sequence[Argument], *, cwd: Path, env: Mapping[str, str], columns: int, rows: int, umask: int
 ) -> OnTerminal:
     """Start a program as leader of a session whose controlling terminal is a new pty.
 
@@ -226,7 +227,7 @@ def start_on_terminal(
                 signal.signal(number, signal.SIG_DFL)  # what we ignore, or `nohup` did, a tool must not ignore
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-        process = _popen(argv, cwd, env, stdin=theirs, stdout=theirs, stderr=theirs, before=take_terminal)
+        process = _popen(argv, cwd, env, stdin=theirs, stdout=theirs, stderr=theirs, umask=umask, before=take_terminal)
         os.set_blocking(ours, False)
     except BaseException:
         os.close(ours)
@@ -334,6 +335,7 @@ def _popen(
     stdin: int,
     stdout: int,
     stderr: int,
+    umask: int = -1,
     before: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[bytes]":
     arguments = [os.fspath(argument) for argument in argv]
@@ -347,6 +349,7 @@ def _popen(
             stderr=stderr,
             close_fds=True,
             start_new_session=True,
+            umask=umask,
             preexec_fn=before,
         )
     except OSError as error:
@@ -377,7 +380,10 @@ def _took_too_long(argv: Sequence[Argument], seconds: float | None) -> ToolError
 
 
 def _ended_badly(argv: Sequence[Argument], finished: Finished) -> ToolError:
-    program = os.fspath(argv[0])
+    words = [os.fspath(argument) for argument in argv]
     how = f"exit status {finished.code}" if finished.code > 0 else f"signal {-finished.code}"
     said = (finished.err.strip() or finished.out.strip()).decode(errors="replace").splitlines()
-    return ToolError(f"{program} ended with {how}{': ' + said[-1].strip() if said else '.'}", "\n".join(said[-12:-1]))
+    why = [line for line in said if line.lower().startswith(("fatal:", "error:"))] or said
+    return ToolError(
+        f"{words[0]} ended with {how}{': ' + why[-1].strip() if why else '.'}", f"Run it by hand: {shlex.join(words)}"
+    )
