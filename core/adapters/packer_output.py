@@ -23,7 +23,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, text in (
         (r"^Retrieving (?:ISO|.*ISO)", "fetching the upstream disk"),
         (r"^Trying \S+$", "fetching the upstream disk"),
-        (r"^Copying hard drive", "copying the upstream disk"),
+        (r"^(?:Copying hard drive|File extension already matches)", "copying the upstream disk"),
         (r"^Creating required virtual machine disks", "creating the disk"),
         (r"^Resizing hard drive", "resizing the disk"),
         (r"^Creating (?:CD|floppy) disk", "making the seed disk"),
@@ -185,7 +185,7 @@ class OutputReader:
         elif image := _after(message, "Found Image ID: "):
             self.source_image = image
         elif message.startswith("Trying ") and " " not in message[7:]:
-            self.media = message[7:]
+            self.media = message[7:].partition("?checksum=")[0]
         elif message.startswith("Connected to "):
             self.connected = True
 
