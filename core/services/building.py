@@ -1,0 +1,314 @@
+"""Building images: what a person can ask for about runs. All of it blocks, for as long as Git and a worker's start take.
+
+What is built is always a commit: the role is read as it is there, and the worker makes a private clone of it.
+"""
+
+import shutil
+import time
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.adapters.git import GitRepository
+from core.engine.client import Engine
+from core.errors import RefusedError, WorkspaceError
+from core.model.role import Role
+from core.model.run import Run, RunRequest
+from core.model.stale import order_for_rebuild, parent_of
+from core.model.workspace import Workspace
+from core.places import Places
+from core.services import catalogue
+from core.stages.checkout import copy_outside
+from core.store.index import Index
+
+REFERENCES = (
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ENDPOINT_URL*",
+    "SSH_AUTH_SOCK",
+)
+"""Variables of the shell that say where credentials are, and hold none: recorded with the run."""
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+"""Recorded too, unless there is a password in them."""
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "PACKER_*TOKEN")
+"""Variables of the shell that are secrets: of these a run records the names."""
+
+
+class UntrustedError(RefusedError):
+    """Nobody has said yet that what this workspace's templates execute may be executed here."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(
+            f"Building in {workspace.name} runs what its templates and playbooks say, on this machine and as you; "
+            "nobody has said yet that it is trusted.",
+            "If you trust everyone who can write to it: ingot build --trust … (it is asked once).",
+        )
+        self.workspace = workspace
+
+
+class Building:
+    """Starts, stops and repeats runs, as the person whose shell `environ` is."""
+
+    def __init__(self, places: Places, environ: Mapping[str, str], *, engine: Engine | None = None) -> None:
+        self._places = places
+        self._environ = environ
+        self._engine = engine or Engine(places)
+
+    def build(
+        self, root: Path, role: str, *, at: str = "HEAD", builds: tuple[str, ...] = (), trust: bool = False
+    ) -> Run:
+        """Queue a build of a role's image from the commit that `at` names; all its builds, or those named.
+
+        Raises UntrustedError where nobody trusts the workspace yet (`trust` says that somebody does, from now on),
+        RefusedError or WorkspaceError where the role cannot be built.
+        """
+        repository = _repository(root)
+        workspace = catalogue.workspace_at(root)
+        commit = repository.resolve(at)
+        wanted = _buildable(self._roles_at(repository, commit, [role]), role, commit)
+        chosen = _chosen(wanted, builds)
+        with self._index() as index:
+            self._check_trust(index, workspace, repository.identity(), trust)
+            parent = parent_of(wanted)
+            waits_for = ""
+            if parent and not index.images(workspace.id, parent):
+                # It could only fail at once; where its parent is being made, it is what the person means to wait for.
+                waits_for = next(
+                    (run.uid for run in index.runs(workspace.id, active_only=True) if run.role == parent), ""
+                )
+        return self._submit(workspace, repository.identity(), wanted, commit, at, chosen, waits_for)
+
+    def build_stale(self, root: Path, *, trust: bool = False) -> list[Run]:
+        """Queue a build of each role whose sources changed since its last image, parents first; children wait for them.
+
+        A role that is being built from this commit already is not built again. Roles with problems, and those built on
+        them, are left out: they are shown as such everywhere. Raises as `build`.
+        """
+        repository = _repository(root)
+        found = catalogue.refresh(self._places, root)
+        commit = repository.resolve("HEAD")
+        who = repository.identity()
+        with self._index() as index:
+            stale = index.stale(found.workspace.id)
+            active = {
+                run.role: run.uid
+                for run in index.runs(found.workspace.id, active_only=True)
+                if run.request.commit == commit
+            }
+            if stale:
+                self._check_trust(index, found.workspace, who, trust)
+        names = order_for_rebuild(found.roles, stale).roles
+        roles = self._roles_at(repository, commit, names) if names else {}
+        started: list[Run] = []
+        left_out: set[str] = set()
+        for name in names:
+            if name in active:
+                continue
+            try:
+                wanted = _buildable(roles, name, commit)
+                builds = _chosen(wanted, ())
+            except RefusedError:
+                left_out.add(name)
+                continue
+            if (parent := parent_of(wanted)) in left_out:
+                left_out.add(name)
+                continue
+            run = self._submit(found.workspace, who, wanted, commit, "HEAD", builds, active.get(parent, ""))
+            active[name] = run.uid
+            started.append(run)
+        return started
+
+    def rebuild(self, which: int | str) -> Run:
+        """The same once more: the commit, the role as it was there, and the builds of an earlier run.
+
+        Raises RefusedError where there is no such run.
+        """
+        run = self._run(which)
+        root = Path(run.request.workspace.root)
+        who = _repository(root).identity()
+        with self._index() as index:
+            self._check_trust(index, run.request.workspace, who, trust=False)
+        asked = run.request
+        return self._submit(asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "")
+
+    def cancel(self, which: int | str) -> Run:
+        """Ask for the end of a run; what it started is cleaned up. Gives the run as it is right after.
+
+        Raises RefusedError where there is no such run or it has ended.
+        """
+        run = self._run(which)
+        try:
+            repository = GitRepository.find(Path(run.request.workspace.root))
+        except WorkspaceError:
+            repository = None
+        # The tree may be gone by now: who cancels is then known by the machine alone.
+        who = repository.identity() if repository else self._environ.get("USER") or "somebody on this machine"
+        return self._engine.cancel(run.uid, who)
+
+    def give_secrets(self, which: int | str) -> Run:
+        """Give a run that waits for credentials those of this shell.
+
+        Raises RefusedError where there is no such run, it needs none, or this shell lacks one.
+        """
+        run = self._run(which)
+        if run.state.ended:
+            raise RefusedError(f"Run {run.id} has ended: {run.state}.")
+        if not run.request.secret_names:
+            raise RefusedError(f"Run {run.id} was started without credentials from a shell.", "It needs none.")
+        missing = [name for name in run.request.secret_names if name not in self._environ]
+        if missing:
+            raise RefusedError(
+                f"This shell does not have {', '.join(missing)}, which run {run.id} was started with.",
+                "Set them as they were, then once more; or cancel the run.",
+            )
+        self._engine.give_secrets(run.uid, {name: self._environ[name] for name in run.request.secret_names})
+        return run
+
+    def runs(self, workspace_id: str | None = None, *, limit: int | None = None) -> list[Run]:
+        """Runs, newest first, of one workspace or all."""
+        with self._index() as index:
+            return index.runs(workspace_id, limit=limit)
+
+    def _submit(
+        self,
+        workspace: Workspace,
+        who: str,
+        role: Role,
+        commit: str,
+        ref: str,
+        builds: tuple[str, ...],
+        parent_run: str,
+    ) -> Run:
+        secrets = secrets_for(role, self._environ)
+        request = RunRequest(
+            workspace=workspace,
+            role=role,
+            commit=commit,
+            ref=ref,
+            builds=builds,
+            asked_by=who,
+            asked_at=time.time(),
+            environment=references(self._environ),
+            secret_names=tuple(secrets),
+            parent_run=parent_run,
+        )
+        return self._engine.submit(request, secrets)
+
+    def _roles_at(self, repository: GitRepository, commit: str, names: Sequence[str]) -> dict[str, Role]:
+        """The roles as they are at the commit, those of `names` completed with what Git does not hold of them."""
+        facts = repository.facts()
+        if facts.commit == commit and not facts.dirty:
+            return {role.name: role for role in catalogue.discover(repository.root, self._places).roles}
+        # Not what the working tree has: read in a private clone, which goes away again.
+        place = self._places.home / "reading" / uuid.uuid4().hex
+        try:
+            clone = GitRepository.clone_at(repository.root, commit, place)
+            found = catalogue.discover(clone.root)
+            outside = [role.outside for role in found.roles if role.name in names and role.outside]
+            for missing in outside:
+                copy_outside(repository.root, clone.root, missing)
+            if outside:
+                found = catalogue.discover(clone.root)
+            return {role.name: role for role in found.roles}
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _run(self, which: int | str) -> Run:
+        with self._index() as index:
+            run = index.run(which)
+        if run is None:
+            raise RefusedError(f"There is no run {which} on this machine.", "ingot runs --all lists them.")
+        return run
+
+    def _check_trust(self, index: Index, workspace: Workspace, who: str, trust: bool) -> None:
+        if trust:
+            index.trust(workspace.id, who)
+        if not index.trusted(workspace.id):
+            raise UntrustedError(workspace)
+
+    @contextmanager
+    def _index(self) -> Generator[Index]:
+        self._places.create()
+        index = Index(self._places.index)
+        try:
+            yield index
+        finally:
+            index.close()
+
+
+def references(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the shell's variables a run records: where credentials are, never a secret."""
+    found = {name: value for name, value in environ.items() if value and _is_one_of(name, REFERENCES)}
+    return found | {name: environ[name] for name in PROXIES if environ.get(name) and not _has_password(environ[name])}
+
+
+def secrets_for(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the shell's variables is secret and meant for building this role."""
+    sensitive = {f"PKR_VAR_{name}" for name in role.sensitive}
+    found = {
+        name: value
+        for name, value in sorted(environ.items())
+        if value and (_is_one_of(name, SECRETS) or name in sensitive)
+    }
+    return found | {name: environ[name] for name in PROXIES if environ.get(name) and _has_password(environ[name])}
+
+
+def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _has_password(url: str) -> bool:
+    """`http://user:password@proxy:3128`; also where it does not parse, for then it cannot be told."""
+    try:
+        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
+    except ValueError:
+        return True
+
+
+def _repository(root: Path) -> GitRepository:
+    repository = GitRepository.find(root)
+    if repository is None:
+        raise WorkspaceError(
+            f"{root} is in no Git repository: there is no commit to build.",
+            "git init, git add, git commit; then again.",
+        )
+    return repository
+
+
+def _buildable(roles: Mapping[str, Role], name: str, commit: str) -> Role:
+    """Raises RefusedError where there is no such role at the commit, or it has problems."""
+    role = roles.get(name)
+    if role is None:
+        near = get_close_matches(name, list(roles), n=3, cutoff=0.5)
+        raise RefusedError(
+            f"There is no role {name} in commit {commit[:7]}.",
+            f"Did you mean {' or '.join(near)}?" if near else "ingot roles lists what is there; is it committed?",
+        )
+    if role.problems:
+        first = role.problems[0]
+        where = f"{first.path}:{first.line}" if first.line else first.path
+        raise RefusedError(
+            f"The role {name} cannot be built from commit {commit[:7]}: {where}: {first.reason}.",
+            " ".join(part for part in (first.fix, "Commit what you change: what is built is a commit.") if part),
+        )
+    return role
+
+
+def _chosen(role: Role, builds: tuple[str, ...]) -> tuple[str, ...]:
+    """The builds to make, in the role's order. Raises RefusedError for one that the role does not have."""
+    there = tuple(build.name for build in role.builds)
+    unknown = [name for name in builds if name not in there]
+    if unknown:
+        raise RefusedError(f"The role {role.name} has no build {unknown[0]}.", f"It has: {', '.join(there) or 'none'}.")
+    if not there:
+        raise RefusedError(
+            f"The role {role.name} has no build: no source in its template.", "Give its build block a source."
+        )
+    return tuple(name for name in there if name in builds) if builds else there
