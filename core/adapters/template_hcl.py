@@ -41,6 +41,15 @@ def definitions_of(body: Body) -> Definitions:
     return Definitions(frozenset(names), counts.count("build"), counts.count("source"))
 
 
+def source_name(reference: str) -> str:
+    """`qemu.web` of each way in which a build may refer to it: `qemu.web`, `source.qemu.web`, `sources.qemu.web`.
+
+    Packer takes the first of three or more words away, whatever it is (sourceRefFromString).
+    """
+    words = reference.split(".")
+    return ".".join((words[1:] if len(words) > 2 else words)[:2])
+
+
 def read(
     bodies: Mapping[str, Body], directory: str, values: Mapping[str, Value], files: WorkspaceFiles
 ) -> TemplateFacts:
@@ -181,11 +190,11 @@ class _Reader:
                     "Set it in a variable file, or name the builds in ingot.toml: [roles.NAME] builds = […]",
                 )
             for name in texts(value):
-                source = name.removeprefix("source.")
+                source = source_name(name)
                 if self._declared(path, attribute.line, source):
                     yield source, source, ()
         for inline in build.body.of_type("source"):
-            source = inline.labels[0].removeprefix("source.") if inline.labels else ""
+            source = source_name(inline.labels[0]) if inline.labels else ""
             if not self._declared(path, inline.line, source):
                 continue
             given = inline.body.attribute("name")

@@ -49,9 +49,22 @@ def variables_in(loaded: object) -> dict[str, str] | None:
     return found or None
 
 
+def remark_in(loaded: object) -> str:
+    """The comments of a variable file: entries whose name begins with an underscore."""
+    if not isinstance(loaded, dict):
+        return ""
+    entries = cast("dict[str, Any]", loaded).items()
+    return " ".join(value for name, value in entries if name.startswith("_") and isinstance(value, str))
+
+
 def declared_variables(template: Mapping[str, Any]) -> dict[str, Any]:
     given = template.get("variables")
     return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+
+
+def variables_used(content: str) -> frozenset[str]:
+    """The variables that the text of a template names: they can be set though they are not declared."""
+    return frozenset(_USER.findall(content))
 
 
 def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], files: WorkspaceFiles) -> TemplateFacts:
@@ -65,7 +78,7 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     upstreams: list[Upstream] = []
     for builder in _objects(template.get("builders")):
         kind = str(builder.get("type", ""))
-        name = strings.resolved(str(builder.get("name") or kind))
+        name = strings.resolved(str(builder.get("name") or "")) or kind
         builds.setdefault(name, Build(name, kind))
         _walk(builder, gathered, strings)
         upstreams.append(_upstream(builder, gathered, strings))
@@ -78,9 +91,8 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     secret = template.get("sensitive-variables")
     problems: list[Problem] = []
     if not builds:
-        problems.append(
-            Problem(path, "it has no builder, so there is nothing to build", None, "Add one to “builders”.")
-        )
+        reason = "it has no builder, so there is nothing to build"
+        problems.append(Problem(path, reason, None, "Add one to “builders”."))
     return TemplateFacts(
         builds=tuple(builds.values()),
         provisioners=tuple(provisioners),
@@ -95,7 +107,7 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
 
 
 class _Strings:
-    """Puts the values of variables into strings; other template functions stay as they are, and so stay recognisable."""
+    """Puts the values of variables into strings; other template functions stay as they are, to be recognised."""
 
     def __init__(self, values: Mapping[str, str], directory: str) -> None:
         self._values = values

@@ -13,7 +13,7 @@ LONGEST = 64
 
 _EMPTY_WORDS = frozenset(
     {
-        "ami", "amis", "box", "box-config", "boxes", "build", "builder", "builders", "builds", "config", "configs",
+        "amis", "box", "box-config", "boxes", "build", "builder", "builders", "builds", "config", "configs",
         "configuration", "default", "defaults", "env", "environment", "environments", "envs", "example", "examples",
         "fixtures", "hcl", "hcl2", "image", "images", "img", "imgs", "index", "infra", "infrastructure", "json",
         "machine", "machines", "main", "os", "packer", "packer-build", "packer-template", "packer-templates",
@@ -25,7 +25,7 @@ _EMPTY_WORDS = frozenset(
 """Words that say what kind of thing it is, not which."""
 
 _QUALIFIER = re.compile(
-    r"v?[0-9][0-9._-]*|x86_64|x86-64|amd64|arm64|aarch64|x64|x86|i386|i686|ppc64le|s390x|riscv64"
+    r"v?[0-9][0-9._-]*(?:r[0-9])?|x86_64|x86-64|amd64|arm64|aarch64|x64|x86|i386|i686|ppc64le|s390x|riscv64"
     r"|server|desktop|minimal|core|full|gui|cloud|lts|latest|stable|stream|uefi|efi|bios"
     r"|dev|devel|development|test|testing|qa|stage|staging|preprod|prod|production|live|sandbox"
     r"|local|ci|lab|small|medium|large"
@@ -80,7 +80,7 @@ def candidate(words: Sequence[str]) -> tuple[str, int]:
     """
     taken: list[str] = []
     for used, word in enumerate(reversed(words), start=1):
-        if not is_sensible(word):
+        if not is_sensible(word) or (taken and word.lower() == taken[0].lower()):
             continue
         taken.insert(0, word)
         if not is_qualifier(word):
@@ -100,12 +100,13 @@ def unique(paths: Sequence[Sequence[str]], fallback: str) -> list[str]:
         name, used = candidate(words)
         names.append(name or safe(fallback) or "image")
         depths.append(used)
-    for _ in range(max((len(words) for words in paths), default=0)):
-        clashing = _clashes(names)
-        if not clashing:
-            break
-        for index in clashing:
+    longest = max((len(words) for words in paths), default=0)
+    for _ in range(longest):
+        for index in _clashes(names):
             names[index], depths[index] = _longer(paths[index], depths[index], names[index])
+    for count in range(2, longest + 1):
+        for index in _clashes(names):  # only words that say nothing tell them apart
+            names[index] = safe("-".join(paths[index][-count:])) or names[index]
     for index, number in _numbers(names, paths).items():
         names[index] = safe(f"{names[index][: LONGEST - 6]}-{number}")
     return names
@@ -119,10 +120,11 @@ def _clashes(names: Sequence[str]) -> list[int]:
 
 
 def _longer(words: Sequence[str], used: int, name: str) -> tuple[str, int]:
-    """The name with the next word of the path before it; a word that says nothing is better than none here."""
+    """The name with the next word of the path before it that says something."""
     while used < len(words):
         used += 1
-        if word := safe(words[-used]):
+        word = words[-used]
+        if is_sensible(word) and not name.lower().startswith(f"{word.lower()}-"):
             return safe(f"{word}-{name}"), used
     return name, used
 

@@ -3,26 +3,24 @@
 import hashlib
 import os
 import posixpath
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core import config
-from core.adapters import playbook
-from core.adapters.files import WorkspaceFiles
 from core.adapters.git import GitRepository
-from core.adapters.parsed import ParsedFiles
-from core.config import Configuration, RoleSettings
-from core.errors import WorkspaceError
-from core.model import identity, naming
-from core.model.role import Build, Problem, Role, UpstreamKind
-from core.model.stale import order_for_rebuild
-from core.model.workspace import Catalogue, GitFacts, Workspace
+from core.config import Configuration
+from core.errors import LedgerError, WorkspaceError
+from core.model import identity
+from core.model.role import Problem, Role
+from core.model.workspace import Catalogue, Workspace
 from core.places import Places
-from core.services.templates import Finder, Template, VariableFile, stem_of
+from core.services.staleness import why_stale
+from core.store.index import Index
+from core.store.ledger import Ledger
 
 
 def discover(root: Path, places: Places | None = None, *, clock: Callable[[], float] = time.time) -> Catalogue:
@@ -31,41 +29,39 @@ def discover(root: Path, places: Places | None = None, *, clock: Callable[[], fl
     With `places`, what was parsed is kept there for the next time. Raises WorkspaceError where there is no such
     directory, or Git refuses to work in it; all else that is wrong is in the catalogue, beside what is right.
     """
-    if not root.is_dir():
-        raise WorkspaceError(
-            f"{root} is no directory.", "Go to a repository with Packer templates, or use: ingot -C DIR"
-        )
-    repository = GitRepository.find(root)
-    top = repository.root if repository else Path(os.path.realpath(root))
-    configuration = config.load(top)
-    files = WorkspaceFiles.of(top, repository)
-    workspace = _workspace(top, repository, configuration)
-    parsed = ParsedFiles(files, _kept_parsed(places, top))
-    finder = Finder(files, parsed, configuration.ignore)
-    templates = finder.templates() if configuration.discovery else []
-    roles = _Roles(files, configuration, finder).all(templates, workspace.name)
-    parsed.save()
-    return Catalogue(
-        workspace=workspace,
-        git=repository.facts(configuration.tag_prefix) if repository else GitFacts(),
-        roles=tuple(sorted(roles.roles, key=lambda role: _in_order(role.name))),
-        problems=(*files.problems, *roles.problems),
-        read_at=clock(),
-    )
-
-
-def workspace_at(root: Path) -> Workspace:
-    """The workspace that holds a directory, without looking for templates.
-
-    Raises WorkspaceError, as `discover`.
-    """
-    if not root.is_dir():
-        raise WorkspaceError(
-            f"{root} is no directory.", "Go to a repository with Packer templates, or use: ingot -C DIR"
-        )
-    repository = GitRepository.find(root)
-    top = repository.root if repository else Path(os.path.realpath(root))
+    top, repository = _opened(root)
     return _workspace(top, repository, config.load(top))
+
+
+def refresh(places: Places, root: Path) -> Catalogue:
+    """Discover, and make the index equal to what was found: the catalogue, the ledger's images, what is stale.
+
+    A ledger that cannot be read leaves the index's images as they are, and is a problem of the catalogue. Raises
+    WorkspaceError as `discover`, and StoreError where the index cannot be used.
+    """
+    places.create()
+    found = discover(root, places)
+    index = Index(places.index)
+    try:
+        if found.git.commit:
+            found = _with_images(index, found)
+        index.save_catalogue(found)
+    finally:
+        index.close()
+    return found
+
+
+def _with_images(index: Index, found: Catalogue) -> Catalogue:
+    top = Path(found.workspace.root)
+    try:
+        contents = Ledger(top, found.workspace.remote).read()
+        index.replace_images(found.workspace.id, contents.images, contents.head or "")
+        troubles = contents.problems
+    except LedgerError as error:
+        troubles = (error,)
+    index.save_stale(found.workspace.id, why_stale(GitRepository(top), found, index.images(found.workspace.id)))
+    problems = [Problem("ledger", error.what, None, error.next_step) for error in troubles]
+    return replace(found, problems=(*found.problems, *problems))
 
 
 def as_json(catalogue: Catalogue) -> dict[str, Any]:
@@ -113,6 +109,13 @@ def _problem_as_json(problem: Problem) -> dict[str, Any]:
     return {"path": problem.path, "line": problem.line, "reason": problem.reason, "fix": problem.fix}
 
 
+def _opened(root: Path) -> tuple[Path, GitRepository | None]:
+    if not root.is_dir():
+        raise WorkspaceError(f"{root} is no directory.", "Open a repository with Packer templates: ingot -C DIR")
+    repository = GitRepository.find(root)
+    return (repository.root, repository) if repository else (Path(os.path.realpath(root)), None)
+
+
 def _workspace(root: Path, repository: GitRepository | None, configuration: Configuration) -> Workspace:
     origin = identity.normalised(repository.origin_url()) if repository and repository.origin_url() else ""
     place = origin or str(repository.common_directory() if repository else root)
@@ -132,228 +135,5 @@ def _kept_parsed(places: Places | None, root: Path) -> Path | None:
 
 def _in_order(name: str) -> list[tuple[int, int, str]]:
     """ubuntu-9 before ubuntu-10."""
-    import re
-
     parts = re.findall(r"\d+|\D+", name.lower())
     return [(0, int(part[:18]), part) if part.isdigit() else (1, 0, part) for part in parts]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    roles: tuple[Role, ...]
-    problems: tuple[Problem, ...]
-
-
-class _Roles:
-    """Makes roles of templates, then lets ingot.toml have its say."""
-
-    def __init__(self, files: WorkspaceFiles, configuration: Configuration, finder: Finder) -> None:
-        self._files = files
-        self._configuration = configuration
-        self._finder = finder
-        self._problems: list[Problem] = list(configuration.problems)
-        self._playbook_parts: dict[str, list[str]] = {}
-
-    def all(self, templates: Sequence[Template], workspace: str) -> _Found:
-        wanted = [(template, given) for template in templates for given in _sets_of(template)]
-        names = naming.unique([_words(template, given) for template, given in wanted], workspace)
-        found = {
-            name: (template, self._role(name, template, given))
-            for name, (template, given) in zip(names, wanted, strict=True)
-        }
-        for name, settings in self._configuration.roles.items():
-            self._refine(name, settings, found)
-        roles = _with_checked_parents([role for _, role in found.values()], self._configuration)
-        return _Found(tuple(roles), tuple(self._problems))
-
-    def _role(
-        self, name: str, template: Template, given: Sequence[VariableFile], settings: RoleSettings | None = None
-    ) -> Role:
-        settings = settings or RoleSettings()
-        variables = {**self._configuration.variables, **settings.variables}
-        values = {key: value for one in given for key, value in one.values.items()} | variables
-        facts = template.facts(values, self._files)
-        playbooks = tuple(dict.fromkeys((*facts.playbooks, *settings.playbooks)))
-        # ingot.toml's variables reach every template by the environment, but only those that it declares mean anything.
-        own = {key: value for key, value in variables.items() if key in settings.variables or key in facts.declares}
-        problems = [*template.problems, *(one.problem for one in given if one.problem)]
-        if not template.problems:
-            problems += facts.problems
-        inputs = [
-            *template.files,
-            *(one.path for one in template.auto),
-            *(one.path for one in given),
-            *playbooks,
-            *facts.inputs,
-        ]
-        for book in playbooks:
-            inputs += self._parts_of(book)
-        inputs += [target for path in inputs if (target := self._files.link_target(path))]
-        return Role(
-            name=name,
-            template=template.path,
-            syntax=template.syntax,
-            variable_files=tuple(one.path for one in given),
-            variables=own,
-            builds=facts.builds,
-            provisioners=facts.provisioners,
-            playbooks=playbooks,
-            inputs=_without_covered(inputs),
-            declares=facts.declares,
-            sensitive=facts.sensitive,
-            requires_plugins=facts.requires_plugins,
-            outside=tuple(dict.fromkeys((*self._configuration.outside, *settings.outside))),
-            upstream=settings.upstream or facts.upstream,
-            problems=tuple(dict.fromkeys((*problems, *settings.problems))),
-        )
-
-    def _parts_of(self, book: str) -> list[str]:
-        if book not in self._playbook_parts:
-            self._playbook_parts[book] = playbook.parts_of(book, self._files)
-        return self._playbook_parts[book]
-
-    # ingot.toml
-
-    def _refine(self, name: str, settings: RoleSettings, found: dict[str, tuple[Template, Role]]) -> None:
-        known = found.get(name)
-        template = known[0] if known else None
-        if settings.template is not None and not (template and template.path == settings.template):
-            template = self._finder.named(settings.template)
-            if template is None:
-                near = get_close_matches(settings.template, [one.path for one, _ in found.values()], n=1, cutoff=0.5)
-                fix = f"Did you mean {near[0]!r}?" if near else "Name a directory with *.pkr.hcl files, or a file."
-                self._wrong(settings, f"roles.{name}: there is no template at {settings.template!r}", fix)
-                return
-        if template is None:
-            near = get_close_matches(name, list(found), n=1, cutoff=0.6)
-            fix = f"Did you mean {near[0]!r}?" if near else 'Say where it is: template = "packer/web"'
-            self._wrong(settings, f"no role is called {name!r} here, and its template is not named", fix)
-            return
-        given = self._given(name, template, settings, known[1] if known else None)
-        role = self._role(name, template, given, settings)
-        same = [
-            other
-            for other, (_, one) in found.items()
-            if other != name and (one.template, one.variable_files) == (role.template, role.variable_files)
-        ]
-        for other in same:
-            if other not in self._configuration.roles:
-                del found[other]  # the same role, under the name that discovery gave it
-        found[name] = (template, self._with_builds(name, role, settings))
-
-    def _given(
-        self, name: str, template: Template, settings: RoleSettings, known: Role | None
-    ) -> Sequence[VariableFile]:
-        if settings.variable_files is None:
-            wanted = known.variable_files if known and known.template == template.path else ()
-        else:
-            wanted = settings.variable_files
-        given: list[VariableFile] = []
-        for path in wanted:
-            if path in self._files.names:
-                given.append(self._finder.variable_file(path))
-            elif path in (*settings.outside, *self._configuration.outside):
-                given.append(VariableFile(path, {}))
-            else:
-                near = get_close_matches(path, [one for one in self._files.names if "vars" in one], n=1, cutoff=0.6)
-                fix = (
-                    f"Did you mean {near[0]!r}?" if near else "If Git is not to hold it, name it in “outside” as well."
-                )
-                problem = self._wrong(settings, f"roles.{name}: there is no variable file {path!r}", fix)
-                given.append(VariableFile(path, {}, problem))
-        return given
-
-    def _with_builds(self, name: str, role: Role, settings: RoleSettings) -> Role:
-        if settings.builds is None:
-            return role
-        known = {build.name: build for build in role.builds}
-        # With the builds named, it no longer matters that the template leaves open which there are.
-        problems = [one for one in role.problems if not one.reason.startswith("which sources are built depends")]
-        chosen: list[Build] = []
-        for wanted in settings.builds:
-            if wanted in known:
-                chosen.append(known[wanted])
-            elif not known or len(problems) < len(role.problems):
-                parts = wanted.split(".")
-                chosen.append(Build(wanted, parts[-2] if len(parts) > 1 else wanted))
-            else:
-                near = get_close_matches(wanted, list(known), n=1, cutoff=0.4)
-                fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
-                problems.append(self._wrong(settings, f"roles.{name}: there is no build {wanted!r}", fix))
-        return replace(role, builds=tuple(chosen), problems=tuple(problems))
-
-    def _wrong(self, settings: RoleSettings, reason: str, fix: str) -> Problem:
-        problem = Problem(config.NAME, reason, settings.line, fix)
-        self._problems.append(problem)
-        return problem
-
-
-def _sets_of(template: Template) -> list[tuple[VariableFile, ...]]:
-    """The sets of variables that a template is used with: one for each of its variable files, or one of none."""
-    if not template.variable_files:
-        return [()]
-    required = template.declared
-    shared = tuple(one for one in template.shared if required)
-    return [(*shared, one) for one in template.variable_files]
-
-
-def _words(template: Template, given: Sequence[VariableFile]) -> list[str]:
-    words = template.words
-    if not given:
-        return words
-    own = given[-1]
-    directory = posixpath.dirname(own.path)
-    parts = directory.split("/") if directory else []
-    shared = 0
-    here = [] if template.directory == "." else template.directory.split("/")
-    while shared < min(len(parts), len(here)) and parts[shared] == here[shared]:
-        shared += 1
-    return [*words, *parts[shared:], stem_of(own.path)]
-
-
-def _without_covered(paths: Sequence[str]) -> tuple[str, ...]:
-    """Each path once; those below a directory that is there as well are left out."""
-    unique = dict.fromkeys(posixpath.normpath(path) for path in paths)
-    if "." in unique:
-        return (".",)
-
-    def covered(path: str) -> bool:
-        parent = posixpath.dirname(path)
-        while parent:
-            if parent in unique:
-                return True
-            parent = posixpath.dirname(parent)
-        return False
-
-    return tuple(path for path in unique if not covered(path))
-
-
-def _with_checked_parents(roles: Sequence[Role], configuration: Configuration) -> list[Role]:
-    """Roles whose parent is missing, or is in the end built on themselves, say so."""
-    by_name = {role.name: role for role in roles}
-    checked: list[Role] = []
-    circles = order_for_rebuild(roles, by_name).circle
-    for role in roles:
-        parent = role.upstream.role if role.upstream.kind is UpstreamKind.ROLE else ""
-        line = configuration.roles[role.name].line if role.name in configuration.roles else None
-        problem = None
-        if parent and parent not in by_name:
-            near = get_close_matches(parent, list(by_name), n=1, cutoff=0.6)
-            fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(by_name)[:8])}."
-            problem = Problem(config.NAME, f"{role.name} is built on {parent!r}, and no role is called that", line, fix)
-        elif role.name in circles:
-            circle = " → ".join((*circles, circles[0]))
-            problem = Problem(
-                config.NAME, f"roles are built on each other in a circle: {circle}", line, "Give one another upstream."
-            )
-        checked.append(replace(role, problems=(*role.problems, problem)) if problem else role)
-    return checked
-
-
-def builds_on(roles: Mapping[str, Role], name: str) -> list[str]:
-    """The parents of a role, nearest first."""
-    parents: list[str] = []
-    while (role := roles.get(name)) and role.upstream.kind is UpstreamKind.ROLE and role.upstream.role not in parents:
-        name = role.upstream.role
-        parents.append(name)
-    return parents

@@ -14,6 +14,7 @@ from core.adapters.hcl_values import Value, variables_of
 from core.adapters.parsed import ParsedFiles
 from core.adapters.template import TemplateFacts
 from core.adapters.template_hcl import Definitions, definitions_of
+from core.model.naming import is_qualifier, is_sensible
 from core.model.role import Problem, Syntax
 
 HCL_ENDINGS = (".pkr.hcl", ".pkr.json")
@@ -27,7 +28,7 @@ JSON_LIMIT = 2_000_000
 _NEVER = frozenset({"package.json", "package-lock.json", "composer.json", "tsconfig.json", "composer.lock"})
 _SHARED = re.compile(r"(?:[._-]?(?:common|global|globals|shared|defaults?|base|all)[._-]?)+", re.IGNORECASE)
 """Names of variable files that are given together with another one."""
-_SAMPLE = re.compile(r"(?:^|[._-])(?:example|sample|template|dist)(?:$|[._-])", re.IGNORECASE)
+_SAMPLE = re.compile(r"(?:^|[._-])(?:example|sample)(?:$|[._-])", re.IGNORECASE)
 """Names of variable files that are there to be copied."""
 
 
@@ -36,6 +37,8 @@ class VariableFile:
     path: str
     values: Mapping[str, Value]
     problem: Problem | None = None
+    remark: str = ""
+    """What its comments say, where they are easy to have: some name the template."""
 
     @property
     def stem(self) -> str:
@@ -50,15 +53,22 @@ class Template:
     """As in Role.template."""
     syntax: Syntax
     files: tuple[str, ...]
+    """At least one."""
     bodies: Mapping[str, hcl.Body] = field(default_factory=dict[str, hcl.Body])
     json: Mapping[str, Any] = field(default_factory=dict[str, Any])
     auto: tuple[VariableFile, ...] = ()
     """What Packer loads by itself."""
     declared: frozenset[str] = frozenset()
+    mentioned: frozenset[str] = frozenset()
+    """Variables that it uses without declaring them, which JSON templates may."""
     problems: tuple[Problem, ...] = ()
     variable_files: list[VariableFile] = field(default_factory=list[VariableFile])
     shared: list[VariableFile] = field(default_factory=list[VariableFile])
     """Given before each of the others."""
+
+    @property
+    def takes(self) -> frozenset[str]:
+        return self.declared | self.mentioned
 
     @property
     def directory(self) -> str:
@@ -70,7 +80,7 @@ class Template:
         parts: list[str] = [] if self.directory == "." else self.directory.split("/")
         if self.path == self.directory and len(self.files) > 1:
             return parts
-        stem = stem_of(self.files[0])
+        stem = stem_of(self.files[0] if self.files else self.path)
         if self.path == self.directory and parts and not _says_nothing(parts[-1]):
             return parts
         return [*parts, stem]
@@ -86,8 +96,6 @@ class Template:
 
 
 def _says_nothing(word: str) -> bool:
-    from core.model.naming import is_qualifier, is_sensible
-
     return not is_sensible(word) or is_qualifier(word)
 
 
@@ -234,14 +242,15 @@ class Finder:
             return None
         template = cast("dict[str, Any]", loaded)
         declared = frozenset(template_json.declared_variables(template))
-        return Template(path, Syntax.JSON, (path,), json=template, declared=declared)
+        mentioned = template_json.variables_used(content.decode("utf-8", "replace"))
+        return Template(path, Syntax.JSON, (path,), json=template, declared=declared, mentioned=mentioned)
 
     def _json_variables(self, templates: Sequence[Template]) -> list[VariableFile]:
         """Flat JSON objects at or below the directories of JSON templates, or in a `vars` directory beside one."""
         if not templates:
             return []
         known = {one.path for one in templates}
-        places = {one.directory for one in templates if one.declared}
+        places = {one.directory for one in templates if one.takes}
         found: list[VariableFile] = []
         for directory, leaves in self.files.directories.items():
             near = [
@@ -249,11 +258,8 @@ class Finder:
                 posixpath.dirname(directory) or ".",
                 posixpath.dirname(posixpath.dirname(directory)) or ".",
             ]
-            if "vars" in posixpath.basename(directory).lower() or "variables" in posixpath.basename(directory).lower():
-                beside = near[1]
-                if any(place == beside or posixpath.dirname(place) == beside for place in places):
-                    near.append(next(iter(places)))
-            if places.isdisjoint(near):
+            beside = _is_for_variables(directory) and any(_parent(place) == near[1] for place in places)
+            if not beside and places.isdisjoint(near):
                 continue
             for leaf in leaves:
                 path = posixpath.normpath(posixpath.join(directory, leaf))
@@ -282,7 +288,8 @@ class Finder:
             return VariableFile(path, {}, Problem(path, error.reason, error.line, error.fix))
         if path.endswith(VARIABLE_ENDINGS):
             return VariableFile(path, cast("dict[str, Value]", loaded) if isinstance(loaded, dict) else {})
-        return VariableFile(path, template_json.variables_in(loaded) or {})
+        found = template_json.variables_in(loaded) or {}
+        return VariableFile(path, found, remark=template_json.remark_in(loaded))
 
 
 def _parent(directory: str) -> str:
@@ -298,19 +305,15 @@ def _mentions_packer(content: bytes) -> bool:
 
 
 def built_singly(bodies: Mapping[str, hcl.Body], defined: Mapping[str, Definitions]) -> bool:
-    """The files of a directory are templates each by itself: two or more build something, are whole alone, and would
-    clash if they were loaded together (Packer refuses a second definition of a variable, local or source)."""
-    building = [path for path, one in defined.items() if one.builds]
-    if len(building) < 2:
-        return False
+    """The files of a directory are templates each by itself: two of them are whole alone, and clash when they are
+    loaded together (Packer refuses a second definition of a variable, local or source)."""
     seen: set[str] = set()
-    clash = False
-    for path in building:
-        clash = clash or not seen.isdisjoint(defined[path].names)
-        seen |= defined[path].names
-        if not _is_whole(bodies[path], defined[path]):
-            return False
-    return clash
+    for path, one in defined.items():
+        if one.builds and _is_whole(bodies[path], one):
+            if not seen.isdisjoint(one.names):
+                return True
+            seen |= one.names
+    return False
 
 
 def _is_whole(body: hcl.Body, defined: Definitions) -> bool:
@@ -321,7 +324,7 @@ def _is_whole(body: hcl.Body, defined: Definitions) -> bool:
         sources = build.body.attribute("sources")
         if sources and isinstance(sources.value, hcl.Items):
             named += [str(one.value) for one in sources.value.items if isinstance(one, hcl.Literal)]
-        if any(name.removeprefix("source.") not in declared for name in named):
+        if any(template_hcl.source_name(name) not in declared for name in named):
             return False
     return True
 
@@ -362,49 +365,66 @@ def attach(variables: Iterable[VariableFile], templates: Sequence[Template]) -> 
 def _wanting(
     one: VariableFile, at: Mapping[str, list[Template]], below: Mapping[str, list[Template]]
 ) -> Sequence[Template]:
-    place = posixpath.dirname(one.path) or "."
-    while True:
-        for near in (at.get(place, []), below.get(place, [])):
+    place = _parent(one.path)
+    plain_json = not one.path.endswith(VARIABLE_ENDINGS)
+    for level in range(len(place) + 1):
+        # Plain JSON has nothing but its keys to tell what it is for: it is not taken for a template far away.
+        beside = not plain_json or (level == 1 and _is_for_variables(_parent(one.path)))
+        for near in (at.get(place, []), below.get(place, []) if beside else []):
             if taking := _taking(one, near):
-                return _by_name(one, taking)
-        if place == ".":
-            return []
+                return taking
+        if place == "." or (plain_json and level == 2):
+            break
         place = _parent(place)
+    return []
+
+
+def _is_for_variables(directory: str) -> bool:
+    leaf = posixpath.basename(directory).lower()
+    return "vars" in leaf or "variables" in leaf
 
 
 def _taking(one: VariableFile, templates: Sequence[Template]) -> list[Template]:
+    """Those of the templates, all equally near, that a variable file is for."""
     plain_json = not one.path.endswith(VARIABLE_ENDINGS)
-    fitting = [template for template in templates if plain_json is False or template.syntax is Syntax.JSON]
+    fitting = [template for template in templates if template.syntax is Syntax.JSON or not plain_json]
     if one.problem:
-        return [] if plain_json else fitting
+        return [] if plain_json else _named_alike(one, fitting) or fitting
     keys = set(one.values)
-    if not keys:
-        return []
-    whole = [template for template in fitting if keys <= template.declared]
-    if whole:
-        return whole
+    told = [template for template in fitting if posixpath.basename(template.files[0]) in one.remark]
+    if len(told) == 1:
+        return told
     # Packer lets a variable file set more than a template declares; most of it must fit, though, to be for it.
-    partly = [template for template in fitting if len(keys & template.declared) * 2 >= len(keys)]
-    best = max((len(keys & template.declared) for template in partly), default=0)
-    return [template for template in partly if len(keys & template.declared) == best]
+    fitting = [template for template in fitting if keys and len(keys & template.takes) * 3 >= len(keys) * 2]
+    if len(fitting) < 2:
+        return fitting
+    if named := _named_alike(one, fitting):
+        return named
+    # A template that is called `packer.json` is for all that has no template with a name of its own.
+    if plain := [template for template in fitting if not is_sensible((template.words or [""])[-1])]:
+        fitting = plain
+    most = max(len(keys & template.takes) for template in fitting)
+    fitting = [template for template in fitting if len(keys & template.takes) == most]
+    return [template for template in fitting if keys <= template.declared] or fitting
 
 
-def _by_name(one: VariableFile, templates: Sequence[Template]) -> Sequence[Template]:
-    """Where several could take it: those whose name is a word of the variable file's path, if there are such."""
-    if len(templates) < 2:
-        return templates
+def _named_alike(one: VariableFile, templates: Sequence[Template]) -> list[Template]:
+    """Of several templates those whose name is in the variable file's path: the longest, else by the telling words."""
     stem = one.stem.lower()
-    same = [template for template in templates if template.words and template.words[-1].lower() == stem]
-    if same:
-        return same
-    words = [word.lower() for word in one.path.split("/")[:-1]]
-    named: list[Template] = []
+    path = [word.lower() for word in one.path.split("/")[:-1]]
+    names = [(template.words or [""])[-1].lower() for template in templates]
+    found: list[Template] = []
     longest = 0
-    for template in templates:
-        own = (template.words or [""])[-1].lower()
-        if own and (own in words or stem.startswith((f"{own}-", f"{own}_", f"{own}."))):
-            if len(own) > longest:
-                named, longest = [], len(own)
-            if len(own) == longest:
-                named.append(template)
-    return named or templates
+    for template, name in zip(templates, names, strict=True):
+        begins = stem.startswith(name) and not stem[len(name) : len(name) + 1].isalpha()
+        if name and (name in path or begins):
+            if len(name) > longest:
+                found, longest = [], len(name)
+            if len(name) == longest:
+                found.append(template)
+    if found:
+        return found
+    words = [set(re.split(r"[._-]+", name)) for name in names]
+    common: set[str] = words[0].intersection(*words[1:]) if words else set()
+    here = set(re.split(r"[/._-]+", one.path.lower()))
+    return [template for template, own in zip(templates, words, strict=True) if own - common and (own - common) <= here]
