@@ -125,15 +125,16 @@ class LedgerTree:
         self.repository = repository
 
     def head(self, ref: str = REF) -> str | None:
-        answer = self.repository.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
-        if answer.code == 0:
-            return answer.text
-        if self.repository.git("rev-parse", "--verify", "--quiet", ref).code == 0:
+        """The commit that a ref of the ledger is at; None where there is none yet."""
+        found = self.repository.git("rev-parse", "--verify", "--quiet", ref)
+        if found.code:
+            return None
+        if self.repository.git("cat-file", "-t", found.text).text != "commit":
             raise LedgerError(
                 f"{ref} in {self.repository.root} is not a commit of a ledger.",
                 f"Look at what made it: git cat-file -p {ref}",
             )
-        return None
+        return found.text
 
     def entries(self, commit: str | None, *under: str) -> list[Entry]:
         """The files of a commit (none: of an empty ledger) below some directories, such as `roles/web/images/`."""
