@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from core import config
+from core.adapters.files import WorkspaceFiles
 from core.adapters.git import GitRepository
+from core.adapters.parsed import ParsedFiles
 from core.config import Configuration
 from core.errors import LedgerError, WorkspaceError
 from core.model import identity
 from core.model.role import Problem, Role
-from core.model.workspace import Catalogue, Workspace
+from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.places import Places
+from core.services.roles import RoleMaker
 from core.services.staleness import why_stale
+from core.services.templates import Finder
 from core.store.index import Index
 from core.store.ledger import Ledger
 
@@ -29,6 +33,26 @@ def discover(root: Path, places: Places | None = None, *, clock: Callable[[], fl
     With `places`, what was parsed is kept there for the next time. Raises WorkspaceError where there is no such
     directory, or Git refuses to work in it; all else that is wrong is in the catalogue, beside what is right.
     """
+    top, repository = _opened(root)
+    configuration = config.load(top)
+    files = WorkspaceFiles.of(top, repository)
+    workspace = _workspace(top, repository, configuration)
+    parsed = ParsedFiles(files, _kept_parsed(places, top))
+    finder = Finder(files, parsed, configuration.ignore)
+    templates = finder.templates() if configuration.discovery else []
+    made = RoleMaker(files, configuration, finder).all(templates, workspace.name)
+    parsed.save()
+    return Catalogue(
+        workspace=workspace,
+        git=repository.facts(configuration.tag_prefix) if repository else GitFacts(),
+        roles=tuple(sorted(made.roles, key=lambda role: _in_order(role.name))),
+        problems=(*files.problems, *made.problems),
+        read_at=clock(),
+    )
+
+
+def identify(root: Path) -> Workspace:
+    """The workspace that holds a directory, without looking for templates. Raises WorkspaceError, as `discover`."""
     top, repository = _opened(root)
     return _workspace(top, repository, config.load(top))
 
