@@ -134,7 +134,8 @@ def problems(output: str, root: Path, working_directory: Path) -> list[Problem]:
         elif reason and (where := _HCL_WHERE.match(line)):
             path = os.path.normpath(working_directory / where["file"])
             inside = path.startswith(f"{root}{os.sep}")
-            found.append(Problem(os.path.relpath(path, root) if inside else where["file"], reason, int(where["line"])))
+            shown = os.path.relpath(path, root) if inside else where["file"]
+            found.append(Problem(shown, _with_explanation(reason, lines[number + 1 :]), int(where["line"])))
             reason = ""
         elif line.startswith("Failed to parse template: "):
             position = _JSON_WHERE.match(lines[number + 1]) if number + 1 < len(lines) else None
@@ -160,6 +161,17 @@ def _with_detail(summary: str, following: Sequence[str]) -> str:
             detail.append(line)
     detail = [part for part in detail if not part.endswith(("occurred:", "error occurred:"))]
     return f"{summary}: {'; '.join(detail[:3])}" if detail else summary
+
+
+def _with_explanation(summary: str, following: Sequence[str]) -> str:
+    """The paragraph that Packer prints under the quoted lines says what exactly is not right."""
+    paragraph: list[str] = []
+    for line in following:
+        if line.startswith(("Error: ", "Warning: ", "  on ")) or (paragraph and not line):
+            break
+        if line and not re.match(r"\s+(?:\d+:|\()", line):
+            paragraph.append(line.strip())
+    return f"{summary}: {' '.join(paragraph).rstrip('.')}" if paragraph else summary
 
 
 def variables_for(role: Role, offered: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ it. Gives `made` (files and cloud images), what Packer found as the upstream, an
 """
 
 import asyncio
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,8 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
             job.progress(step.text, pace.reached(step.marker))
 
     job.progress("starting Packer")
+    if pace.whole:
+        job.say(f"$ {shlex.join(['packer', *preparation.arguments('build')[1:]])}")
     began = time.time()
     ended = await job.tool(
         "packer",
@@ -143,6 +146,8 @@ def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, log: P
         why = "it took longer than it may and was ended"
     elif found and found.error:
         at = f" ({found.where})" if found.where else ""
+        if found.exit_status and "exit" not in found.error:
+            at += f", exit status {found.exit_status}"
         why = f"{found.step}: {found.error.rstrip('.')}{at}" if found.step else f"{found.error.rstrip('.')}{at}"
         next_step = found.next_step or next_step
     elif reader.error:

@@ -18,7 +18,7 @@ class Pace:
     def __init__(self, file: Path, *, whole: bool) -> None:
         """`whole`: the build is watched from its start, so that it can be a measure for others."""
         self._file = file
-        self._whole = whole
+        self.whole = whole
         self._began = time.monotonic()
         self._reached: dict[str, float] = {}
         self._before: dict[str, float] = {}
@@ -46,7 +46,7 @@ class Pace:
 
     def keep(self) -> None:
         """The build is good: the next one is measured by it. One that was adopted half-way is not kept."""
-        if not self._whole or not self._reached:
+        if not self.whole or not self._reached:
             return
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._file.with_suffix(".part")

@@ -75,9 +75,10 @@ async def _validate(job: StageJob, preparation: Preparation) -> None:
     first = found[0]
     where = first.path or preparation.role.template
     place = f"{where}:{first.line}" if first.line else where
+    sentence = first.reason if first.reason.endswith(("?", ".")) else f"{first.reason}."
     others = f" There are {len(found) - 1} more." if len(found) > 1 else ""
     raise WorkspaceError(
-        f"{place}: {first.reason}.{others}", "Correct it, commit, and build again. The log has Packer's words."
+        f"{place}: {sentence}{others}", "Correct it, commit, and build again. The log has Packer's words."
     )
 
 
