@@ -97,9 +97,12 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     variable_files = [os.path.relpath(checkout / file, directory) for file in role.variable_files]
     if role.syntax is Syntax.HCL2:
         environment |= {f"PKR_VAR_{name}": value for name, value in variables.items()}
-    elif variables:
-        private.mkdir(mode=0o700, parents=True, exist_ok=True)
-        variable_files.append(str(_write_private(private / "variables.json", packer.variables_file(variables))))
+    else:
+        # JSON templates do not look at PKR_VAR_…: what a person gave that way is put into the file as well.
+        given = {name: environment[key] for name in role.declares if (key := f"PKR_VAR_{name}") in environment}
+        if values := {**given, **variables}:
+            private.mkdir(mode=0o700, parents=True, exist_ok=True)
+            variable_files.append(str(_write_private(private / "variables.json", packer.variables_file(values))))
     environment |= packer.QUIET | ANSIBLE
     environment |= {
         "PACKER_CACHE_DIR": str(job.places.cache / "packer"),

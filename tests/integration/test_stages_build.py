@@ -162,10 +162,9 @@ async def test_a_json_template_gets_its_values_in_a_private_file(workshop: Works
         builds=(Build("hello", "file"),),
         declares=("ingot_version", "token", "zone"),
         sensitive=("token",),
-        variables={"token": PASSWORD},
         variable_files=("zone.json",),
     )
-    run = workshop.new_run(of)
+    run = workshop.new_run(of, secrets={"PKR_VAR_token": PASSWORD})
     result = await workshop.until(run, "register")
     log = workshop.log(run, "build/hello")
     workshop.end(run, succeeded=True)
