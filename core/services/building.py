@@ -70,7 +70,7 @@ class Building:
         RefusedError or WorkspaceError where the role cannot be built.
         """
         repository = _repository(root)
-        workspace = catalogue.workspace_at(root)
+        workspace = catalogue.identify(root)
         commit = repository.resolve(at)
         wanted = _buildable(self._roles_at(repository, commit, [role]), role, commit)
         chosen = _chosen(wanted, builds)
