@@ -14,14 +14,15 @@ from core.adapters import hcl
 from core.adapters.files import WorkspaceFiles
 from core.model.role import Problem
 
-_FORM = 1
+_FORM = 2
 """Of the tree in hcl.py and of how it is made. Another number makes everything parsed anew."""
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
     """A tree, or why there is none."""
 
-    body: msgspec.Raw | None
+    body: bytes
+    """The tree as MessagePack, decoded only for files that are there now; empty where there is none."""
     reason: str = ""
     line: int | None = None
     fix: str = ""
@@ -57,7 +58,7 @@ class ParsedFiles:
         digest = hashlib.sha256(kind.encode() + b"\0" + content).hexdigest()
         entry = self._known.get(digest) or _parsed(content, kind)
         self._used[digest] = entry
-        if entry.body is not None:
+        if entry.body:
             with contextlib.suppress(msgspec.MsgspecError, RecursionError):
                 return msgspec.msgpack.decode(entry.body, type=hcl.Body)
         return Problem(path, entry.reason or "it cannot be read", entry.line, entry.fix)
@@ -92,6 +93,6 @@ def _parsed(content: bytes, kind: str) -> _Entry:
             raise hcl.HclError(f"it has more than {hcl.MAX_BYTES:,} bytes", None, "Split it.")
         text = hcl.decode(content)
         body = hcl.parse(text) if kind == ".hcl" else hcl.from_json(text)
-        return _Entry(msgspec.Raw(msgspec.msgpack.encode(body)))
+        return _Entry(msgspec.msgpack.encode(body))
     except hcl.HclError as error:
-        return _Entry(None, error.reason, error.line, error.fix)
+        return _Entry(b"", error.reason, error.line, error.fix)
