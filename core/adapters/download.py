@@ -59,6 +59,7 @@ def fetch(
         try:
             _get(opener, url, part, meter)
         except urllib.error.HTTPError as error:
+            error.close()
             fault = f"the server answered {error.code} {error.reason}"
             if error.code < 500 and error.code not in (408, 429):
                 raise UpstreamError(f"Cannot fetch {shown(url)}: {fault}.", "Correct the upstream's url.") from error
@@ -89,6 +90,8 @@ def read_small(url: str, *, environment: Mapping[str, str], limit: int = 4 * PIE
         with opener.open(url, timeout=TIMEOUT) as answer:
             return answer.read(limit)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise UpstreamError(f"Cannot fetch {shown(url)}: {error}.", "Look at the network and the url.") from error
 
 

@@ -1,0 +1,318 @@
+"""What a build starts from: fetched from a real server, verified, kept, found again, and refused when it is wrong."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from workshop import FILE_TEMPLATE, WHO, Workshop, role
+
+from core.errors import SpaceError, UpstreamError
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.role import Upstream, UpstreamKind
+from core.model.run import RunState
+from core.stages import space
+
+CONTENT = os.urandom(3 * 1024 * 1024 + 17)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+SHA512 = hashlib.sha512(CONTENT).hexdigest()
+DECLARES = ("ingot_version", "ingot_output", "ingot_upstream")
+
+
+@dataclass
+class Server:
+    """Serves `files`, with ranges; counts what was asked."""
+
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    cut_after: int | None = None
+    """Bytes after which the next answer breaks off, once."""
+    slow: float = 0.0
+    """Seconds before each answer."""
+    failures: int = 0
+    """Answers of 503 that come first."""
+    url: str = ""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.asked.append((self.path, self.headers.get("Range", "")))
+            time.sleep(state.slow)
+            if state.failures:
+                state.failures -= 1
+                self.send_error(503)
+                return
+            content = state.files.get(self.path)
+            if content is None:
+                self.send_error(404)
+                return
+            start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
+            if start >= len(content) and start:
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            end = len(content)
+            if state.cut_after is not None:
+                end, state.cut_after = min(end, start + state.cut_after), None
+            self.wfile.write(content[start:end])
+            if end < len(content):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        state.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+        yield state
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    made = Workshop(tmp_path)
+    made.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    yield made
+    made.close()
+
+
+def file_upstream(url: str, checksum: str = f"sha256:{SHA256}") -> Upstream:
+    return Upstream(UpstreamKind.FILE, url=url, checksum=checksum)
+
+
+@pytest.mark.parametrize(
+    "checksum", [f"sha256:{SHA256}", f"sha512:{SHA512}", "file:SHA256SUMS", "file:bsd.txt"], ids=lambda text: text[:12]
+)
+async def test_what_was_promised_is_fetched_verified_and_kept(
+    workshop: Workshop, server: Server, checksum: str
+) -> None:
+    server.files = {
+        "/disk.qcow2": CONTENT,
+        "/SHA256SUMS": f"{'0' * 64}  other.qcow2\n{SHA256} *disk.qcow2\n".encode(),
+        "/bsd.txt": f"SHA512 (disk.qcow2) = {SHA512}\n".encode(),
+    }
+    checksum = checksum.replace("file:", f"file:{server.url}/")
+    of = role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2", checksum))
+    for expected_requests in (1, 1):  # the second run finds it in the cache
+        run = workshop.new_run(of)
+        result = await workshop.until(run, "upstream")
+        path = Path(str(result["path"]))
+        assert path.read_bytes() == CONTENT
+        assert path.name == f"{SHA256}.qcow2"
+        assert path.parent == workshop.places.cache / "upstreams"
+        assert result["digest"] == f"sha256:{SHA256}"
+        assert [path for path, _ in server.asked].count("/disk.qcow2") == expected_requests
+        workshop.end(run, succeeded=False)
+
+
+async def test_what_is_not_as_promised_is_refused_and_removed(workshop: Workshop, server: Server) -> None:
+    server.files = {"/disk.qcow2": CONTENT[:-1] + b"!"}
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+    with pytest.raises(UpstreamError, match="not what was promised"):
+        await workshop.until(run, "upstream")
+    assert not [path for path in (workshop.places.cache / "upstreams").iterdir() if path.suffix != ".lock"]
+
+
+async def test_a_fetch_that_breaks_off_goes_on_where_it_was(workshop: Workshop, server: Server) -> None:
+    server.files = {"/disk.qcow2": CONTENT}
+    server.cut_after = 2 * 1024 * 1024
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+    result = await workshop.until(run, "upstream")
+    assert Path(str(result["path"])).read_bytes() == CONTENT
+    (_, first), (_, second) = server.asked
+    assert first == ""
+    assert second.startswith("bytes=")
+    assert second != "bytes=0-"
+
+
+async def test_a_server_that_is_busy_is_asked_again(workshop: Workshop, server: Server) -> None:
+    server.files, server.failures = {"/disk.qcow2": CONTENT}, 1
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+    await workshop.until(run, "upstream")
+    assert "503" in workshop.log(run, "upstream")
+
+
+async def test_a_file_that_the_server_does_not_have_is_final(workshop: Workshop, server: Server) -> None:
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+    with pytest.raises(UpstreamError, match="404"):
+        await workshop.until(run, "upstream")
+    assert len(server.asked) == 1
+
+
+async def test_a_cached_file_that_was_changed_is_fetched_again(workshop: Workshop, server: Server) -> None:
+    server.files = {"/disk.qcow2": CONTENT}
+    of = role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2"))
+    path = Path(str((await workshop.until(workshop.new_run(of), "upstream"))["path"]))
+    path.chmod(0o600)
+    path.write_bytes(b"somebody else's")
+    run = workshop.new_run(of)
+    result = await workshop.until(run, "upstream")
+    assert Path(str(result["path"])).read_bytes() == CONTENT
+    assert "fetched again" in workshop.log(run, "upstream")
+
+
+async def test_two_runs_that_need_the_same_file_fetch_it_once(workshop: Workshop, server: Server) -> None:
+    server.files, server.slow = {"/disk.qcow2": CONTENT}, 1.0
+    of = role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2"))
+    runs = [workshop.new_run(of), workshop.new_run(of)]
+    for run in runs:
+        await workshop.until(run, "checkout")
+    both = asyncio.gather(*(workshop.stage(run, "upstream") for run in runs))
+    await asyncio.sleep(0.5)
+    states = {workshop.again(run).state for run in runs}
+    results = await both
+    assert states == {RunState.RUNNING, RunState.WAITING}, "the one that waits is shown as waiting"
+    assert {str(result["path"]) for result in results} == {str(results[0]["path"])}
+    assert len(server.asked) == 1
+
+
+async def test_a_cancel_ends_a_fetch_and_keeps_what_came(workshop: Workshop, server: Server) -> None:
+    server.files, server.slow = {"/disk.qcow2": CONTENT}, 0.5
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+    await workshop.until(run, "checkout")
+    stage = asyncio.create_task(workshop.stage(run, "upstream"))
+    await asyncio.sleep(0.2)
+    stage.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stage
+    assert not list((workshop.places.cache / "upstreams").glob("*.qcow2"))
+
+
+async def test_a_file_in_the_users_tree_needs_its_checksum_too(workshop: Workshop) -> None:
+    (workshop.root / "media").mkdir()
+    (workshop.root / "media" / "disk.iso").write_bytes(CONTENT)
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream("media/disk.iso")))
+    result = await workshop.until(run, "upstream")
+    assert Path(str(result["path"])).suffix == ".iso"
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream("media/disk.iso", "")))
+    with pytest.raises(UpstreamError, match="no checksum"):
+        await workshop.until(run, "upstream")
+
+
+@pytest.mark.parametrize("checksum", ["md5:" + "0" * 32, "sha1:" + "0" * 40, "sha256:12", "none"])
+async def test_checksums_that_anybody_can_forge_do_not_count(workshop: Workshop, checksum: str) -> None:
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream("http://127.0.0.1:9/a.iso", checksum)))
+    with pytest.raises(UpstreamError, match="none that counts"):
+        await workshop.until(run, "upstream")
+
+
+async def test_what_a_template_fetches_itself_is_left_to_it(workshop: Workshop) -> None:
+    of = role(upstream=file_upstream("http://127.0.0.1:9/user:secret@host/a.iso"))
+    result = await workshop.until(workshop.new_run(of), "upstream")
+    assert result["path"] == ""
+    record = result["record"]
+    assert isinstance(record, dict)
+    assert record["verified"] == "sha256 (by Packer)"
+    result = await workshop.until(workshop.new_run(role()), "upstream")
+    record = result["record"]
+    assert isinstance(record, dict)
+    assert (record["kind"], record["verified"]) == ("template", "")
+
+
+# --- another role's image
+
+
+def parent_image(workshop: Workshop, version: str, created: float, *, content: bytes = CONTENT) -> Path:
+    disk = workshop.root.parent / f"base-{version}.qcow2"
+    disk.write_bytes(content)
+    workshop.ledger.register(
+        ImageVersion(
+            role="base",
+            version=version,
+            commit=workshop.git("rev-parse", "HEAD"),
+            created=created,
+            run=f"run-{version}",
+            built_by=WHO,
+            upstream=UpstreamRecord("template", "media"),
+            artifacts=(
+                Artifact("qemu.base", "qcow2", str(disk), f"sha256:{SHA256}", len(CONTENT), host=socket.gethostname()),
+            ),
+            template="base",
+            state=ImageState.CANDIDATE,
+        ),
+        WHO,
+        "for a test",
+    )
+    return disk
+
+
+ON_BASE = Upstream(UpstreamKind.ROLE, role="base")
+
+
+async def test_a_role_is_built_on_the_newest_image_of_its_parent(workshop: Workshop) -> None:
+    parent_image(workshop, "0.1.0", 1.0)
+    newest = parent_image(workshop, "0.2.0", 2.0)
+    run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
+    result = await workshop.until(run, "upstream")
+    assert result["path"] == str(newest)
+    assert result["record"] == {
+        "kind": "role",
+        "description": "base 0.2.0",
+        "digest": f"sha256:{SHA256}",
+        "verified": "ledger",
+        "role": "base",
+        "version": "0.2.0",
+        "details": {"commit": workshop.git("rev-parse", "HEAD"), "run": "run-0.2.0", "build": "qemu.base"},
+    }
+    run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
+    await workshop.until(run, "upstream")
+    assert "was verified before" in workshop.log(run, "upstream")
+    newest.unlink()
+    run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
+    assert str((await workshop.until(run, "upstream"))["path"]).endswith("base-0.1.0.qcow2")
+
+
+async def test_a_parent_that_is_not_there_is_said_with_how_to_have_it(workshop: Workshop) -> None:
+    run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
+    with pytest.raises(UpstreamError, match="no image of base yet") as caught:
+        await workshop.until(run, "upstream")
+    assert caught.value.next_step == "Build it first: ingot build base"
+
+
+async def test_a_parents_disk_that_was_changed_is_refused(workshop: Workshop) -> None:
+    disk = parent_image(workshop, "0.1.0", 1.0)
+    of = role(declares=DECLARES, upstream=ON_BASE)
+    await workshop.until(workshop.new_run(of), "upstream")  # it was verified once
+    disk.write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(UpstreamError, match="is not the disk that was registered"):
+        await workshop.until(workshop.new_run(of), "upstream")
+
+
+# --- room
+
+
+async def test_a_build_waits_for_room_and_says_how_much(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = workshop.new_run(role())
+    await workshop.until(run, "validate")
+    monkeypatch.setattr(space, "MARGIN", space.free(workshop.places.home) + 1024**3)
+    stage = asyncio.create_task(workshop.stage(run, "build/file.hello"))
+    async with asyncio.timeout(30):
+        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110 - the index has no event
+            await asyncio.sleep(0.05)
+    assert "disk space" in workshop.again(run).reason
+    stage.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stage
+
+
+async def test_what_can_never_fit_fails_at_once(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = workshop.new_run(role())
+    await workshop.until(run, "validate")
+    monkeypatch.setattr(space, "MARGIN", 1 << 60)
+    with pytest.raises(SpaceError, match="whole file system"):
+        await workshop.stage(run, "build/file.hello")
