@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -35,11 +35,11 @@ class ToolSpec:
 
     argv: tuple[str, ...]
     cwd: Path
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     """The whole of it (process.environment). The marks of living.py are added, so that a sweep finds what is left."""
     log: Path
     """Gets what the tool prints, redacted; appended to."""
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     run_uid: str = ""
     grace: float = 30.0
     """Seconds between SIGINT, SIGTERM and SIGKILL."""

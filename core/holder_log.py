@@ -106,7 +106,8 @@ class ToolLog:
     def _keep(self, data: bytes) -> None:
         if not data:
             return
-        if self._retry_at is not None and self.unwritten + len(data) > WAITING_LIMIT:
+        # Once something is lost, all is, until the log says so: what is missing is in one place.
+        if self._retry_at is not None and (self._lost or self.unwritten + len(data) > WAITING_LIMIT):
             self._lost += len(data)
             self.dropped += len(data)
             return
