@@ -16,7 +16,7 @@ from core.model import version as versions
 from core.model.image import ImageVersion
 from core.store import ledger_tree
 from core.store.ledger_rules import check_names, same_building, without
-from core.store.ledger_sharing import TRIES, Shared, Sharing, pause
+from core.store.ledger_sharing import PATIENCE, Shared, Sharing, attempts
 from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation, Signature
 
 F = TypeVar("F", ImageVersion, Reservation)
@@ -142,28 +142,33 @@ class Ledger:
         check_names(role, wanted)
         if not run_uid:
             raise RefusedError("A reservation is for a run, and none was named.")
-        hopeful = False
-        for attempt in range(TRIES):
-            self._share(hopeful=hopeful)
+        for _ in attempts():
+            shared = self._share()
             head = self._tree.head()
             taken, held = self._names(head, role, wanted, run_uid)
             if held:
                 return held
             version = versions.next_free(wanted, taken)
             reservation = Reservation(role, version, run_uid, who, self._clock())
-            path = ledger_tree.reservation_path(role, version)
-            edits = {path: self._tree.write(ledger_tree.encode(reservation))}
+            edits = {
+                ledger_tree.reservation_path(role, version): self._tree.write(ledger_tree.encode(reservation)),
+            }
             commit = self._tree.commit(head, edits, f"reserve {role} {version}\n\nfor run {run_uid}", Signature(who))
-            hopeful = self._tree.swap(commit, head)
-            if hopeful and self._sharing is None:
+            if self._sharing and shared.state != "offline":
+                # Pushed before it is ours here: who was beaten has nothing to take back.
+                offered = self._sharing.offer(commit)
+                if offered == "offline":
+                    self.last_shared = Shared("offline", "The remote went away while the version was reserved.")
+                if offered == "beaten":
+                    continue
+            if self._tree.swap(commit, head):
                 return version
-            if not hopeful:
-                pause(attempt)
+            # Another process here was first; what was pushed comes back with the next look at the remote.
         raise _contended(f"a version of {role}")
 
     def release(self, role: str, run_uid: str, who: str, why: str = "") -> str:
         """Give back what a run had reserved and did not use; gives the version, empty when it had none."""
-        for attempt in range(TRIES):
+        for _ in attempts():
             head = self._tree.head()
             mine = next((held for held in self._reservations(head, role) if held.run == run_uid), None)
             if mine is None:
@@ -173,7 +178,6 @@ class Ledger:
             if self._tree.swap(commit, head):
                 self._share(hopeful=True)
                 return mine.version
-            pause(attempt)
         raise _contended(f"the version of {role}")
 
     def register(self, image: ImageVersion, who: str, why: str) -> None:
@@ -188,7 +192,7 @@ class Ledger:
         path = ledger_tree.image_path(image.role, image.version)
         held_at = ledger_tree.reservation_path(image.role, image.version)
         blob = self._tree.write(ledger_tree.encode(image))
-        for attempt in range(TRIES):
+        for _ in attempts():
             head = self._tree.head()
             there = {entry.path: entry for entry in self._tree.entries(head, path, held_at)}
             if self._registered(there.get(path), image):
@@ -200,7 +204,6 @@ class Ledger:
             message = f"register {image.role} {image.version}\n\n{why}"
             if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
                 break
-            pause(attempt)
         else:
             raise _contended(f"{image.role} {image.version}")
         self._share(hopeful=True)
@@ -219,7 +222,7 @@ class Ledger:
             ledger_tree.removal_path(role, version, location): Removal(role, version, location, who, at)
             for location in locations
         }
-        for attempt in range(TRIES):
+        for _ in attempts():
             head = self._tree.head()
             there = {entry.path for entry in self._tree.entries(head, *wanted)} if wanted else set[str]()
             edits = {
@@ -233,7 +236,6 @@ class Ledger:
             if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
                 self._share(hopeful=True)
                 return
-            pause(attempt)
         raise _contended(f"{role} {version}")
 
     def fetch(self) -> Shared:
@@ -333,7 +335,8 @@ class Ledger:
 
 def _contended(what: str) -> LedgerError:
     return LedgerError(
-        f"The ledger moved {TRIES} times while {what} was written.", "Try again when fewer builds begin at once."
+        f"For {PATIENCE:g} seconds others were always first on the ledger while {what} was to be written.",
+        f"Try again. If nothing else is running, remove a lock that was left behind: {REF}.lock in the Git directory.",
     )
 
 

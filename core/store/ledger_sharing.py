@@ -4,9 +4,11 @@ What was written here meanwhile is carried over, commit by commit, onto what the
 again. What has lost is said, and an image that has lost its name stays on the ledger under `lost/`.
 """
 
+import itertools
 import random
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +19,8 @@ from core.process import name_argument
 from core.store.ledger_rules import FileChange, Owner, settle
 from core.store.ledger_tree import REF, Entry, LedgerTree, Reservation, Signature
 
-TRIES = 40
-"""How often a lost compare-and-swap is tried again: with the pauses between, most of a minute."""
+PATIENCE = 120.0
+"""Seconds for which a lost compare-and-swap is tried again: time for hundreds of others to be first."""
 
 _BUSY = re.compile(r"but expected|reference already exists|\.lock': File exists|cannot lock ref|failed to update ref")
 _NETWORK = (
@@ -43,9 +45,17 @@ class _OfflineError(Exception):
     """The remote cannot be reached, or does not want us."""
 
 
-def pause(attempt: int) -> None:
-    """Wait before the next attempt: longer each time, and never in step with the other."""
-    time.sleep(random.uniform(0, min(1.0, 0.01 * 1.5**attempt)))  # noqa: S311 - spreads load, keeps no secret
+def attempts() -> Iterator[int]:
+    """Numbers to try again by, for as long as PATIENCE lasts, with pauses between that no two keep in step.
+
+    The pauses stay short: with long ones, who has lost would lose again to whoever comes next.
+    """
+    until = time.monotonic() + PATIENCE
+    for attempt in itertools.count():
+        yield attempt
+        if time.monotonic() > until:
+            return
+        time.sleep(random.uniform(0, 0.05))  # noqa: S311 - spreads load, keeps no secret
 
 
 class Sharing:
@@ -66,11 +76,12 @@ class Sharing:
         LedgerError when the remote's ledger was rewritten or is malformed, or when it moves faster than we can.
         """
         lost: list[str] = []
+        self._check_remote()
         try:
             ours = self._tree.head()
             if hopeful and send and ours and self._push(ours):
                 return Shared("sent")
-            for attempt in range(TRIES):
+            for _ in attempts():
                 theirs = self._fetch()
                 ours = self._tree.head()
                 if ours == theirs:
@@ -89,18 +100,26 @@ class Sharing:
                     return Shared("received", lost=tuple(lost))
                 if ours and self._push(ours):
                     return Shared("sent", lost=tuple(lost))
-                pause(attempt)
         except _OfflineError as error:
             return Shared("offline", str(error), tuple(lost))
         raise LedgerError(
-            f"The ledger on {self._remote!r} moved {TRIES} times while this one was sent.",
+            f"For {PATIENCE:g} seconds others were always first on the ledger of {self._remote!r}.",
             "Try again when fewer builds begin at once.",
             kept="What was written is on the ledger here and will be sent next time.",
         )
 
+    def offer(self, commit: str) -> Literal["taken", "beaten", "offline"]:
+        """Push a commit that no ref here is at yet: it counts only when nobody else was first.
+
+        To be called right after `synchronise`, which looks at the remote's configuration.
+        """
+        try:
+            return "taken" if self._push(commit) else "beaten"
+        except _OfflineError:
+            return "offline"
+
     def _fetch(self) -> str | None:
         """Where the ledger is on the remote, with everything up to there; None where it has none yet."""
-        self._check_remote()
         # Read before the remote is asked: what it has then must hold this, unless it was rewritten. (A fetch into a ref
         # would not tell: outside refs/heads and refs/tags Git takes any update, git-fetch(1).)
         seen = self._tree.head(self._tracking)
@@ -134,7 +153,6 @@ class Sharing:
 
     def _push(self, commit: str) -> bool:
         """Move the remote's ledger forward to the commit; False when somebody else moved it."""
-        self._check_remote()
         answer = self._talk(
             "push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed",
             "--recurse-submodules=no", "--receive-pack=git-receive-pack", "--", self._remote, f"{commit}:{REF}",
@@ -168,16 +186,15 @@ class Sharing:
     def _check_remote(self) -> None:
         """The remote must exist, and be spoken to by Git itself and not by a program that the configuration names."""
         repository = self._tree.repository
-        known = repository.git("remote").text.split("\n")
-        if self._remote not in known:
+        urls = repository.git("remote", "get-url", "--all", self._remote)
+        if urls.code:
             raise LedgerError(
                 f"The ledger is shared through the remote {self._remote!r}, which this clone does not have.",
                 f"Add it (git remote add {self._remote} URL) or mend `ledger.remote` in ingot.toml.",
             )
-        urls = repository.git("remote", "get-url", "--all", self._remote).text
-        urls += "\n" + repository.git("remote", "get-url", "--push", "--all", self._remote).text
+        pushed = repository.git("remote", "get-url", "--push", "--all", self._remote)
         helper = repository.git("config", "--get", f"remote.{self._remote}.vcs").text
-        if helper or any(re.match(r"[A-Za-z0-9]+::", url) for url in urls.split("\n")):
+        if helper or any(re.match(r"[A-Za-z0-9]+::", url) for url in (urls.text + "\n" + pushed.text).split("\n")):
             raise LedgerError(
                 f"The remote {self._remote!r} is reached through a helper program, which the ledger does not run.",
                 "Name one with an https, ssh, git or file URL.",
