@@ -101,6 +101,11 @@ def stage_label(stage: Stage, run: Run) -> str:
     return f"{stage.name} {stage.build}" if several else stage.name
 
 
+def stage_sign(stage: Stage) -> Piece:
+    """The sign of a stage's state."""
+    return Piece(*_STAGE[stage.state])
+
+
 def stages(run: Run, now: float) -> tuple[Piece, ...]:
     """`✓ checkout ✓ upstream ◐ build 3:12 · register`."""
     pieces: list[Piece] = []
@@ -170,11 +175,11 @@ def image_columns(clock: Clock) -> tuple[Column[ImageVersion], ...]:
         Column(
             "version", "VERSION", lambda image: image.version, lambda image: image.version, min_width=14, max_width=36
         ),
-        Column("state", "STATE", image_state, lambda image: image.state.value, priority=2, min_width=12, cut="end"),
-        Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 3),
-        Column("commit", "COMMIT", commit, lambda image: image.commit, priority=6, min_width=7),
+        Column("state", "STATE", image_state, lambda image: image.state.value, priority=2, min_width=22, cut="end"),
+        Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 3, 10),
+        Column("commit", "COMMIT", commit, lambda image: image.commit, priority=7, min_width=7),
         Column("parent", "PARENT", parent, lambda image: image.parent, "left", 5, 12, 60, grow=True),
-        Column("artifacts", "ARTIFACTS", formats, formats, priority=7, min_width=9, max_width=24, cut="end"),
+        Column("artifacts", "ARTIFACTS", formats, formats, priority=6, min_width=9, max_width=24, cut="end"),
         Column("size", "SIZE", image_size, lambda image: image.size, "right", 4, min_width=7),
     )
 

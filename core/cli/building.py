@@ -172,7 +172,7 @@ def _print_log(path: os.PathLike[str], first: int, whole: bool, before: str) -> 
             if not lines:
                 break
             for line in lines:
-                if line.number == reader.line_count - 1 and not whole and not line.raw.endswith(b"\n"):
+                if line.number >= reader.whole_lines and not whole:
                     return first
                 print(before + text.from_bytes(line.raw))
                 first = line.number + 1

@@ -146,6 +146,11 @@ class Overviews:
         self._fingerprint = self._look()
 
     @property
+    def places(self) -> Places:
+        """Where what is shown is kept: for whoever reads a log."""
+        return self._places
+
+    @property
     def root(self) -> Path | None:
         """The workspace's working tree; None where there is no Git repository."""
         return root_of(self.directory)

@@ -1,0 +1,122 @@
+"""Following one run: its record as it changes, the logs of its stages, and what went wrong in the one that failed.
+
+Reads the index and the logs, and imports nothing that takes long to load.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.model.failure import Failure, diagnose
+from core.model.run import Run, RunState, Stage
+from core.places import Places
+from core.store.index import Index
+from core.store.logs import LogReader
+from core.text import from_bytes
+
+LAST_LINES = 4_000
+"""Lines at the end of a log that are read for what went wrong."""
+_LOOK_BACK = 64 * 1024 * 1024
+"""Bytes before those that are searched for where the failing step began."""
+_STEP_BEGINS = (b"provisioning with ", b"running local shell script: ")
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run at one moment, with what decides when it goes on."""
+
+    run: Run
+    ahead: int = 0
+    """Queued runs that are taken before it, when it is queued."""
+    at_work: int = 0
+    """Runs that go on now, on this machine."""
+
+
+class RunFollower:
+    """One run, as the screen of it and commands follow it. Methods block for milliseconds unless they say otherwise."""
+
+    def __init__(self, places: Places, which: int | str) -> None:
+        """`which` is the run's number or uid. Raises StoreError when the index cannot be opened."""
+        self._places = places
+        self._which = which
+        self._index = Index(places.index)
+        self._seen: int | None = None
+
+    def close(self) -> None:
+        self._index.close()
+
+    def changed(self) -> bool:
+        """Whether anything was recorded since this was last asked; microseconds. Raises StoreError."""
+        before, self._seen = self._seen, self._index.data_version()
+        return before != self._seen
+
+    def read(self) -> RunView | None:
+        """The run as it is now; None when there is no record of it. Raises StoreError."""
+        run = self._index.run(self._which)
+        if run is None:
+            return None
+        if run.state is not RunState.QUEUED:
+            return RunView(run)
+        active = self._index.runs(active_only=True)
+        return RunView(
+            run,
+            ahead=sum(other.state is RunState.QUEUED and other.id < run.id for other in active),
+            at_work=sum(other.state in (RunState.RUNNING, RunState.CANCELLING) for other in active),
+        )
+
+    def log(self, run: Run, stage: Stage) -> Path:
+        """Where the log of a stage is, or will be."""
+        return self._places.log(run.uid, stage.key)
+
+    def failure(self, run: Run, stage: Stage) -> Failure | None:
+        """What went wrong in a stage, from its log. Reads megabytes at most, yet call it in a thread.
+
+        `first_line` counts from the log's start. None when the log says nothing.
+        """
+        with LogReader(self.log(run, stage)) as reader:
+            while reader.behind:
+                reader.refresh()
+            numbers = _telling_lines(reader)
+            texts = [from_bytes(line.raw) for number, count in numbers for line in reader.read(number, count)]
+        found = diagnose(texts)
+        if found is None:
+            return None
+        at = found.first_line
+        for first, count in numbers:
+            if at < count:
+                at += first
+                break
+            at -= count
+        return replace(found, first_line=at, where=_relative(found.where, self._places.run(run.uid)))
+
+    def rebuild(self, run: Run) -> Run:
+        """Queue a new run of the same request: the same role, commit and builds. For a thread. Raises IngotError."""
+        from core.services.building import Building
+
+        return Building(self._places, os.environ).rebuild(run.uid)
+
+
+def _telling_lines(reader: LogReader) -> list[tuple[int, int]]:
+    """The parts of a log that tell what went wrong, each by its first line and number of lines.
+
+    Its end and, where that lies further back, the line with which the last step began.
+    """
+    first = max(reader.line_count - LAST_LINES, 0)
+    parts = [(first, LAST_LINES)]
+    looked = 0
+    if first:
+        for step in reader.search_any(_STEP_BEGINS, first - 1, backwards=True, step=1024 * 1024):
+            if step.line is not None:
+                return [(step.line, 1), *parts]
+            looked += 1024 * 1024
+            if looked > _LOOK_BACK:
+                break
+    return parts
+
+
+def _relative(where: str, run: Path) -> str:
+    """A place in the run's own checkout as a path in the repository, which is what a person knows."""
+    for place in (run / "checkout", run):
+        if where.startswith(f"{place}/"):
+            return where[len(str(place)) + 1 :]
+    return where

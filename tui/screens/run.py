@@ -1,0 +1,425 @@
+"""The run screen: what is it doing, and where did it fail?
+
+Its stages at the left, the log of one of them at the right, live; above the log what went wrong, when something did.
+It shows the stage that is at work until a person chooses another. On a small terminal the stages are one line of signs.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+
+from core.errors import IngotError
+from core.model.failure import Failure
+from core.model.run import Run, RunState, Stage, StageState
+from core.services.following import RunFollower, RunView
+from tui.actions import Acting, Action, app_of, bindings
+from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
+from tui.theme import Piece, Tone
+from tui.widgets.footer import Footer
+from tui.widgets.line import Line, Part
+from tui.widgets.log_view import LogView
+from tui.widgets.panel import Panel
+from tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from tui.app import Ingot
+
+FULL = (100, 24)
+"""Columns and rows from which the stages are a list; below, they are one line of signs."""
+POLL = 0.25
+"""Seconds between two looks at whether the run's record changed."""
+
+ACTIONS = (
+    Action(
+        "rebuild",
+        "Retry",
+        ("r",),
+        "A new run of the same request: same role, same commit, same builds",
+        "Run",
+        True,
+        1,
+        command="retry",
+    ),
+    Action("cancel", "Cancel…", ("x",), "End the run; what it started is cleaned up", "Run", True, 2, command="cancel"),
+    Action("next_stage", "Next stage", ("right_square_bracket",), "Show the log of the next stage", "Run", rank=37),
+    Action("previous_stage", "Stage before", ("left_square_bracket",), "Show the log of the stage before", "Run"),
+    Action("stages", "Stages", ("1",), "To the stages", "Run"),
+    Action("log", "Log", ("2",), "To the log", "Run"),
+    Action("other_pane", "Other pane", ("tab", "shift+tab"), "From the stages to the log and back", "Run"),
+    Action("follow", "Follow", ("f",), "Show the newest lines as they come", "Run"),
+    Action("next_error", "Next error", ("e",), "Go to the next error line of the log", "Run"),
+    Action("previous_error", "Previous error", ("E",), "Go to the error line before", "Run"),
+    Action("wrap", "Wrap", ("w",), "Break long lines of the log, or not", "Run"),
+    Action("times", "Times", ("t",), "Show when each line was written", "Run"),
+    Action("back", "Back", ("escape",), "Back to the workbench; the run goes on", "Run", rank=12, last=True),
+)
+
+_TO_THE_LOG = frozenset({"follow", "next_error", "previous_error", "wrap", "times"})
+
+
+class RunScreen(Acting):
+    """One run."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
+
+    def __init__(self, run_uid: str) -> None:
+        super().__init__()
+        self._uid = run_uid
+        self._follower: RunFollower | None = None
+        self._view: RunView | None = None
+        self._trouble = ""
+        self._chosen: str | None = None
+        """The stage that a person chose; None shows the one at work."""
+        self._shown: str | None = None
+        self._failures: dict[tuple[str, str, int], Failure | None] = {}
+        """What the logs say went wrong, by run, stage and attempt."""
+
+    @property
+    def house(self) -> "Ingot":
+        """The app, as what it is."""
+        return cast("Ingot", app_of(self))
+
+    @property
+    def run(self) -> Run | None:
+        """The run as last read."""
+        return self._view.run if self._view else None
+
+    @property
+    def shown(self) -> str | None:
+        """Key of the stage whose log shows."""
+        return self._shown
+
+    def compose(self) -> ComposeResult:
+        plain = self.house.ascii_only
+        clock = self.house.clock
+        self.header = Line(ascii_only=plain, id="header")
+        self.signs = Line(ascii_only=plain, id="run-signs")
+        self.stages: Table[Stage] = Table(
+            stage_columns(lambda: self.run, clock), title="1 Stages", id="run-stages", ascii_only=plain
+        )
+        self.facts = Panel(ascii_only=plain, id="run-facts")
+        self.wrong = Panel(ascii_only=plain, id="run-wrong")
+        self.log_view = LogView(ascii_only=plain, id="run-log")
+        self.footer = Footer(ascii_only=plain, id="footer")
+        yield self.header
+        yield self.signs
+        with Horizontal(id="run-body"):
+            with Vertical(id="run-side"):
+                yield self.stages
+                yield self.facts
+            with Vertical(id="run-main"):
+                yield self.wrong
+                yield self.log_view
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self.log_view.focus()
+        self._fit(*self.size)
+        self._begin()
+        self.set_interval(POLL, self._poll)
+        self.set_interval(1.0, self._tick)
+
+    def on_unmount(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
+
+    # what is shown, and how it stays fresh
+
+    def _begin(self) -> None:
+        """Take up the run `_uid`."""
+        if self._follower is not None:
+            self._follower.close()
+            self._follower = None
+        self._view, self._chosen, self._shown = None, None, None
+        try:
+            self._follower = RunFollower(self.house.overviews.places, self._uid)
+        except IngotError as error:
+            self._trouble = error.what
+        self._poll()
+
+    def _poll(self) -> None:
+        """Look whether something was recorded; microseconds when not."""
+        if self._follower is None:
+            return
+        try:
+            if not self._follower.changed():
+                return
+            self._view = self._follower.read()
+            self._trouble = ""
+        except IngotError as error:
+            self._trouble = error.what
+        self._show()
+
+    def _tick(self) -> None:
+        """Times go on, once a second, while the run does."""
+        run = self.run
+        if run is not None and not run.state.ended and self.is_current:
+            self._show_header(run)
+            self.stages.tick()
+
+    def _show(self) -> None:
+        view = self._view
+        if view is None:
+            self.header.set_parts([Part(Piece(self._trouble or "This run is not known here.", Tone.BAD))])
+            self.log_view.show(
+                None, "", empty="There is no record of this run on this machine.\nEsc goes back; 4 lists the runs."
+            )
+            return
+        run = view.run
+        self._show_header(run)
+        self.stages.set_rows((stage.key, stage) for stage in run.stages)
+        self.facts.set_rows("This run", lambda _: facts(run))
+        self._show_stage(view)
+        self._show_wrong(view)
+        self.show_footer()
+
+    def _show_header(self, run: Run) -> None:
+        now = self.house.clock()
+        self.header.set_parts(header_parts(run, now, self._trouble))
+        self.signs.set_parts(
+            [
+                Part(cell, 1 if key == self._shown else 2 + at, clicked=partial(self.choose, key))
+                for at, (key, cell) in enumerate(signs(run.stages, run, self._shown or "", now))
+            ]
+        )
+
+    def _at_work(self, run: Run) -> Stage | None:
+        """The stage to show as long as nobody chooses: the one that failed, else the one at work, else the first."""
+        return run.failed_stage or run.current or next(iter(run.stages), None)
+
+    def _show_stage(self, view: RunView) -> None:
+        run = view.run
+        stage = (run.stage(self._chosen) if self._chosen else None) or self._at_work(run)
+        if stage is None or self._follower is None:
+            return
+        changed = stage.key != self._shown
+        self._shown = stage.key
+        self.stages.move_to(stage.key)
+        growing = not run.state.ended and not stage.state.ended
+        title = f"2 {stage.key}"
+        if stage.state is StageState.RUNNING and stage.progress:
+            share = f" {stage.fraction:.0%}" if stage.fraction is not None else ""
+            title = f"{title} · {stage.progress}{share}"
+        self.log_view.show(self._follower.log(run, stage), title, empty=self._why_empty(view, stage), growing=growing)
+        if changed:
+            self._show_header(run)
+            if stage.state is StageState.FAILED:
+                self._go_to_failure(run, stage)
+
+    def _why_empty(self, view: RunView, stage: Stage) -> str:
+        run = view.run
+        if run.state is RunState.QUEUED:
+            return f"Queued.\n{queued(view)}"
+        if stage.state is StageState.PENDING:
+            if run.state.ended:
+                return f"{stage.key} was not begun.\nThe run had ended before."
+            return f"{stage.key} has not begun.\nIt comes after the stages before it."
+        if stage.state in (StageState.RUNNING, StageState.WAITING):
+            return "Nothing was printed yet."
+        return "This stage printed nothing."
+
+    # what went wrong, or what it waits for
+
+    def _show_wrong(self, view: RunView) -> None:
+        run = view.run
+        stage = run.failed_stage
+        if run.state in (RunState.FAILED, RunState.LOST) or stage is not None:
+            if stage is not None:
+                self._diagnose(run, stage)
+            failure = self._failures.get((run.uid, stage.key, stage.attempt)) if stage else None
+            title = "What was lost" if run.state is RunState.LOST else "What went wrong"
+            height = 12 if self.size.height >= 30 else 5
+            self.wrong.set_rows(title, lambda width: went_wrong(run, stage, failure, width=width, height=height))
+            self._show_panel("-bad")
+        elif run.state in (RunState.WAITING, RunState.QUEUED):
+            title = "Waits" if run.state is RunState.WAITING else "Queued"
+            self.wrong.set_rows(title, lambda width: waits(view, width))
+            self._show_panel("-waiting")
+        else:
+            self._show_panel("")
+
+    def _show_panel(self, kind: str) -> None:
+        for name in ("-bad", "-waiting"):
+            self.wrong.set_class(name == kind, name)
+
+    def _diagnose(self, run: Run, stage: Stage) -> None:
+        """Read what went wrong out of the log, once, in a thread."""
+        key = (run.uid, stage.key, stage.attempt)
+        follower = self._follower
+        if key in self._failures or follower is None:
+            return
+        self._failures[key] = None
+
+        async def read() -> None:
+            try:
+                self._failures[key] = await asyncio.to_thread(follower.failure, run, stage)
+            except IngotError as error:
+                self.house.complain(error)
+                return
+            if self._view is not None and self._uid == run.uid:
+                self._show_wrong(self._view)
+                self._go_to_failure(run, stage)
+
+        self.run_worker(read(), exit_on_error=False)
+
+    def _go_to_failure(self, run: Run, stage: Stage) -> None:
+        """Show the line that says what went wrong, unless a person is reading elsewhere in the log already."""
+        failure = self._failures.get((run.uid, stage.key, stage.attempt))
+        fresh = self.log_view.following or self.log_view.cursor == 0
+        if failure is not None and self._shown == stage.key and fresh:
+            self.log_view.go_to(failure.first_line)
+
+    # choosing a stage
+
+    def choose(self, key: str) -> None:
+        """Show the log of a stage; choosing the one at work lets the screen move on with the run again."""
+        run = self.run
+        if run is None or self._view is None or key == self._shown:
+            return
+        at_work = self._at_work(run)
+        self._chosen = None if at_work is not None and at_work.key == key and not run.state.ended else key
+        self._show_stage(self._view)
+        self.show_footer()
+
+    def _step(self, by: int) -> None:
+        keys = [stage.key for stage in self.run.stages] if self.run else []
+        if self._shown in keys:
+            self.choose(keys[max(0, min(keys.index(self._shown) + by, len(keys) - 1))])
+
+    def do_next_stage(self, _: str) -> None:
+        self._step(1)
+
+    def do_previous_stage(self, _: str) -> None:
+        self._step(-1)
+
+    def on_table_moved(self, message: Table.Moved) -> None:
+        message.stop()
+        if message.key is not None and self.stages.has_focus:
+            self.choose(message.key)
+
+    def on_table_chosen(self, message: Table.Chosen) -> None:
+        message.stop()
+        self.choose(message.key)
+        self.log_view.focus()
+
+    # panes
+
+    def _fit(self, width: int, height: int) -> None:
+        small = width < FULL[0] or height < FULL[1]
+        if small and self.stages.has_focus:
+            self.log_view.focus()
+        self.set_class(small, "-paged")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit(event.size.width, event.size.height)
+        if self._view is not None:
+            self._show_wrong(self._view)
+
+    def do_stages(self, _: str) -> None:
+        self.stages.focus()
+
+    def do_log(self, _: str) -> None:
+        self.log_view.focus()
+
+    def do_other_pane(self, _: str) -> None:
+        if self.log_view.has_focus and not self.has_class("-paged"):
+            self.stages.focus()
+        else:
+            self.log_view.focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.show_footer()
+
+    def on_table_typing(self, message: Table.Typing) -> None:
+        self.show_footer()
+
+    def on_log_view_typing(self, message: LogView.Typing) -> None:
+        self.show_footer()
+
+    def on_table_left(self, message: Table.Left) -> None:
+        self.dismiss()
+
+    def on_log_view_left(self, message: LogView.Left) -> None:
+        self.dismiss()
+
+    def show_footer(self) -> None:
+        if not self.is_attached:
+            return
+        if self.stages.typing or self.log_view.typing:
+            self.footer.set_parts(
+                [
+                    Part((Piece("Enter", Tone.ACCENT), Piece(" Keep", Tone.FAINT))),
+                    Part((Piece("Esc", Tone.ACCENT), Piece(" Clear", Tone.FAINT))),
+                ]
+            )
+        else:
+            self.footer.set_offers(self.house.offers_here())
+
+    # what can be done
+
+    def why_not(self, action: Action) -> str:
+        if action.id in _TO_THE_LOG:
+            return self.log_view.why_not(action)
+        if reason := super().why_not(action):
+            return reason
+        run = self.run
+        if action.id in ("cancel", "rebuild") and run is None:
+            return "There is no record of this run."
+        if action.id == "cancel" and run is not None:
+            if run.state.ended:
+                return "This run has ended: there is nothing to cancel."
+            if run.state is RunState.CANCELLING:
+                return "It is being cancelled: what it started is cleaned up first."
+        if action.id == "rebuild" and run is not None and not run.state.ended:
+            return "It has not ended: x cancels it."
+        if action.id == "stages" and self.has_class("-paged"):
+            return "The stages are the line above; [ and ] go through them."
+        return ""
+
+    def act(self, action: Action, argument: str = "") -> None:
+        if action.id in _TO_THE_LOG:
+            self.log_view.act(action)
+            return
+        super().act(action, argument)
+
+    def do_back(self, _: str) -> None:
+        self.dismiss()
+
+    def do_cancel(self, _: str) -> None:
+        from tui.screens.questions import cancel_question
+
+        run = self.run
+        if run is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.house.carry_out(
+                    f"cancelling run {run.id}…",
+                    partial(self.house.changes.cancel, run.uid),
+                    lambda _: self.notify(f"Run {run.id} is being cancelled", timeout=4),
+                )
+
+        app_of(self).push_screen(cancel_question([run]), answered)
+
+    def do_rebuild(self, _: str) -> None:
+        """The same request again; the screen goes over to the new run."""
+        run, follower = self.run, self._follower
+        if run is None or follower is None:
+            return
+
+        def queued_again(new: Run) -> None:
+            self.notify(f"Run {new.id} queued: build {new.role}", timeout=4)
+            if self.is_attached:
+                self._uid = new.uid
+                self._begin()
+
+        again: Callable[[], Run] = partial(follower.rebuild, run)
+        self.house.carry_out(f"asking for another build of {run.role}…", again, queued_again)

@@ -1,0 +1,109 @@
+"""How one line of a log looks: its tones, where it breaks, what of it fits, and where a search matches.
+
+Pure: text in, ranges of it out. The text is harmless already (core.text.from_bytes); nothing here is markup.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.cells import cell_len, chop_cells
+
+from core.model.failure import is_error
+from core.model.log_words import body_of
+from core.store.logs import LogLine
+from core.text import from_bytes, size
+from tui.theme import Tone
+
+_HEADING = re.compile(r"(?:TASK|PLAY|RUNNING HANDLER|PLAY RECAP|PLAYBOOK:?)\b[^*]*")
+_QUIET = re.compile(r"(?:ok|skipping|included|task path): ")
+_STARS = re.compile(r"\*{4,}\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A line as it is to be drawn."""
+
+    text: str
+    error: bool
+    spans: tuple[tuple[int, int, Tone], ...]
+    """Ranges of the text and their tones, in order, without gaps."""
+
+
+def shown(line: LogLine) -> Shown:
+    """The line with its tones: whose line it is stands back, headings stand out, errors are marked."""
+    text = from_bytes(line.raw).rstrip()
+    error = is_error(text)
+    build, body = body_of(text)
+    start = len(text) - len(body) if build else 0
+    spans: list[tuple[int, int, Tone]] = [(0, start, Tone.FAINT)] if start else []
+    if error:
+        spans.append((start, len(text), Tone.BAD))
+    elif heading := _HEADING.match(body):
+        stars = _STARS.search(text)
+        end = stars.start() if stars and stars.start() >= start + heading.end() - 1 else len(text)
+        spans.append((start, end, Tone.STRONG))
+        spans.append((end, len(text), Tone.FAINT))
+    else:
+        spans.append((start, len(text), Tone.FAINT if _QUIET.match(body) else Tone.PLAIN))
+    if line.length > len(line.raw) + 2:
+        cut = f" … {size(line.length - len(line.raw))} of this line are not shown"
+        spans.append((len(text), len(text) + len(cut), Tone.STALE))
+        text += cut
+    return Shown(text, error, tuple(span for span in spans if span[0] < span[1]))
+
+
+def breaks(text: str, width: int) -> list[tuple[int, int]]:
+    """Where a text breaks into rows of at most `width` cells: ranges, at least one."""
+    if not text or width < 2:
+        return [(0, len(text))]
+    if text.isascii():
+        return [(at, min(at + width, len(text))) for at in range(0, len(text), width)]
+    rows: list[tuple[int, int]] = []
+    at = 0
+    for part in chop_cells(text, width):
+        rows.append((at, at + len(part)))
+        at += len(part)
+    return rows
+
+
+def window(text: str, left: int, width: int) -> tuple[int, int, int]:
+    """The part of a text in the cells `left` … `left + width`: its range, and blank cells before it.
+
+    (A wide character that the left edge cuts in two is left out.)
+    """
+    if text.isascii():
+        return min(left, len(text)), min(left + width, len(text)), 0
+    start, used = 0, 0
+    while start < len(text) and used < left:
+        used += cell_len(text[start])
+        start += 1
+    blank = max(used - left, 0)
+    end, used = start, blank
+    while end < len(text):
+        used += cell_len(text[end])
+        if used > width:
+            break
+        end += 1
+    return start, end, blank
+
+
+def matches(text: str, needle: str) -> list[tuple[int, int]]:
+    """Where a search's needle is in a text; without capitals in it, whatever the case (as LogReader.search)."""
+    if not needle:
+        return []
+    flags = re.IGNORECASE if needle == needle.lower() else 0
+    return [found.span() for found in re.finditer(re.escape(needle), text, flags)]
+
+
+def pieces(line: Shown, start: int, end: int, hits: list[tuple[int, int]]) -> list[tuple[str, Tone, bool]]:
+    """A range of a line as text of one tone each, and whether a search matches there."""
+    edges = {start, end}
+    for first, last in (*((first, last) for first, last, _ in line.spans), *hits):
+        edges.update(edge for edge in (first, last) if start < edge < end)
+    cuts = sorted(edges)
+    found: list[tuple[str, Tone, bool]] = []
+    for first, last in pairwise(cuts):
+        tone = next((tone for begin, finish, tone in line.spans if begin <= first < finish), Tone.PLAIN)
+        found.append((line.text[first:last], tone, any(begin <= first < finish for begin, finish in hits)))
+    return found

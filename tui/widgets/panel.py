@@ -1,0 +1,86 @@
+"""A pane of a few rows that only shows something: facts about a run, or what went wrong. As high as its rows."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from core.text import cut_end, cut_middle, visible
+from tui.theme import TONE_CLASSES, Cell, Piece, Tone, in_ascii, pieces_of, tone_class
+
+
+class PanelRow(NamedTuple):
+    """A row: what is at the left, and what is at the right, which is kept whole where the room is short."""
+
+    left: Cell = ""
+    right: Cell = ""
+
+
+Rows = Callable[[int], Sequence[PanelRow]]
+"""The rows for a width in cells."""
+
+
+class Panel(Widget):
+    """Shows rows in a frame with a title."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    GAP = 2
+
+    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - as Textual names it
+        super().__init__(id=id)
+        self._ascii = ascii_only
+        self._rows: Rows = lambda _: ()
+        self._laid: tuple[int, Sequence[PanelRow]] = (-1, ())
+
+    def set_rows(self, title: str, rows: Rows) -> None:
+        """Show these under this title."""
+        self.border_title = Content(visible(title))
+        self._rows = rows
+        self._laid = (-1, ())
+        self.refresh(layout=True)
+
+    def rows(self, width: int) -> Sequence[PanelRow]:
+        if self._laid[0] != width:
+            self._laid = (width, self._rows(width))
+        return self._laid[1]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self.rows(width))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        rows = self.rows(width)
+        if y >= len(rows):
+            return Strip.blank(width, self.rich_style)
+        row = rows[y]
+        right = self._cut(row.right, width - 2)
+        taken = sum(cell_len(text) for text, _ in right)
+        left = self._cut(row.left, width - 2 - (taken + self.GAP if taken else 0))
+        gap = width - 2 - taken - sum(cell_len(text) for text, _ in left)
+        base = self.rich_style
+        segments = [Segment(" ", base), *self._drawn(left), Segment(" " * gap, base), *self._drawn(right)]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _cut(self, cell: Cell, room: int) -> list[Piece]:
+        kept: list[Piece] = []
+        for at, (text, tone) in enumerate(pieces := pieces_of(cell)):
+            if cell_len(text) > room:
+                # A path or command alone is known by both its ends.
+                shorter = cut_middle(text, room) if len(pieces) == 1 else cut_end(text, room)
+                kept.append(Piece(shorter, tone))
+                break
+            kept.append(pieces[at])
+            room -= cell_len(text)
+        return kept
+
+    def _drawn(self, pieces: Sequence[Piece]) -> list[Segment]:
+        return [Segment(in_ascii(text) if self._ascii else text, self._tone(tone)) for text, tone in pieces if text]
+
+    def _tone(self, tone: Tone) -> Style:
+        return self.get_component_rich_style(tone_class(tone))
