@@ -104,7 +104,7 @@ class Workshop:
         worker = self.worker
         assert worker is not None
         worker.signal(signal.SIGKILL)
-        self.until_worker_ends()
+        self.wait(lambda: not worker.lives, "the worker ends")
 
     def processes(self) -> list[Identity]:
         """All that live and carry the mark of one of these runs."""

@@ -31,6 +31,7 @@ from core.engine.protocol import (
 )
 from core.engine.settings import PASSED_ON
 from core.errors import EngineError, RefusedError, ToolError
+from core.living import Identity
 from core.model.pipeline import stages_of
 from core.model.run import Run, RunRequest
 from core.places import Places
@@ -124,7 +125,7 @@ class Engine:
         """Say something to a worker of this version or a newer one, which is started where there is none."""
         self._places.create()
         deadline = time.monotonic() + _START
-        started_at = 0.0
+        started: Identity | None = None
         while time.monotonic() < deadline:
             hello = self._ask(Ask())
             if hello is not None:
@@ -137,9 +138,8 @@ class Engine:
                         raise EngineError(reply.error)
                     return reply.status
             # A worker that is ending holds the lock for a moment more; one that was started needs a moment to answer.
-            elif not self._somebody_works() and time.monotonic() - started_at > 2.0:
-                self._start()
-                started_at = time.monotonic()
+            elif not self._somebody_works() and (started is None or not started.lives):
+                started = self._start()
             time.sleep(0.02)
         raise EngineError(
             "No worker answers, and none could be started.",
@@ -147,16 +147,17 @@ class Engine:
             kept="What was asked for is written down; the next worker will do it.",
         )
 
-    def _start(self) -> None:
+    def _start(self) -> Identity | None:
         # Where this Ingot's home is not the shell's own, the worker's must still be the same.
         elsewhere = Places.of(os.environ) != self._places
         environment = process.environment(
             keep=PASSED_ON, extra={"INGOT_HOME": str(self._places.home)} if elsewhere else None
         )
         try:
-            process.start_detached(self._worker, cwd=Path("/"), env=environment, log=self._places.worker_log)
+            pid = process.start_detached(self._worker, cwd=Path("/"), env=environment, log=self._places.worker_log)
         except ToolError as error:
             raise EngineError(f"The worker cannot be started. {error.what}", error.next_step) from error
+        return Identity.of(pid)
 
     def _somebody_works(self) -> bool:
         try:

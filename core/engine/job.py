@@ -151,23 +151,28 @@ class Job:
                 environment = await self._with_secrets(environment)
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
-                hold = await Hold.start(
-                    directory,
-                    ToolSpec(
-                        argv=tuple(argv),
-                        cwd=cwd,
-                        environment=dict(environment),
-                        log=self._log_path,
-                        secrets=tuple(dict.fromkeys(self._known)),
-                        run_uid=self._run.uid,
-                        grace=self._around.grace,
-                        limit=limit,
-                    ),
-                )
+                try:
+                    hold = await Hold.start(directory, self._spec(argv, cwd, environment, limit))
+                except EngineError:
+                    if Hold.vanished(directory):
+                        continue
+                    raise
             try:
                 return await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line))
             except VanishedError:
                 continue
+
+    def _spec(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], limit: float | None) -> ToolSpec:
+        return ToolSpec(
+            argv=tuple(argv),
+            cwd=cwd,
+            environment=dict(environment),
+            log=self._log_path,
+            secrets=tuple(dict.fromkeys(self._known)),
+            run_uid=self._run.uid,
+            grace=self._around.grace,
+            limit=limit,
+        )
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
         if await until():

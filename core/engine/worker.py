@@ -15,6 +15,7 @@ import stat
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -227,19 +228,24 @@ def main(equipment: Equipment) -> int:
     if lock is None:
         return 0
     journal.start(places.worker_log)
+
+    async def work() -> None:
+        await Worker(places, Settings.of(places, os.environ), equipment).work()
+        _leave(0)
+
     try:
-        asyncio.run(Worker(places, Settings.of(places, os.environ), equipment).work())
+        asyncio.run(work())
     except IngotError as error:
         log.error("the worker cannot work: %s", error)
-        status = 1
     except Exception as error:
         log.error("the worker broke", exc_info=error)
-        status = 1
-    else:
-        status = 0
+    return _leave(1)
+
+
+def _leave(status: int) -> NoReturn:
+    """End, now. Flows wait in threads for stages that go on without us, and Python would wait for those threads; being
+    killed at any moment is what everything here is made for."""
     logging.shutdown()
-    # Flows wait in threads for stages that go on without us. There is no other way to end without waiting for them, and
-    # none is needed: being killed at any moment is what everything here stands.
     os._exit(status)
 
 

@@ -175,12 +175,11 @@ def test_a_forged_pickle_in_the_engines_file_executes_nothing(shop: Workshop, tm
     shop.kill_worker()
     proof = tmp_path / "executed"
 
-    class Forged:
-        def __reduce__(self) -> object:
-            return (os.system, (f"touch {proof}",))
-
     connection = sqlite3.connect(shop.places.engine)
-    forged = b64encode(pickle.dumps(Forged())).decode()
+    # Protocol 0: call os.mkdir with the path.
+    forged = b64encode(f"cos\nmkdir\n(V{proof}\ntR.".encode()).decode()
+    pickle.loads(f"cos\nmkdir\n(V{tmp_path / 'works'}\ntR.".encode())
+    assert (tmp_path / "works").is_dir(), "the forgery is a good one"
     assert connection.execute("UPDATE workflow_status SET inputs = ?, serialization = 'py_pickle'", (forged,)).rowcount
     connection.commit()
     connection.close()
