@@ -17,7 +17,7 @@ source "qemu" "database" {
   cpus        = 2
   memory      = 1024
   headless    = true
-  boot_wait   = "-1s" # nothing is typed at boot
+  boot_wait   = var.ingot_accelerator == "tcg" ? "9s" : "2s" # nothing can answer before
   qemuargs = [
     ["-cpu", "max"],
     # systemd takes the key from the machine's firmware at boot, so no disk ever holds it (systemd.exec(5), SMBIOS credentials).

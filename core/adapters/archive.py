@@ -1,0 +1,520 @@
+"""Makes a bootable disk from a distribution's own signed archive, with mmdebstrap.
+
+Trust: mmdebstrap lets apt verify the archive's InRelease files against the distribution's keyring, and through them
+every package; nothing here can switch that off. The same files are then verified once more with gpgv, for the record of
+which key signed them. Where the archive is fetched from is decided by mmdebstrap and by the machine's own settings.
+
+No step needs root or a loop device: the files come as an archive from mmdebstrap (in a user namespace for ordinary
+users), mke2fs fills the file system from a directory (under fakeroot, which keeps the owners), and the boot sectors
+are written here. The boot loader is GRUB for BIOS, taken from the same archive and not from the host, so that a host
+without it, or with another version, makes the same disk.
+
+The disk holds no secret and nothing of one machine: no SSH host keys (made at the first boot), no machine id, no
+password. Who may log in is said at boot: a public key in the systemd credential `ssh.authorized_keys.root`
+(systemd.system-credentials(7); QEMU: `-smbios type=11,value=io.systemd.credential.binary:…`) is put below /run, and so
+is on no disk ever.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import stat
+import struct
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core import process
+from core.errors import ToolError, UpstreamError
+from core.model.role import Upstream
+
+KEYRINGS: Mapping[str, Path] = {"debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg")}
+"""Distribution → the keyring that its archive must be signed with (of the package debian-archive-keyring)."""
+
+MINIMUM = (
+    "systemd-sysv",
+    "systemd-resolved",
+    "dbus",
+    "udev",
+    "iproute2",
+    "netbase",
+    "openssh-server",
+    "ca-certificates",
+    "python3",
+    "linux-image-cloud-amd64",
+)
+"""What boots, gets an address, answers on SSH and can be worked on by Ansible."""
+
+_SMALLEST_DISK = 1 << 30
+_FIRST_SECTOR = 2048
+"""Of the partition: the usual 1 MiB, whose room before it the boot loader has."""
+_SECTOR = 512
+
+_AFTER_HOST_KEYS = "[Unit]\nRequires=ssh-host-keys.service\nAfter=ssh-host-keys.service\n"
+
+_FILES: Mapping[str, str] = {
+    "/etc/hostname": "debian\n",
+    "/etc/hosts": "127.0.0.1 localhost\n127.0.1.1 debian\n::1 localhost ip6-localhost ip6-loopback\n",
+    "/etc/fstab": "LABEL=system / ext4 errors=remount-ro,noatime 0 1\n",
+    "/etc/systemd/network/80-dhcp.network": (
+        "# Any Ethernet interface, whatever its name.\n[Match]\nType=ether\n\n[Network]\nDHCP=yes\n"
+    ),
+    "/etc/ssh/sshd_config.d/05-keys.conf": (
+        "# Keys given at boot are in /run (tmpfiles.d/provision.conf) and gone with it.\n"
+        "AuthorizedKeysFile .ssh/authorized_keys /run/ssh-keys/%u\n"
+        "HostKey /etc/ssh/ssh_host_ed25519_key\n"
+        "HostKey /etc/ssh/ssh_host_ecdsa_key\n"
+    ),
+    # In place of systemd's file of the same name, which writes the key to /root/.ssh, where it would stay.
+    "/etc/tmpfiles.d/provision.conf": (
+        "f^ /etc/motd.d/50-provision.conf - - - - login.motd\n"
+        "f^ /etc/issue.d/50-provision.conf - - - - login.issue\n"
+        "d /run/ssh-keys 0755 root root -\n"
+        "f^ /run/ssh-keys/root 0600 root root - ssh.authorized_keys.root\n"
+    ),
+    "/etc/systemd/system/ssh-host-keys.service": (
+        "[Unit]\n"
+        "Description=Make this machine's SSH host keys\n"
+        "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n"
+        "\n"
+        "[Service]\n"
+        "Type=oneshot\n"
+        "RemainAfterExit=yes\n"
+        'ExecStart=/usr/bin/ssh-keygen -q -t ecdsa -N "" -f /etc/ssh/ssh_host_ecdsa_key\n'
+        'ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key\n'
+    ),
+    "/etc/systemd/system/ssh@.service.d/host-keys.conf": _AFTER_HOST_KEYS,
+    "/etc/systemd/system/ssh.service.d/host-keys.conf": _AFTER_HOST_KEYS,
+    # The kernel's packages keep the links /vmlinuz and /initrd.img at the newest kernel: nothing here changes with it.
+    "/boot/grub/grub.cfg": (
+        "# kernel-options.cfg, where there is one, says: set kernel_options=…\n"
+        "if [ -e /boot/grub/kernel-options.cfg ]; then\n"
+        "  source /boot/grub/kernel-options.cfg\n"
+        "fi\n"
+        "linux /vmlinuz root=LABEL=system ro quiet console=tty0 console=ttyS0,115200 $kernel_options\n"
+        "initrd /initrd.img\n"
+        "boot\n"
+    ),
+}
+
+_GRUB_MODULES = "biosdisk part_msdos ext2 normal configfile test linux echo"
+
+# Features that every ext4 has had since Debian 12 and Ubuntu 20.04, whatever the host's mke2fs would choose: GRUB and
+# e2fsck in the disk may be older than the host.
+_MKE2FS_CONFIG = """\
+[defaults]
+base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
+default_mntopts = acl,user_xattr
+blocksize = 4096
+inode_size = 256
+inode_ratio = 32768
+[fs_types]
+ext4 = {
+    features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
+}
+"""
+
+# SSH listens through systemd's socket: that is there before the network is, so that nobody who knocks early is turned
+# away and comes back only after half a minute (QEMU's user network repeats a lost SYN after 6, 18, 42 s).
+#
+# Runs when the packages are in, outside of the new system, whose root is $1. `.record` is taken out of it again.
+_HOOK = """\
+#!/bin/sh
+set -eu
+mkdir "$1/.record"
+cp "$1"/var/lib/apt/lists/*_InRelease "$1/.record/"
+chroot "$1" dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\\n' > "$1/.record/packages"
+cd "$1/.record"
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -o APT::Sandbox::User=root download grub-pc-bin grub-common
+for package in *.deb; do dpkg-deb --extract "$package" grub; done
+chroot "$1" /.record/grub/usr/bin/grub-mkimage --directory=/.record/grub/usr/lib/grub/i386-pc --format=i386-pc \
+  --output=/.record/core.img --prefix='(hd0,msdos1)/boot/grub' GRUB_MODULES
+cp grub/usr/lib/grub/i386-pc/boot.img .
+rm -rf grub ./*.deb
+sed -i /force-unsafe-io/d "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
+rm -f "$1"/etc/ssh/ssh_host_* "$1"/var/log/*.log "$1"/var/log/apt/* "$1"/var/cache/ldconfig/aux-cache
+WRITE_FILES
+chroot "$1" systemctl --quiet disable ssh.service systemd-networkd-wait-online.service e2scrub_all.timer \
+  e2scrub_reap.service
+chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service ssh.socket
+"""
+
+# What mmdebstrap says when it begins a step → what that is in a few words, and how much of the whole lies behind it
+# (shares of the time, measured).
+_STEPS: tuple[tuple[str, str, float], ...] = (
+    ("running apt-get update", "Verifying the archive's index", 0.02),
+    ("downloading packages with apt", "Fetching the first packages", 0.10),
+    ("extracting archives", "Unpacking the first packages", 0.16),
+    ("installing essential packages", "Setting up the first packages", 0.20),
+    ("installing remaining packages", "Installing kernel, systemd, SSH and Python", 0.38),
+    ("running --customize-hook", "Fetching the boot loader", 0.80),
+    ("cleaning package lists", "Taking the files over", 0.84),
+    ("creating tarball", "Taking the files over", 0.85),
+)
+
+
+class Ended(Protocol):
+    """How a tool ended."""
+
+    @property
+    def code(self) -> int | None: ...
+
+
+class Tool(Protocol):
+    """Runs the long-running tool with its output in a log, such as `StageJob.tool`."""
+
+    def __call__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None] | None = None,
+    ) -> Awaitable[Ended]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One signed index of the archive: the suite itself, its updates or its security updates."""
+
+    suite: str
+    """As it calls itself: `bookworm`, `bookworm-updates`, `bookworm-security`."""
+    date: str
+    """The day on which it was made, `YYYY-MM-DD` (UTC)."""
+    digest: str
+    """`sha256:<hex>` of its InRelease file."""
+    fingerprints: tuple[str, ...]
+    """Of the keys whose signatures verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRecord:
+    """What a disk was made from."""
+
+    distribution: str
+    suite: str
+    releases: tuple[Release, ...]
+    """The suite itself first."""
+    keyring: str
+    package_count: int
+    packages_digest: str
+    """`sha256:<hex>` of the sorted list of `name version architecture`, one a line."""
+    digest: str
+    """`sha256:<hex>` of the disk."""
+
+    @property
+    def description(self) -> str:
+        """`Debian bookworm, signed archive of 2026-11-14`: the day of its latest part, security updates mostly."""
+        latest = max(release.date for release in self.releases)
+        return f"{self.distribution.capitalize()} {self.suite}, signed archive of {latest}"
+
+    @property
+    def verified(self) -> str:
+        return f"signature of {', '.join(self.releases[0].fingerprints)}"
+
+
+async def make_disk(
+    upstream: Upstream,
+    destination: Path,
+    *,
+    say: Callable[[str], None],
+    progress: Callable[[str, float | None], None],
+    tool: Tool | None = None,
+) -> ArchiveRecord:
+    """Make the disk (compressed qcow2) at `destination`, whose directory exists.
+
+    Until it is whole it has another name, and when it fails or is cancelled nothing is left. `say` gets lines for a
+    log, `progress` a few words and a fraction. With `tool` (a holder) mmdebstrap outlives a crash of ours, and the next
+    call for the same destination goes on with it; without, it is a child of ours. Only one call at a time may make one
+    destination. Raises UpstreamError for what cannot be made or does not verify, ToolError for a tool that is missing
+    or fails.
+    """
+    size = _checked(upstream)
+    keyring = KEYRINGS[upstream.distribution]
+    work = destination.with_name(f".{destination.name}.making")
+    work.mkdir(mode=0o700, exist_ok=True)
+    try:
+        await _bootstrap(upstream, keyring, work, say, tool or _child(say), progress)
+        progress("Putting the disk together", 0.88)
+        tree = work / "tree"
+        fake = _fakeroot(work)
+        await _unpack(work / "root.tar", tree, fake)
+        record = tree / ".record"
+        releases = await _releases(record, upstream, keyring)
+        for release in releases:
+            say(f"{release.suite} of {release.date}, signed by {', '.join(release.fingerprints)}")
+        packages = "".join(sorted((record / "packages").read_text().splitlines(keepends=True)))
+        boot, core = (record / "boot.img").read_bytes(), (record / "core.img").read_bytes()
+        shutil.rmtree(record)
+        raw = work / "disk.raw"
+        await _assemble(tree, raw, size, boot, core, work, fake)
+        progress("Compressing the disk", 0.94)
+        made = work / "disk.qcow2"
+        convert = ["qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", str(raw), str(made)]
+        await process.run(convert, check=True)
+        digest = await asyncio.to_thread(_sha256, made)
+        made.replace(destination)
+        say(f"{destination.name}: {destination.stat().st_size / 1e6:.0f} MB, {packages.count(chr(10))} packages")
+        return ArchiveRecord(
+            distribution=upstream.distribution,
+            suite=upstream.suite,
+            releases=releases,
+            keyring=str(keyring),
+            package_count=packages.count("\n"),
+            packages_digest=f"sha256:{hashlib.sha256(packages.encode()).hexdigest()}",
+            digest=digest,
+        )
+    finally:
+        await _remove(work)
+
+
+def _checked(upstream: Upstream) -> int:
+    """The size of the disk in bytes, if the upstream is one that we can make. Raises UpstreamError."""
+    if upstream.distribution not in KEYRINGS:
+        raise UpstreamError(
+            f"There is no way to make a disk of the distribution {upstream.distribution!r}.",
+            f"In ingot.toml, upstream.distribution can be: {', '.join(KEYRINGS)}.",
+        )
+    if not KEYRINGS[upstream.distribution].is_file():
+        raise UpstreamError(
+            f"The keys that {upstream.distribution}'s archive is signed with are not on this machine "
+            f"({KEYRINGS[upstream.distribution]}).",
+            f"Install them: sudo apt-get install {upstream.distribution}-archive-keyring",
+        )
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", upstream.suite):
+        raise UpstreamError(
+            f"{upstream.suite!r} is no name of a suite.", 'In ingot.toml, set upstream.suite, such as "bookworm".'
+        )
+    for package in upstream.packages:
+        # Debian policy 5.6.1. Anything else could be a pattern or an option to apt.
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", package):
+            raise UpstreamError(f"{package!r} is no name of a package.", "Mend upstream.packages in ingot.toml.")
+    given = re.fullmatch(r"(\d+)([MGT]?)", upstream.disk_size or "4G")
+    size = int(given[1]) << {"": 0, "M": 20, "G": 30, "T": 40}[given[2]] if given else 0
+    if size < _SMALLEST_DISK or size > 1 << 41:  # what a partition table of this kind can say: 2 TiB
+        raise UpstreamError(
+            f"{upstream.disk_size!r} is no size that the disk can have.",
+            'In ingot.toml, set upstream.disk_size to 1G or more, such as "4G".',
+        )
+    return size // (1 << 20) * (1 << 20)
+
+
+async def _bootstrap(
+    upstream: Upstream,
+    keyring: Path,
+    work: Path,
+    say: Callable[[str], None],
+    tool: Tool,
+    progress: Callable[[str, float | None], None],
+) -> None:
+    """Leave the files of the new system in root.tar."""
+    for program in ("mmdebstrap", "mke2fs", "qemu-img", "gpgv", "tar"):
+        if process.find(program) is None:
+            raise ToolError(
+                f"{program} was not found; a disk of {upstream.distribution} cannot be made without it.",
+                "Install it: sudo apt-get install mmdebstrap e2fsprogs qemu-utils gpgv",
+            )
+    temporary = _temporary(work)
+    hook = temporary / "finish"
+    hook.write_text(_hook())
+    hook.chmod(0o755)
+
+    def on_line(line: str) -> None:
+        for sign, words, fraction in _STEPS:
+            if sign in line:
+                progress(words, fraction)
+
+    argv = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--format=tar",
+        f"--keyring={keyring}",
+        f"--include={','.join((*MINIMUM, *upstream.packages))}",
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=APT::Install-Recommends "false"',
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        # Only while it is made: a power cut there leaves no disk at all.
+        "--dpkgopt=force-unsafe-io",
+        f"--customize-hook={hook}",
+        upstream.suite,
+        str(work / "root.tar"),
+    ]
+    proxies = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    environment = process.environment(extra={"TMPDIR": str(temporary)}, keep=proxies)
+    progress(f"Making a minimal {upstream.distribution.capitalize()} {upstream.suite}", 0.0)
+    ended = await tool("mmdebstrap", argv, cwd=work, environment=environment, on_line=on_line)
+    if ended.code != 0:
+        raise UpstreamError(
+            f"mmdebstrap could not make {upstream.distribution} {upstream.suite} (exit status {ended.code}).",
+            "Its last lines in the log say why; is the archive within reach, and the suite's name right?",
+        )
+
+
+def _hook() -> str:
+    lines: list[str] = []
+    for path, content in _FILES.items():
+        lines.append(f'mkdir -p "$1"{shlex.quote(str(Path(path).parent))}')
+        lines.append(f'printf %s {shlex.quote(content)} > "$1"{shlex.quote(path)}')
+    return _HOOK.replace("GRUB_MODULES", _GRUB_MODULES).replace("WRITE_FILES", "\n".join(lines))
+
+
+def _child(say: Callable[[str], None]) -> Tool:
+    """A tool as a child of ours, whose output is told at its end."""
+
+    async def run(
+        name: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None] | None = None,
+    ) -> Ended:
+        finished = await process.run(argv, cwd=cwd, env=environment)
+        for line in finished.err.decode(errors="replace").splitlines():
+            say(line)
+            if on_line:
+                on_line(line)
+        return finished
+
+    return run
+
+
+def _temporary(work: Path) -> Path:
+    """Where mmdebstrap unpacks: not in `work`, which may be below a directory that only we may enter.
+
+    apt's own user and, in a user namespace, root are others than we. The name is kept in `work`, so that a second
+    attempt finds it, and whoever cleans up as well.
+    """
+    note = work / "temporary"
+    if note.is_symlink() and note.is_dir() and note.stat().st_uid == os.getuid():
+        return note.readlink()
+    # Large files belong in /var/tmp (file-hierarchy(7)): /tmp may be memory.
+    directory = Path(tempfile.mkdtemp(prefix="ingot-archive-", dir=os.environ.get("TMPDIR", "/var/tmp")))  # noqa: S108 - made exclusively
+    directory.chmod(0o755)
+    note.unlink(missing_ok=True)
+    note.symlink_to(directory)
+    return directory
+
+
+def _fakeroot(work: Path) -> list[str]:
+    """What to put before a program that has to see the true owners of the files: nothing for root."""
+    if os.geteuid() == 0:
+        return []
+    if process.find("fakeroot") is None:
+        raise ToolError(
+            "fakeroot was not found; without it, or root, the disk's files would have the wrong owners.",
+            "Install it: sudo apt-get install fakeroot",
+        )
+    owners = work / "owners"
+    owners.touch(mode=0o600)
+    return ["fakeroot", "-i", str(owners), "-s", str(owners), "--"]
+
+
+async def _unpack(archive: Path, tree: Path, fake: Sequence[str]) -> None:
+    if tree.exists():  # of an attempt that was killed
+        await asyncio.to_thread(_force_remove, tree)
+    tree.mkdir()
+    await process.run([*fake, "tar", "-xpf", str(archive), "--numeric-owner", "-C", str(tree)], check=True)
+    archive.unlink()
+
+
+async def _releases(record: Path, upstream: Upstream, keyring: Path) -> tuple[Release, ...]:
+    """The indices that apt took, verified once more. Raises UpstreamError."""
+    found: list[Release] = []
+    for file in sorted(record.glob("*_InRelease")):
+        text = file.read_bytes()
+        checked = await process.run(["gpgv", "--status-fd", "1", "--keyring", str(keyring), str(file)])
+        status = checked.out.decode(errors="replace").splitlines()
+        good = tuple(sorted({line.split()[2] for line in status if line.startswith("[GNUPG:] VALIDSIG ")}))
+        if not good or any(line.startswith("[GNUPG:] BADSIG ") for line in status):
+            raise UpstreamError(
+                f"The index {file.name} of the archive is not signed by a key in {keyring}.",
+                "Do not use this archive or mirror; look at where the machine's apt settings lead.",
+            )
+        fields = dict(re.findall(r"^(Codename|Date): (.+)$", text.decode(errors="replace"), re.MULTILINE))
+        found.append(
+            Release(
+                fields.get("Codename", "?"), fields.get("Date", "?"), f"sha256:{hashlib.sha256(text).hexdigest()}", good
+            )
+        )
+    found.sort(key=lambda release: (release.suite != upstream.suite, release.suite))
+    if not found or found[0].suite != upstream.suite:
+        raise UpstreamError(
+            f"The archive that answered has no signed index of {upstream.suite}.",
+            "Look at the suite's name in ingot.toml (its codename, not `stable`).",
+        )
+    return tuple(found)
+
+
+async def _assemble(
+    tree: Path, raw: Path, size: int, boot: bytes, core: bytes, work: Path, fake: Sequence[str]
+) -> None:
+    """A disk with one bootable ext4 partition of all of `tree`, and GRUB before it."""
+    if len(core) > (_FIRST_SECTOR - 1) * _SECTOR:
+        raise UpstreamError(
+            "The archive's boot loader is larger than the room before the partition.", "Report this with the suite."
+        )
+    with raw.open("wb") as disk:
+        disk.write(boot_sector(boot, size))
+        disk.write(core)
+        disk.truncate(size)
+    config = work / "mke2fs.conf"
+    config.write_text(_MKE2FS_CONFIG)
+    argv = ["mke2fs", "-q", "-t", "ext4", "-L", "system", "-m", "1", "-d", str(tree)]
+    argv += ["-E", f"offset={_FIRST_SECTOR * _SECTOR},lazy_itable_init=0,lazy_journal_init=0,nodiscard"]
+    argv += [str(raw), f"{(size - _FIRST_SECTOR * _SECTOR) // 1024}k"]
+    await process.run([*fake, *argv], env=process.environment(extra={"MKE2FS_CONFIG": str(config)}), check=True)
+
+
+def boot_sector(boot: bytes, size: int) -> bytes:
+    """The first sector of a disk of `size` bytes: GRUB's code, and one active Linux partition of all the rest.
+
+    GRUB's boot.img reads the rest of GRUB from sector 1, and grub-mkimage tells that how long it is, so that both can
+    be copied as they are. The table's form is that of every PC since 1983: four entries of 16 bytes from 446 on.
+    """
+    lba_only = b"\xfe\xff\xff"  # cylinder, head, sector: "beyond what this form can say"
+    sectors = min(size // _SECTOR - _FIRST_SECTOR, 0xFFFFFFFF)
+    entry = struct.pack("<B3sB3sII", 0x80, lba_only, 0x83, lba_only, _FIRST_SECTOR, sectors)
+    return boot[:440].ljust(446, b"\0") + entry + bytes(48) + b"\x55\xaa"
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+
+
+async def _remove(work: Path) -> None:
+    """Everything that an attempt wrote. In a user namespace others own some of it: those only mmdebstrap can remove."""
+    note = work / "temporary"
+    if note.is_symlink():
+        temporary = note.readlink()
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                await asyncio.to_thread(shutil.rmtree, temporary)
+            except PermissionError:
+                left = [str(path) for path in temporary.iterdir()]
+                await process.run(["mmdebstrap", "--unshare-helper", "rm", "-rf", "--", *left])
+                shutil.rmtree(temporary, ignore_errors=True)
+    await asyncio.to_thread(_force_remove, work)
+
+
+def _force_remove(directory: Path) -> None:
+    """A tree with directories that we own and may not write to is removed all the same."""
+
+    def allow(function: Callable[..., object], path: str, _: object) -> None:
+        Path(path).parent.chmod(stat.S_IRWXU)
+        with contextlib.suppress(FileNotFoundError):
+            Path(path).chmod(stat.S_IRWXU)
+        function(path)
+
+    shutil.rmtree(directory, onerror=allow)
