@@ -496,3 +496,33 @@ async def test_nonsense_on_the_socket_harms_nobody(directory: Path, spec: ToolSp
                 assert len(nonsense) > 1_000_000
     await hold.send(b"\r")
     assert (await end(hold)).code == 0
+
+
+@pytest.mark.skipif(shutil.which("packer") is None, reason="packer is not installed")
+async def test_packer_asks_is_answered_and_cleans_up_when_interrupted(
+    directory: Path, spec: ToolSpec, tmp_path: Path
+) -> None:
+    """FACTS.md, Packer's prompts: no line end, `\\r` answers; Ctrl-C for the group, SIGTERM for the outer process."""
+    template = tmp_path / "template.pkr.hcl"
+    template.write_text(
+        textwrap.dedent(
+            f"""
+            source "null" "web" {{ communicator = "none" }}
+            build {{
+              sources = ["source.null.web"]
+              provisioner "shell-local" {{
+                inline = ["echo try >> {tmp_path}/tries; [ $(wc -l < {tmp_path}/tries) = 1 ] && exit 1; sleep 1000"]
+              }}
+            }}
+            """
+        )
+    )
+    argv = ("packer", "build", "-color=false", "-on-error=ask", str(template))
+    hold = await Hold.start(directory, replace(spec, argv=argv, grace=2.0))
+    await shows(spec, "retry step (build may fail even if retry succeeds)? ")
+    await hold.send(b"r\r")
+    await until(lambda: (tmp_path / "tries").read_text() == "try\ntry\n", "the step is tried again")
+    await hold.interrupt()
+    ended = await end(hold)
+    assert (ended.code, ended.ended_by) == (1, "cancel")
+    assert "Cleanly cancelled builds after being interrupted." in said(spec)
