@@ -195,10 +195,13 @@ class _Reader:
         if "upstream" not in role:
             return None
         keys = ("role", "url", "checksum", "distribution", "suite", "packages", "disk_size")
+        before = len(self._problems)
         given = self._table(role, where, keys)
         texts = {key: self._text(given, (*where, key)) or "" for key in keys if key != "packages"}
         packages = self._texts(given, (*where, "packages")) or ()
         kinds = [key for key in ("role", "url", "distribution") if texts[key]]
+        if len(kinds) != 1 and len(self._problems) > before:
+            return None  # what is wrong has been said
         if len(kinds) != 1:
             self._wrong(
                 where,

@@ -243,26 +243,35 @@ def _tree(text: str) -> Any:
 
 def _unexpected(text: str, token: str, line: int, column: int) -> HclError:
     lines = text.split("\n")
-    if not 0 < line <= len(lines):  # the parser's own end mark
-        line = max(len(lines) if lines[-1].strip() else len(lines) - 1, 1)
-        return HclError("it ends in the middle of a block", line, _unclosed(text))
     word = token.strip().split("\n")[0][:40]
+    rest = [*lines[line - 1 : line], *lines[line:]] if line > 0 else [""]
+    if line < 1 or not "".join([rest[0][column - 1 :], *rest[1:]] if rest else []).strip():
+        last = max((number for number, one in enumerate(lines, start=1) if one.strip()), default=1)
+        return HclError("it ends in the middle of something", last, _unclosed(text))
     if not word:
         return HclError(f"the line ends where something is missing (column {column})", line, _unclosed(text))
-    if column > len(lines[line - 1]) and line == len(lines):
-        return HclError("it ends in the middle of a block", line, _unclosed(text))
     return HclError(f"“{word}” cannot stand here (column {column})", line, _unclosed(text))
+
+
+# Possessive, and the closing quote optional: each character is looked at once, whatever the text is.
+_SIGNS = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|#[^\n]*|//[^\n]*|[{}\n]')
 
 
 def _unclosed(text: str) -> str:
     """A hint from counting the braces, outside of comments and strings as far as that is simple."""
-    # Possessive, and the closing quote optional: each character is looked at once, whatever the text is.
-    bare = re.sub(r'"(?:[^"\\\n]|\\.)*+"?|#[^\n]*|//[^\n]*', "", text)
-    difference = bare.count("{") - bare.count("}")
-    if difference > 0:
-        return f"{difference} brace{'s' if difference > 1 else ''} “{{” not closed: look above this line."
-    if difference < 0:
-        return f"{-difference} closing brace{'s' if difference < -1 else ''} “}}” too many."
+    line = 1
+    opened: list[int] = []
+    for sign in _SIGNS.findall(text):
+        if sign == "\n":
+            line += 1
+        elif sign == "{":
+            opened.append(line)
+        elif sign == "}":
+            if not opened:
+                return f"The closing brace “}}” in line {line} is one too many."
+            opened.pop()
+    if opened:
+        return f"The brace “{{” in line {opened[-1]} is not closed."
     return "Look at this line and the one above: a missing “=”, quote, comma or brace."
 
 

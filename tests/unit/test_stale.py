@@ -1,0 +1,85 @@
+"""Why a role is stale, and in which order stale roles are built."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.model import stale
+from core.model.image import ImageVersion, UpstreamRecord
+from core.model.role import Role, Syntax, Upstream, UpstreamKind
+
+
+def role(name: str, parent: str = "", *inputs: str) -> Role:
+    upstream = Upstream(UpstreamKind.ROLE, role=parent) if parent else Upstream()
+    return Role(name, f"packer/{name}", Syntax.HCL2, inputs=inputs, upstream=upstream)
+
+
+def image(name: str, version: str = "0.1.0", parent: str = "", parent_version: str = "", *inputs: str) -> ImageVersion:
+    record = UpstreamRecord("role" if parent else "template", parent, role=parent, version=parent_version)
+    return ImageVersion(name, version, "c" * 40, 1.0, "run", "me", record, (), f"packer/{name}", inputs)
+
+
+def test_files_below_an_input_directory_count_and_neighbours_do_not() -> None:
+    web = role("web", "", "packer/web", "ansible/web.yml")
+    changed = ["packer/web/http/preseed", "packer/webshop/x", "ansible/web.yml", "ansible/web.yml.bak", "README.md"]
+    assert stale.changed_inputs(web, image("web"), changed) == ["packer/web/http/preseed", "ansible/web.yml"]
+
+
+def test_what_the_image_was_built_from_counts_even_if_the_role_no_longer_names_it() -> None:
+    assert stale.changed_inputs(role("web"), image("web", "1", "", "", "old.sh"), ["old.sh"]) == ["old.sh"]
+
+
+def test_the_whole_workspace_can_be_an_input() -> None:
+    assert stale.changed_inputs(role("web", "", "."), image("web"), ["anything"]) == ["anything"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [(["a"], "changed: a"), (["a", "b"], "changed: a and b"), (["a", "b", "c"], "changed: a and 2 more")],
+)
+def test_the_reason_names_what_changed(paths: list[str], words: str) -> None:
+    assert stale.because_of_files(paths) == words
+
+
+def test_a_newer_image_of_the_parent_is_named() -> None:
+    web, built = role("web", "base"), image("web", "1", "base", "0.1.0")
+    assert stale.because_of_parent(web, built, {"base": image("base", "0.1.0")}) == ""
+    assert stale.because_of_parent(web, built, {"base": image("base", "0.2.0")}) == "parent base has newer 0.2.0"
+    assert stale.because_of_parent(web, built, {}) == ""
+    assert "now built on base" in stale.because_of_parent(web, image("web"), {})
+
+
+def test_children_of_what_is_stale_are_stale_all_the_way_down() -> None:
+    roles = [role("shop", "web"), role("web", "base"), role("base"), role("other")]
+    assert stale.with_parents(roles, {"base": "changed: x"}) == {
+        "base": "changed: x",
+        "web": "parent base is stale",
+        "shop": "parent web is stale",
+    }
+
+
+def test_parents_come_before_children_and_fresh_roles_are_left_out() -> None:
+    roles = [role("a-child", "z-parent"), role("z-parent", "m-root"), role("m-root"), role("fresh")]
+    assert stale.order_for_rebuild(roles, {"a-child", "m-root", "z-parent"}).roles == ("m-root", "z-parent", "a-child")
+    assert stale.order_for_rebuild(roles, {"a-child"}).roles == ("a-child",)
+
+
+def test_a_circle_is_found_and_does_not_hide_the_others() -> None:
+    order = stale.order_for_rebuild([role("a", "b"), role("b", "c"), role("c", "a"), role("d")], {"a", "b", "c", "d"})
+    assert set(order.circle) == {"a", "b", "c"}
+    assert order.roles == ("d",)
+    assert stale.order_for_rebuild([role("x", "x")], {"x"}) == stale.Order((), ("x",))
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", *"abcdef"])), max_size=8))
+def test_in_every_order_the_parent_is_before_its_child(pairs: list[tuple[str, str]]) -> None:
+    roles = list({name: role(name, parent) for name, parent in pairs}.values())
+    by_name = {one.name: one for one in roles}
+    order = stale.order_for_rebuild(roles, by_name)
+    places = {name: place for place, name in enumerate(order.roles)}
+    for name, place in places.items():
+        parent = stale.parent_of(by_name[name])
+        if parent in places:
+            assert places[parent] < place
+    assert set(order.roles).isdisjoint(order.circle)
