@@ -6,7 +6,7 @@ done here and now, and why: such an action does not vanish, it explains itself w
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 from textual.binding import Binding, BindingType
@@ -21,8 +21,8 @@ _NAMES = {
     "enter": "Enter",
     "space": "Space",
     "tab": "Tab",
-    "up": "Up",
-    "down": "Down",
+    "up": "↑",
+    "down": "↓",
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "home": "Home",
@@ -41,7 +41,7 @@ def key_name(key: str) -> str:
     *modifiers, last = key.split("+")
     name = _NAMES.get(last, last)
     if modifiers or (len(name) > 1 and name[0] == "f" and name[1:].isdigit()):
-        name = name.upper() if len(name) < 4 else name
+        name = name.upper() if len(name) < 3 or name[0] == "f" else name
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
@@ -68,7 +68,7 @@ class Action:
     changes: bool = False
     """Changes something beyond the screen: refused with --readonly."""
     rank: int = 0
-    """Place in the footer, 1 first; 0 keeps it out of the footer."""
+    """How important it is to have it in the footer, 1 most; 0 keeps it out."""
     last: bool = False
     """At the right end of the footer."""
     command: str = ""
@@ -153,8 +153,8 @@ def offers(actors: Iterable[object]) -> list[Offer]:
         if not isinstance(actor, Actor):
             continue
         for action in actor.ACTIONS:
-            if action.keys and all(key in taken for key in action.keys):
-                continue
-            found.append(Offer(action, actor, actor.why_not(action)))
+            left = tuple(key for key in action.keys if key not in taken)
+            if left or not action.keys:
+                found.append(Offer(replace(action, keys=left), actor, actor.why_not(action)))
         taken.update(key for action in actor.ACTIONS for key in action.keys)
     return found

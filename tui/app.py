@@ -69,25 +69,18 @@ class Notice:
 
 
 EVERYWHERE = (
-    Action("command", ":", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=50),
-    Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=20),
+    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7),
+    Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=2),
     Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
     Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),
-    Action(
-        "refresh",
-        "Refresh",
-        ("f5", "ctrl+r"),
-        "Look through the repository again, now",
-        "Everywhere",
-        command="refresh",
-    ),
+    Action("refresh", "Refresh", ("f5", "ctrl+r"), "Look through the repository", "Everywhere", command="refresh"),
     Action(
         "quit",
         "Quit (builds go on)",
         ("q", "ctrl+q", "ctrl+c"),
         "Close the workbench; builds go on without it",
         "Everywhere",
-        rank=10,
+        rank=2,
         last=True,
         command="quit",
     ),
@@ -364,7 +357,8 @@ class Ingot(App[None]):
         """An offer that was picked on another screen is carried out on the one it came from."""
         if chosen is not None:
             offer, argument = chosen
-            offer.actor.act(offer.action, argument)
+            # Later: the screen that it was picked on has still to go, and gives the focus back when it does.
+            self.call_after_refresh(offer.actor.act, offer.action, argument)
 
     def do_palette(self) -> None:
         self.action_command_palette()

@@ -72,7 +72,11 @@ def _values(kind: str, overview: Overview) -> list[tuple[str, str]]:
 class Command(ModalScreen[tuple[Offer, str] | None]):
     """The line at the lower edge, with completions above it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", show=False),
+        Binding("tab,down", "choose(1)", "Next", show=False, priority=True),
+        Binding("shift+tab,up", "choose(-1)", "Previous", show=False, priority=True),
+    ]
 
     def __init__(self, offers: Sequence[Offer], overview: Overview) -> None:
         super().__init__()
@@ -117,22 +121,15 @@ class Command(ModalScreen[tuple[Offer, str] | None]):
             self._complete(message.value)
 
     def on_key(self, event: events.Key) -> None:
-        if event.key in ("tab", "down"):
-            self._choose(self._at + 1)
-        elif event.key in ("shift+tab", "up"):
-            self._choose(self._at - 1)
-        elif event.key == "backspace" and not self.query_one(Typed).value:
+        if event.key == "backspace" and not self.query_one(Typed).value:
+            event.stop()
             self.dismiss(None)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
 
-    def _choose(self, at: int) -> None:
+    def action_choose(self, step: int) -> None:
         """Put a completion on the line; the only one there is completes what follows it, too."""
         if not self._found:
             return
-        self._at = at % len(self._found)
+        self._at = (self._at + step) % len(self._found) if self._at >= 0 or step > 0 else len(self._found) - 1
         line = self._found[self._at].line
         typed = self.query_one(Typed)
         if len(self._found) == 1:

@@ -43,6 +43,12 @@ COLUMNS: tuple[Column[Offer], ...] = (
 )
 
 
+def by_nearness(offers: Sequence[Offer]) -> list[Offer]:
+    """What this screen alone can do first, then moving in lists, then what always works."""
+    order = {"In lists": 1, "Everywhere": 2}
+    return sorted(offers, key=lambda offer: order.get(offer.action.group, 0))
+
+
 class Help(ModalScreen[tuple[Offer, str] | None]):
     """All offers of the screen below, as a list."""
 
@@ -51,7 +57,7 @@ class Help(ModalScreen[tuple[Offer, str] | None]):
 
     def __init__(self, offers: Sequence[Offer], *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._offers = {str(at): offer for at, offer in enumerate(offers) if not offer.action.internal}
+        self._offers = {str(at): offer for at, offer in enumerate(by_nearness(offers)) if not offer.action.internal}
         self.table: Table[Offer] = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:

@@ -87,7 +87,12 @@ class ImageScreen(Acting):
         self.header = Line(ascii_only=ascii_only, id="header")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
         self.table: Table[Fact] = Table(
-            COLUMNS, title="Image version", id="facts", ascii_only=ascii_only, copied=lambda fact: fact.says
+            COLUMNS,
+            title="Image version",
+            id="facts",
+            ascii_only=ascii_only,
+            copied=lambda fact: fact.says,
+            opens=False,
         )
 
     def compose(self) -> ComposeResult:

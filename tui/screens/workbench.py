@@ -18,7 +18,7 @@ from core.services.overview import Overview, RoleState, RoleView, has_packer
 from core.text import visible
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import image_columns, role_columns, run_columns
-from tui.theme import Piece, Tone
+from tui.theme import UNICODE, Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
 from tui.widgets.line import Line, Part
@@ -36,8 +36,8 @@ AGES = 30.0
 
 NO_FLEETS = (
     "No fleets yet.\n"
-    "A fleet is a group of machines launched from one role's images. What each should run, what it does run,"
-    " and who is behind will show here."
+    "A fleet is a group of machines launched from one role's images. What it should run, what it runs, and which"
+    " machines are behind will show here."
 )
 
 PANES = ("roles", "images", "fleets", "runs")
@@ -184,6 +184,7 @@ class Workbench(Acting):
         self._role = self.roles.cursor
         if self._role is None:
             self.images.set_title("2 Image versions")
+            self.images.set_note(Piece(""))
             self.images.set_empty("Image versions of the chosen role will show here.")
             self.images.set_rows((), subject_changed=self._shown_role is not None)
         else:
@@ -191,6 +192,9 @@ class Workbench(Acting):
             self.images.set_empty(self._why_no_images(self._role))
             versions = self._overview.images.get(self._role, ())
             changed = self._role != self._shown_role
+            view = self._overview.role(self._role)
+            stale = f"{UNICODE.stale} {view.stale}" if view is not None and view.stale and versions else ""
+            self.images.set_note(Piece(stale, Tone.STALE))
             self.images.set_rows(((image.version, image) for image in versions), subject_changed=changed)
         self._shown_role = self._role
 

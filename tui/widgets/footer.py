@@ -6,15 +6,18 @@ from tui.actions import Offer
 from tui.theme import Piece, Tone
 from tui.widgets.line import Line, Part
 
+_ORDER = {"In lists": 1, "Everywhere": 2}
+"""What the screen can do comes first, then what every list can, then what always can be done."""
+
 
 class Footer(Line):
-    """Shows offers by their rank; the rest is in the help."""
+    """Shows what has a rank; where there is no room, the lower ranks stay. The rest is in the help."""
 
     def set_offers(self, offers: Iterable[Offer]) -> None:
         """Show those that have a rank and can be done now."""
         shown = sorted(
             (offer for offer in offers if offer.action.rank and not offer.why_not),
-            key=lambda offer: (offer.action.last, offer.action.rank),
+            key=lambda offer: (offer.action.last, _ORDER.get(offer.action.group, 0), offer.action.rank),
         )
         self.set_parts(
             [

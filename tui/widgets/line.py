@@ -75,14 +75,15 @@ class Line(Widget):
                 pieces = (
                     Piece(cut_middle("".join(text for text, _ in pieces), max(width - x - 1, 1)), pieces[0].tone),
                 )
+            if self._ascii:
+                pieces = tuple(Piece(in_ascii(text), tone) for text, tone in pieces)
             segments.extend(Segment(text, self._tone(tone)) for text, tone in pieces)
             self._places.append((x, x + taken, part))
             x += taken
         return x
 
     def _pieces(self, part: Part) -> tuple[Piece, ...]:
-        pieces = pieces_of(part.cell)
-        return tuple(Piece(in_ascii(text), tone) for text, tone in pieces) if self._ascii else pieces
+        return pieces_of(part.cell)
 
     def _taken(self, laid: list[tuple[Part, tuple[Piece, ...]]]) -> int:
         return sum(_width(pieces) for _, pieces in laid) + self.GAP * (len(laid) - 1) + 2

@@ -40,8 +40,8 @@ MOVING = (
     Action("page_up", "Page up", ("pageup", "ctrl+u"), group="In lists"),
     Action("first", "First", ("g", "home"), group="In lists"),
     Action("last", "Last", ("G", "end"), group="In lists"),
-    Action("choose", "Open", ("enter",), "Open what the cursor is on", group="In lists", rank=30),
-    Action("filter", "Filter", ("slash",), "Show only what has a text in it; Esc ends that", group="In lists", rank=40),
+    Action("choose", "Open", ("enter",), "Open what the cursor is on", group="In lists", rank=3),
+    Action("filter", "Filter", ("slash",), "Show only what has a text in it; Esc ends that", group="In lists", rank=5),
     Action("mark", "Mark", ("space",), "Mark a row: actions then apply to all that are marked", group="In lists"),
     Action("sort", "Sort", ("s",), "Sort by the next column, up and then down", group="In lists"),
     Action("copy", "Copy", ("y",), "Copy the row, or the marked rows, to the clipboard", group="In lists"),
@@ -111,12 +111,18 @@ class Table(ScrollView, Generic[T], can_focus=True):
         copied: Callable[[T], str] | None = None,
         id: str | None = None,  # noqa: A002 - as Textual names it
         ascii_only: bool = False,
+        opens: bool = True,
     ) -> None:
-        """`empty` is shown where there are no rows; `copied` gives what `y` copies of a row (its cells, else)."""
+        """`opens` says that Enter on a row leads somewhere; `empty` is shown where there are no rows.
+
+        `copied` gives what `y` copies of a row: its cells, where it is None.
+        """
         super().__init__(id=id)
         self.columns = tuple(columns)
         self._title = title
         self._empty = empty
+        self._note = Piece("")
+        self._opens = opens
         self._copied = copied
         self._rows: Rows[T] = Rows(self._text_of)
         self._wanted = [cell_len(column.title) for column in self.columns]
@@ -173,6 +179,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
         if text != self._empty:
             self._empty = text
             self.refresh()
+
+    def set_note(self, note: Piece) -> None:
+        """A few words in the lower edge, about the list as a whole."""
+        if note != self._note:
+            self._note = note
+            self._frame()
 
     def set_rows(self, rows: Iterable[tuple[str, T]], *, subject_changed: bool = False) -> None:
         """All rows anew. The cursor stays on its row, or near its place when the row is gone; and the view stays too.
@@ -336,6 +348,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
             count = f"… {count}"
         width = self.outer_size.width - 6
         title = cut_middle(visible(self._title), max(width - cell_len(count) - 3, 1))
+        if self._signs is ASCII:
+            title, count = in_ascii(title), in_ascii(count)
         fill = self._signs.line * max(width - cell_len(title) - cell_len(count) - 2, 0)
         self.border_title = Content.assemble(
             (title, self.get_visual_style("table--title")),
@@ -348,7 +362,10 @@ class Table(ScrollView, Generic[T], can_focus=True):
                 (f"/{visible(rows.needle)}{caret}", self.get_visual_style("table--match")),
             )
         else:
-            self.border_subtitle = Content("")
+            words = cut_middle(visible(self._note.text), width)
+            if self._signs is ASCII:
+                words = in_ascii(words)
+            self.border_subtitle = Content.assemble((words, self.get_visual_style(tone_class(self._note.tone))))
 
     # drawing
 
@@ -397,6 +414,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
         sign_style = self.get_component_rich_style("table--marked") if marked else self._tone(Tone.ACCENT, behind)
         if behind and marked:
             sign_style = sign_style + Style(bgcolor=base.bgcolor)
+        if here and not marked and not self.has_focus:
+            sign_style = self._tone(Tone.FAINT, behind)
         segments = [Segment(sign.ljust(_MARGIN), sign_style)]
         for column, room in zip(self.columns, self._fitted, strict=True):
             if room:
@@ -406,12 +425,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
 
     def _cell(self, column: Column[T], row: T, room: int, behind: str) -> list[Segment]:
         pieces = pieces_of(column.value(row))
-        if self._signs is ASCII:
-            pieces = tuple(Piece(in_ascii(text), tone) for text, tone in pieces)
         taken = sum(cell_len(text) for text, _ in pieces)
         if taken > room:
             pieces = _cut(pieces, room, column.cut)
             taken = sum(cell_len(text) for text, _ in pieces)
+        if self._signs is ASCII:
+            pieces = tuple(Piece(in_ascii(text), tone) for text, tone in pieces)
         segments = [Segment(text, self._tone(tone, behind)) for text, tone in pieces if text]
         gap = Segment(" " * (room - taken), self._tone(Tone.PLAIN, behind))
         return [gap, *segments] if column.align == "right" else [*segments, gap]
@@ -426,6 +445,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
         top = 1 if self.size.height > len(lines) + 1 else 0
         style = self._tone(Tone.PLAIN if y == top else Tone.FAINT, "")
         line = lines[y - top] if 0 <= y - top < len(lines) else ""
+        if self._signs is ASCII:
+            line = in_ascii(line)
         return Strip([Segment(f"  {line}", style)]).adjust_cell_length(width, style)
 
     def notify_style_update(self) -> None:
@@ -484,6 +505,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
     def why_not(self, action: Action) -> str:
         if action.id in ("choose", "mark", "copy") and self.chosen is None:
             return "The list is empty."
+        if action.id == "choose" and not self._opens:
+            return "There is nothing behind these lines."
         return ""
 
     def act(self, action: Action, argument: str = "") -> None:
@@ -512,7 +535,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._move(len(self._rows.shown) - 1)
 
     def do_choose(self) -> None:
-        if self._cursor is not None:
+        if self._cursor is not None and self._opens:
             self.post_message(self.Chosen(self, self._cursor))
 
     def do_mark(self) -> None:

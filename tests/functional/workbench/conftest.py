@@ -1,0 +1,27 @@
+"""The workspace that these tests open, in UTC and at a fixed time."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shop import Shop, fill, open_shop
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A Git repository that Ingot has never seen."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        opened = open_shop(tmp_path)
+        yield opened
+        opened.index.close()
+    time.tzset()
+
+
+@pytest.fixture
+def shop(bare: Shop) -> Shop:
+    """A workspace in the middle of its work."""
+    fill(bare)
+    return bare

@@ -1,0 +1,220 @@
+"""A workspace as the index knows it, for tests of screens, and the app on it with no engine behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.errors import IngotError
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.pipeline import stages_of
+from core.model.role import Build, Problem, Role, Syntax
+from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.workspace import Catalogue, GitFacts, Workspace
+from core.places import Places
+from core.services.overview import Overviews, WorkerView
+from core.store.index import Index
+from tui.app import Ingot
+
+NOW = 1_795_000_000.0
+COMMIT = "3f9c2a1d5b0e4c7f8a9b6c3d2e1f0a9b8c7d6e5f"
+
+
+class Still(Overviews):
+    """The index as it is; no discovery in a process of its own, and a worker that says what the test wants."""
+
+    said: WorkerView | None = None
+    trouble: IngotError | None = None
+    discovered: int = 0
+
+    async def discover(self) -> None:
+        self.discovered += 1
+        if self.trouble is not None:
+            raise self.trouble
+
+    def worker(self) -> WorkerView | None:
+        return self.said
+
+    def repository_moved(self) -> bool:
+        return False
+
+
+@dataclass
+class Asked:
+    """Stands where the engine is: notes what it was asked for."""
+
+    index: Index
+    requests: dict[str, RunRequest] = field(default_factory=dict[str, RunRequest])
+    heard: list[str] = field(default_factory=list[str])
+    refuse: IngotError | None = None
+
+    def _say(self, words: str) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.heard.append(words)
+
+    def build(self, role: str, *, trust: bool = False) -> Run:
+        self._say(f"build {role}{' trust' if trust else ''}")
+        return self.index.add_run(self.requests[role], stages_of(self.requests[role].builds))
+
+    def build_stale(self, *, trust: bool = False) -> list[Run]:
+        self._say("build stale")
+        return [self.index.add_run(self.requests["frontend"], stages_of(("qemu.frontend",)))]
+
+    def cancel(self, uid: str) -> Run:
+        self._say("cancel")
+        self.index.ask_cancel(uid, "you")
+        run = self.index.run(uid)
+        assert run is not None
+        return run
+
+    def give_secrets(self, uid: str) -> None:
+        self._say("give secrets")
+
+    def delete(self, role: str, version: str, *, typed: str) -> int:
+        self._say(f"delete {role} {version} ({typed})")
+        return 612_000_000
+
+
+@dataclass
+class Shop:
+    """The filled index and what belongs to it."""
+
+    places: Places
+    root: Path
+    index: Index
+    workspace: Workspace
+    clock: list[float]
+    asked: Asked
+
+    def app(self, *, readonly: bool = False, ascii_only: bool = False, worker: WorkerView | None = None) -> Ingot:
+        overviews = Still(self.places, self.root)
+        overviews.said = worker
+        return Ingot(overviews, self.asked, readonly=readonly, ascii_only=ascii_only, clock=lambda: self.clock[0])
+
+    def role(self, name: str, problems: tuple[Problem, ...] = ()) -> Role:
+        return Role(
+            name,
+            f"packer/{name}",
+            Syntax.HCL2,
+            builds=(Build(f"qemu.{name}", "qemu"),),
+            inputs=(f"packer/{name}", f"ansible/{name}.yml"),
+            problems=problems,
+        )
+
+    def save(self, roles: Sequence[Role], problems: tuple[Problem, ...] = ()) -> None:
+        git = GitFacts(COMMIT, "main", True, "release-0.1.0", 4)
+        self.index.save_catalogue(Catalogue(self.workspace, git, tuple(roles), problems, NOW - 30))
+
+    def image(
+        self, role: str, version: str, age: float, state: ImageState, parent: str = "", **more: object
+    ) -> ImageVersion:
+        upstream = (
+            UpstreamRecord("role", f"{role} on base {parent}", "sha256:" + "5e" * 32, "ledger", "base", parent)
+            if parent
+            else UpstreamRecord(
+                "archive", "Debian bookworm, signed archive of 2026-11-14", "sha256:" + "0b" * 32, "signature"
+            )
+        )
+        path = f"/home/ops/.local/state/ingot/images/shop/{role}/{version}/{role}.qcow2"
+        artifact = Artifact(
+            f"qemu.{role}", "qcow2", path, "sha256:" + "a1" * 32, 612_000_000, 4_000_000_000, "build1", True
+        )
+        image = ImageVersion(
+            role,
+            version,
+            COMMIT,
+            NOW - age,
+            f"{role}-{version}",
+            "Ada Ops <ada@example.org>",
+            upstream,
+            (artifact,),
+            f"packer/{role}",
+            (f"packer/{role}", f"ansible/{role}.yml"),
+            {"packer": "1.11.2", "ansible-core": "2.19.1"},
+            (),
+            state,
+        )
+        return replace(image, **more)  # pyright: ignore[reportArgumentType] - fields of ImageVersion
+
+    def run(self, role: str, state: RunState, upto: int, took: float, *, progress: str = "", error: str = "") -> Run:
+        """A run whose first `upto` stages succeeded; the next one is as the run is, begun when the rest is over."""
+        request = self.asked.requests[role]
+        run = self.index.add_run(request, stages_of(request.builds))
+        now, index = self.clock[0], self.index
+        if state is RunState.QUEUED:
+            return run
+        self.clock[0] = now - took
+        index.set_run_state(run.uid, RunState.RUNNING)
+        for stage in run.stages[:upto]:
+            index.update_stage(run.uid, stage.key, state=StageState.SUCCEEDED, started=now - took, ended=now - took + 1)
+        if upto < len(run.stages):
+            key = run.stages[upto].key
+            found = {RunState.FAILED: StageState.FAILED, RunState.CANCELLED: StageState.CANCELLED}
+            begun = now - took + upto * 2
+            index.update_stage(
+                run.uid, key, state=found.get(state, StageState.RUNNING), started=begun, progress=progress
+            )
+            if state.ended:
+                index.update_stage(run.uid, key, ended=now, error=error)
+        self.clock[0] = now
+        if state is RunState.CANCELLED:
+            index.set_run_state(run.uid, RunState.CANCELLING)
+        if state is not RunState.RUNNING:
+            index.set_run_state(run.uid, state, error)
+        return run
+
+
+def open_shop(directory: Path) -> Shop:
+    """A Git repository below a directory that Ingot has never seen, and an index that nothing is in."""
+    clock = [NOW]
+    places = Places(directory / "home")
+    places.create()
+    root = directory / "shop"
+    (root / ".git").mkdir(parents=True)
+    index = Index(places.index, clock=lambda: clock[0])
+    shop = Shop(places, root, index, Workspace("example.org/shop", "shop", str(root)), clock, Asked(index))
+    for name in ("base", "frontend", "backend", "database", "legacy"):
+        role = shop.role(name)
+        shop.asked.requests[name] = RunRequest(
+            shop.workspace, role, COMMIT, "HEAD", (f"qemu.{name}",), "Ada Ops <ada@example.org>", NOW
+        )
+    return shop
+
+
+def fill(shop: Shop) -> None:
+    """The middle of a working day: every state that a role, an image version and a run can show."""
+    broken = Problem("packer/legacy/web.pkr.hcl", "the block `source` is not closed", 14, "Close it with a `}`.")
+    shop.save(
+        [*(shop.role(name) for name in ("base", "frontend", "backend", "database")), shop.role("legacy", (broken,))]
+    )
+    shop.index.trust(shop.workspace.id, "you")
+    minute, hour, day = 60, 3600, 86_400
+    shop.index.replace_images(
+        shop.workspace.id,
+        [
+            shop.image("base", "0.1.0", 3 * day + hour, ImageState.RELEASED),
+            shop.image("base", "0.0.9", 20 * day, ImageState.REVOKED),
+            shop.image(
+                "frontend", "0.1.0-4-g3f9c2a1", 12 * minute, ImageState.CANDIDATE, "0.1.0", marks=("development",)
+            ),
+            shop.image("frontend", "0.1.0", 3 * day, ImageState.RELEASED, "0.1.0"),
+            shop.image("frontend", "0.0.9", 20 * day, ImageState.REVOKED, "0.0.9"),
+            shop.image("backend", "0.1.0", 3 * day, ImageState.GOOD, "0.1.0"),
+        ],
+        "head-1",
+    )
+    shop.index.save_stale(shop.workspace.id, {"frontend": "ansible/frontend.yml changed in 3f9c2a1"})
+    shop.clock[0] = NOW - 2 * day
+    shop.run("base", RunState.SUCCEEDED, 5, 402)
+    shop.run("backend", RunState.CANCELLED, 3, 31)
+    shop.clock[0] = NOW - hour
+    shop.run(
+        "database",
+        RunState.FAILED,
+        3,
+        63,
+        error="pg_createcluster: could not create directory: No space left on device",
+    )
+    shop.clock[0] = NOW
+    shop.run("backend", RunState.RUNNING, 3, 200, progress="TASK [app : install packages]")
+    shop.run("base", RunState.QUEUED, 0, 0)
