@@ -57,9 +57,10 @@ class Redactor:
         """Redact this from now on. Shorter than SHORTEST, without the white space around it: nothing happens."""
         raw = _bytes(secret) if isinstance(secret, str) else secret
         whole = raw.strip().replace(b"\r\n", b"\n")
-        pieces = [whole, *(line.strip() for line in whole.split(b"\n"))] if b"\n" in whole else [whole]
+        pieces = {whole, *(line.strip() for line in whole.split(b"\n"))}
+        pieces |= {_bytes(_text(piece).strip()) for piece in pieces}  # tools strip Unicode's white space, too
         for piece in pieces:
-            if len(piece.decode(errors="surrogateescape")) >= SHORTEST and not _PEM_EDGE.fullmatch(piece):
+            if len(_text(piece)) >= SHORTEST and not _PEM_EDGE.fullmatch(piece):
                 self._forms.update(form for form in _forms(piece) if len(form) >= SHORTEST)
         self._search = None
 
@@ -158,6 +159,10 @@ def _bytes(text: str) -> bytes:
         return text.encode(errors="surrogatepass")
 
 
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
 def _forms(secret: bytes) -> Iterator[bytes]:
     """How tools print it."""
     for lines in {secret, secret.replace(b"\n", b"\r\n")}:
@@ -216,7 +221,7 @@ def _as_go(form: str) -> str:
 
 
 def _in_shells(secret: bytes) -> Iterator[bytes]:
-    text = secret.decode(errors="surrogateescape")
+    text = _text(secret)
     ansi = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
     for form in {
         text.replace("'", "'\"'\"'"),  # shlex.quote

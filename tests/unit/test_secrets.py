@@ -179,6 +179,12 @@ def test_short_and_blank_values_are_no_secrets() -> None:
         assert Redactor([value]).redact(f"<{value}>".encode()) == f"<{value}>".encode()
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n", "\x1f", "\u00a0", "\u2003"])
+def test_white_space_around_a_secret_is_no_part_of_it(blank: str) -> None:
+    redactor = Redactor([f"{blank}correct horse{blank}"])
+    assert redactor.redact(b"<correct horse>") == b"<" + MARK + b">"
+
+
 def test_a_secret_can_be_added_in_the_middle_of_a_stream() -> None:
     redactor = Redactor(["first secret"])
     assert redactor.feed(b"second sec") == b"second sec"
