@@ -214,7 +214,7 @@ class Ledger:
 
         Raises RefusedError for locations that the image does not have.
         """
-        known = {artifact.location for artifact in self._whole(role, version).artifacts}
+        known = {artifact.location for artifact in self.manifest(role, version).artifacts}
         if unknown := [location for location in locations if location not in known]:
             raise RefusedError(f"{role} {version} has no artifact {unknown[0]}.", "See: ingot images --json")
         at = self._clock()
@@ -291,7 +291,8 @@ class Ledger:
                 continue  # `read` names it; its name is taken all the same
         return found
 
-    def _whole(self, role: str, version: str) -> ImageVersion:
+    def manifest(self, role: str, version: str) -> ImageVersion:
+        """An image version as it was registered, with the artifacts whose files were deleted since."""
         path = ledger_tree.image_path(role, version)
         for entry in self._tree.entries(self._tree.head(), path):
             return self._tree.decode(entry, self._tree.contents([entry]).get(entry.blob), ImageVersion)

@@ -1,0 +1,153 @@
+"""The image versions of a workspace with what they take on this disk, and deleting the files of one.
+
+That an image existed stays on the ledger for ever; only files go. The ledger is told first: were the files deleted
+first and the ledger could not be written, everybody else would go on to count on an image that is gone. What is left
+when the deleting then fails is found on the disk and can be deleted again.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RefusedError
+from core.model.image import ImageVersion
+from core.model.run import Run
+from core.model.workspace import Workspace
+from core.places import Places
+from core.services import catalogue, disk
+from core.stages.leftovers import file_name, workspace_key
+from core.store.index import Index
+from core.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """An image version as it is on this machine."""
+
+    image: ImageVersion
+    on_disk: tuple[str, ...]
+    """Locations of the artifacts whose files are here."""
+    missing: tuple[str, ...]
+    """Those of artifacts that should be here and are not."""
+    size: int | None
+    """Bytes: on the disk where files are here, else as recorded."""
+    children: tuple[str, ...]
+    """`web 0.1.0`: images that are built on it and still have artifacts."""
+    used_by: tuple[str, ...]
+    """`run 12`: runs that are not over and need it."""
+
+
+def listing(places: Places, workspace: Workspace, role: str = "") -> list[ListedImage]:
+    """The image versions of a workspace, or of one role, newest first, as the index has them."""
+    index = Index(places.index)
+    try:
+        images = index.images(workspace.id)
+        active = _active(index, workspace)
+    finally:
+        index.close()
+    return [_listed(places, workspace, image, images, active) for image in images if role in ("", image.role)]
+
+
+def delete(places: Places, root: Path, role: str, version: str, *, typed: str, who: str) -> int:
+    """Delete the files that an image version has on this machine; gives the bytes that are free again.
+
+    `typed` is what the person typed to confirm, and must be `role version`. Can be repeated when something was left.
+    Raises RefusedError when a rule forbids it, LedgerError when the ledger cannot be told (then nothing is deleted),
+    StoreError when files are left.
+    """
+    name = f"{role} {version}"
+    if typed.strip() != name:
+        raise RefusedError(f"The files of {name} are deleted only when its name is typed.", f"Type exactly: {name}")
+    workspace = catalogue.identify(root)
+    ledger = Ledger(Path(workspace.root), workspace.remote)
+    image = ledger.manifest(role, version)
+    place = _directory(places, workspace, image)
+    own = [artifact.location for artifact in image.artifacts if _is_in(artifact.location, place)]
+    standing = {artifact.location for artifact in ledger.image(role, version).artifacts}
+    recorded = [location for location in own if location in standing]
+    if not recorded and not os.path.lexists(place):
+        raise RefusedError(f"{name} has no files on this machine.", _where(image))
+    index = Index(places.index)
+    try:
+        _refuse_if_needed(places, index, workspace, image, ledger)
+        disk.inside(place, places.images)
+        ledger.remove_artifacts(role, version, recorded, who, "its files were deleted")
+        # A run that chose the image before the ledger was told has it by now; one that comes later does not choose it.
+        _refuse_if_needed(places, index, workspace, image, ledger)
+        freed = disk.remove(place, places.images)
+        contents = ledger.read()
+        index.replace_images(workspace.id, contents.images, contents.head or "")
+    finally:
+        index.close()
+    return freed
+
+
+def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
+    listed = _listed(places, workspace, image, ledger.images(), _active(index, workspace))
+    name = f"{image.role} {image.version}"
+    if listed.children:
+        raise RefusedError(
+            f"{name} is what {' and '.join(listed.children)} {'is' if len(listed.children) == 1 else 'are'} built on.",
+            "Delete those first.",
+        )
+    if listed.used_by:
+        raise RefusedError(f"{name} is needed by {' and '.join(listed.used_by)}.", "Wait for the end, or cancel it.")
+
+
+def _listed(
+    places: Places,
+    workspace: Workspace,
+    image: ImageVersion,
+    images: Sequence[ImageVersion],
+    active: Sequence[tuple[Run, object]],
+) -> ListedImage:
+    place = _directory(places, workspace, image)
+    own = [artifact.location for artifact in image.artifacts if _is_in(artifact.location, place)]
+    here = tuple(location for location in own if Path(location).is_file())
+    return ListedImage(
+        image=image,
+        on_disk=here,
+        missing=tuple(location for location in own if location not in here),
+        size=disk.size_of(place) if place.is_dir() else image.size,
+        children=tuple(
+            f"{child.role} {child.version}"
+            for child in images
+            if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
+        ),
+        used_by=tuple(f"run {run.id}" for run, upstream in active if _needs(run, upstream, image, own)),
+    )
+
+
+def _needs(run: Run, upstream: object, image: ImageVersion, own: Sequence[str]) -> bool:
+    """A run needs the image that it makes, the one that it chose to build on and, until then, any it may choose."""
+    if run.uid == image.run:
+        return True
+    if upstream is None:
+        return run.request.role.upstream.role == image.role
+    return upstream in own
+
+
+def _active(index: Index, workspace: Workspace) -> list[tuple[Run, object]]:
+    """The runs that are not over, each with the path of the upstream that it chose (None: not yet)."""
+    return [
+        (run, index.stage_result(run.uid, "upstream").get("path")) for run in index.runs(workspace.id, active_only=True)
+    ]
+
+
+def _directory(places: Places, workspace: Workspace, image: ImageVersion) -> Path:
+    """Where Ingot puts the files of an image version, on every machine; no manifest is believed for that."""
+    return places.images / workspace_key(workspace) / file_name(image.role) / file_name(image.version)
+
+
+def _is_in(location: str, place: Path) -> bool:
+    return os.path.realpath(Path(location).parent) == os.path.realpath(place) and Path(location).name not in ("", "..")
+
+
+def _where(image: ImageVersion) -> str:
+    hosts = sorted({artifact.host for artifact in image.artifacts if artifact.host})
+    if hosts:
+        return f"They are on {' and '.join(hosts)}: delete them there."
+    if image.artifacts:
+        return f"It has {image.artifacts[0].location}: delete that where it is."
+    return "They were never made, or are deleted already."
