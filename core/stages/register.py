@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from core import __version__, process
-from core.adapters import packer, qemu
+from core.adapters import guestfs, packer, qemu
 from core.adapters.aws import Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
@@ -140,18 +140,15 @@ async def _keep(
     source = Path(made.path)
     ending = made.format if made.format != "file" else (source.suffix.lstrip(".") or "file")
     name = f"{file_name(build)}{f'-{number}' if number else ''}.{ending}"
-    stamped, why_not = False, "it is no disk"
+    why_not = "it is no disk"
     if made.format in STAMPED_INSIDE:
-        job.progress(f"looking at {name}")
         source.chmod(0o600)  # an earlier attempt may have made it read-only
-        stamped, why_not = (
-            await _stamp(job, image, source, made.format) if number == 0 else (False, "it is a second disk")
-        )
-    job.say(
-        f"{name}: stamped inside as {image.role} {image.version}."
-        if stamped
-        else f"{name}: not stamped inside: {why_not}."
-    )
+        await _make_whole(job, source)
+        job.progress(f"reading the stamp in {name}")
+        why_not = await _stamp(image, source, made.format) if number == 0 else "it is not the first disk"
+    stamped = not why_not
+    stamp = f"stamped inside as {image.role} {image.version}" if stamped else f"not stamped inside: {why_not}"
+    job.say(f"{name}: {stamp}.")
     virtual = await _check(job, source, made.format)
     kept = staging / name
     await _take(job, source, kept)
@@ -175,7 +172,7 @@ async def _keep(
         artifact=artifact,
         upstream=image.upstream,
         tools=dict(image.tools),
-        stamp="" if stamped else why_not,
+        stamp=why_not,
     )
     note = staging / f"{name}.manifest.json"
     note.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
@@ -185,8 +182,32 @@ async def _keep(
     return artifact
 
 
-async def _stamp(job: StageJob, image: ImageVersion, disk: Path, disk_format: str) -> tuple[bool, str]:
-    return False, "not yet"
+def release_text(image: ImageVersion) -> str:
+    """What `/etc/image-release` says in an image that did not write it itself; os-release(5) form."""
+    values = {"ROLE": image.role, "VERSION": image.version, "COMMIT": image.commit, "RUN": image.run}
+    return "".join(f'IMAGE_{name}="{value}"\n' for name, value in values.items())
+
+
+def says(release: bytes, image: ImageVersion) -> bool:
+    """Whether the file, however else its template wrote it, names this role and version."""
+    lines = (line.partition("=") for line in release.decode(errors="replace").splitlines())
+    found = {name.strip(): value.strip().strip("\"'") for name, _, value in lines}
+    return (found.get("IMAGE_ROLE"), found.get("IMAGE_VERSION")) == (image.role, image.version)
+
+
+async def _stamp(image: ImageVersion, disk: Path, disk_format: str) -> str:
+    """Have the version inside: read back where the template wrote it, else written. Gives why that cannot be, or
+    nothing."""
+    if process.find("guestfish") is None:
+        return "libguestfs is not installed (guestfish)"
+    of_qemu = "vpc" if disk_format == "vhd" else disk_format
+    try:
+        there = await guestfs.read_file(disk, guestfs.RELEASE_FILE, of_qemu)
+        if there is None or not says(there, image):
+            await guestfs.stamp(disk, release_text(image), of_qemu)
+    except ToolError as error:
+        return error.what.rstrip(".")
+    return ""
 
 
 async def _take(job: StageJob, source: Path, kept: Path) -> None:
@@ -224,6 +245,26 @@ def _into_place(staging: Path, place: Path) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staging.rename(place)
     _flush(place.parent)
+
+
+async def _make_whole(job: StageJob, disk: Path) -> None:
+    """A disk that only holds the differences to its upstream (`use_backing_file`) gets all of it: upstreams can be
+    deleted.
+
+    Raises ToolError when it points to anything else: a guest could have written that.
+    """
+    found = await qemu.info(disk)
+    if not found.backing_filename:
+        return
+    backing = (disk.parent / found.backing_filename).resolve()
+    upstream = str(job.result("upstream").get("path") or "")
+    if str(backing) != upstream and not backing.is_relative_to(job.directory.resolve()):
+        raise ToolError(
+            f"{disk.name} only holds the differences to {found.backing_filename}, which is not its upstream.",
+            "Set use_backing_file = false in the template.",
+        )
+    job.progress(f"making {disk.name} whole")
+    await qemu.convert(disk, disk, found.format)
 
 
 async def _check(job: StageJob, path: Path, disk_format: str) -> int | None:
