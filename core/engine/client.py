@@ -16,6 +16,7 @@ import msgspec
 
 from core import process
 from core.engine.protocol import (
+    CANNOT_WORK,
     LINE_LIMIT,
     Ask,
     GiveSecrets,
@@ -41,6 +42,9 @@ WORKER: tuple[str, ...] = (sys.executable, "-P", "-m", "core.engine.worker")
 """`-P`: nothing in the directory where it starts can take the place of our modules."""
 _ANSWER = 20.0
 """Seconds in which a worker answers; it is busy for milliseconds at most."""
+_STARTS = 2
+"""Workers that a client starts before it says that they do not live. The first may have lost against another client's
+which then ended."""
 _START = 60.0
 """Seconds in which a worker starts, on a machine that is busy building."""
 
@@ -126,6 +130,7 @@ class Engine:
         self._places.create()
         deadline = time.monotonic() + _START
         started: Identity | None = None
+        starts = 0
         while time.monotonic() < deadline:
             hello = self._ask(Ask())
             if hello is not None:
@@ -139,10 +144,13 @@ class Engine:
                     return reply.status
             # A worker that is ending holds the lock for a moment more; one that was started needs a moment to answer.
             elif not self._somebody_works() and (started is None or not started.lives):
+                if starts == _STARTS:
+                    break
                 started = self._start()
+                starts += 1
             time.sleep(0.02)
         raise EngineError(
-            "No worker answers, and none could be started.",
+            f"No worker answers, and none could be started{self._last_words()}",
             f"Look at the end of {self._places.worker_log}; then: ingot worker start",
             kept="What was asked for is written down; the next worker will do it.",
         )
@@ -158,6 +166,15 @@ class Engine:
         except ToolError as error:
             raise EngineError(f"The worker cannot be started. {error.what}", error.next_step) from error
         return Identity.of(pid)
+
+    def _last_words(self) -> str:
+        """What the last worker said when it could not work, as the end of a sentence."""
+        try:
+            lines = self._places.worker_log.read_text(errors="replace").splitlines()
+        except OSError:
+            return "."
+        said = [line.partition(CANNOT_WORK)[2] for line in lines if CANNOT_WORK in line]
+        return f": {said[-1]}" if said else "."
 
     def _somebody_works(self) -> bool:
         try:

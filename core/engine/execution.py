@@ -103,8 +103,9 @@ class Execution:
             state, reason = _end_of(run)
             try:
                 await asyncio.to_thread(self._pipeline.clean_up, run, state is RunState.SUCCEEDED)
-            except (OSError, IngotError) as error:
-                reason = " ".join((reason, f"Cleaning up failed: {error}."))
+            except Exception as error:
+                log.error("run %d: cleaning up failed", run.id, exc_info=error)
+                reason = " ".join(part for part in (reason, f"Cleaning up failed: {error}") if part)
             self._end(run, state, reason)
         self._around.memory.forget(uid)
         self._cancelled.discard(uid)

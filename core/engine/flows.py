@@ -129,7 +129,7 @@ class Flows:
             # In a shared database DBOS hands flows only to the application that made them: so each worker is one.
             "name": f"ingot-{executor}",
             "system_database_url": url,
-            "application_version": FLOWS_VERSION,
+            "application_version": _application_version(executor),
             "executor_id": executor,
             "serializer": JsonSerializer(),
             "enable_otlp": False,
@@ -146,7 +146,10 @@ class Flows:
                 f"The engine cannot use its database: {type(error).__name__}: {_without_password(str(error), url)}",
                 "Look at [engine] in config.toml, or move engine.sqlite away: runs go on from the index.",
             ) from error
-        return Flows()
+        return Flows(_application_version(executor))
+
+    def __init__(self, application_version: str) -> None:
+        self._version = application_version
 
     def start(self, uid: str, keys: tuple[str, ...]) -> None:
         """Start the flow of a run, or do nothing when it is on its way already. Blocks for milliseconds.
@@ -156,13 +159,18 @@ class Flows:
         """
         number = 1
         while (status := DBOS.get_workflow_status(_flow_id(uid, number))) is not None:
-            if status.status in _ALIVE and status.app_version == FLOWS_VERSION:
+            if status.status in _ALIVE and status.app_version == self._version:
                 return
             if status.status in _ALIVE:
                 DBOS.cancel_workflow(_flow_id(uid, number))
             number += 1
         with SetWorkflowID(_flow_id(uid, number)):
             DBOS.start_workflow(image_run, uid, list(keys))
+
+
+def _application_version(executor: str) -> str:
+    """DBOS wants it to be unique among all applications of a database, and each worker is one."""
+    return f"{executor}.{FLOWS_VERSION}"
 
 
 def _flow_id(uid: str, number: int) -> str:

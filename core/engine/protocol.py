@@ -16,6 +16,9 @@ from core.places import Places
 LINE_LIMIT = 4 * 1024 * 1024
 """Bytes of one message: secrets may be keys and certificates."""
 
+CANNOT_WORK = "the worker cannot work: "
+"""Begins the last line in the log of a worker that could not start."""
+
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="do"):
     """Look at the index: something was asked for."""

@@ -26,6 +26,7 @@ from core.engine.execution import Execution, FromThreads
 from core.engine.flows import Flows
 from core.engine.job import Memory, Surroundings
 from core.engine.protocol import (
+    CANNOT_WORK,
     LINE_LIMIT,
     Ask,
     GiveSecrets,
@@ -81,11 +82,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        await self._listen()
-        flows = await asyncio.to_thread(
+        # Before anybody can hear us: a client is told of a database that cannot be opened, by our not being there.
+        self._flows = await asyncio.to_thread(
             Flows.open, self._settings.engine_url, self._places.home, FromThreads(self._execution, loop)
         )
-        self._flows = flows
+        await self._listen()
         for run in await reconcile(self._index, self._places):
             if run.state in (RunState.RUNNING, RunState.CANCELLING):
                 self._slots.take(run.uid)
@@ -236,9 +237,9 @@ def main(equipment: Equipment) -> int:
     try:
         asyncio.run(work())
     except IngotError as error:
-        log.error("the worker cannot work: %s", error)
+        log.error("%s%s", CANNOT_WORK, " ".join(str(error).splitlines()))
     except Exception as error:
-        log.error("the worker broke", exc_info=error)
+        log.error("%s%s", CANNOT_WORK, type(error).__name__, exc_info=error)
     return _leave(1)
 
 

@@ -1,4 +1,4 @@
-"""Building images: what a person can ask for about runs. All of it blocks, for as long as Git and a worker's start take.
+"""Building images: what a person can ask for about runs. It all blocks, for as long as Git and a worker's start take.
 
 What is built is always a commit: the role is read as it is there, and the worker makes a private clone of it.
 """

@@ -229,18 +229,30 @@ def test_what_the_worker_says_of_itself(shop: Workshop) -> None:
 
 
 def test_a_worker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
-    with workshop(tmp_path, {"INGOT_CONCURRENCY": "many"}) as shop, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.engine.client._START", 3.0)
-        with pytest.raises(EngineError, match="none could be started") as caught:
+    with workshop(tmp_path, {"INGOT_CONCURRENCY": "many"}) as shop:
+        with pytest.raises(EngineError, match=r"none could be started: \$INGOT_CONCURRENCY is 'many'") as caught:
             shop.submit()
         assert str(shop.places.worker_log) in caught.value.next_step
-        assert "$INGOT_CONCURRENCY is 'many'" in shop.places.worker_log.read_text()
         (queued,) = shop.index.runs()
+        assert "is written down" in caught.value.kept
         shop.engine = type(shop.engine)(shop.places, worker=PROGRAM)
         os.environ["INGOT_CONCURRENCY"] = "1"
         shop.open("all")
         shop.engine.wake()
         shop.uids.append(queued.uid)
+        assert shop.until_ended(queued)[0].state is RunState.SUCCEEDED
+
+
+def test_an_engines_database_that_cannot_be_opened_is_told_to_who_submits(tmp_path: Path) -> None:
+    with workshop(tmp_path) as shop:
+        shop.places.engine.write_bytes(b"nonsense" * 1000)
+        with pytest.raises(EngineError, match=r"engine.sqlite cannot be used: file is not a database"):
+            shop.submit()
+        shop.places.engine.unlink()
+        (queued,) = shop.index.runs()
+        shop.uids.append(queued.uid)
+        shop.open("all")
+        shop.engine.wake()
         assert shop.until_ended(queued)[0].state is RunState.SUCCEEDED
 
 
