@@ -6,6 +6,7 @@ same.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -143,6 +144,7 @@ async def _keep(
     why_not = "it is no disk"
     if made.format in STAMPED_INSIDE:
         source.chmod(0o600)  # an earlier attempt may have made it read-only
+        await _nobody_has(job, source)
         await _make_whole(job, source)
         job.progress(f"reading the stamp in {name}")
         why_not = await _stamp(image, source, made.format) if number == 0 else "it is not the first disk"
@@ -245,6 +247,22 @@ def _into_place(staging: Path, place: Path) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staging.rename(place)
     _flush(place.parent)
+
+
+async def _nobody_has(job: StageJob, disk: Path) -> None:
+    """A guestfish of a worker that was killed ends by itself; two at one disk would spoil it."""
+    while await asyncio.to_thread(_is_open, disk):
+        job.progress(f"waiting until an earlier attempt lets go of {disk.name}")
+        await asyncio.sleep(1.0)
+
+
+def _is_open(file: Path) -> bool:
+    """Some program of ours has it open (proc_pid_fd(5); those of others cannot be seen)."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == file:
+                return True
+    return False
 
 
 async def _make_whole(job: StageJob, disk: Path) -> None:

@@ -1,0 +1,90 @@
+"""Small rules of the stages: which format a file has, what a checksum file says, what a stamp is worth."""
+
+from pathlib import Path
+
+import pytest
+
+from core.adapters import download
+from core.model.image import ImageVersion, UpstreamRecord
+from core.model.workspace import Workspace
+from core.stages.artifacts import format_of
+from core.stages.leftovers import file_name, workspace_key
+from core.stages.register import release_text, says
+from core.stages.upstream import checksum_in
+
+A, B = "a" * 64, "b" * 128
+
+IMAGE = ImageVersion(
+    role="web",
+    version="0.1.0",
+    commit="c" * 40,
+    created=0.0,
+    run="run",
+    built_by="Ada Example <ada@example.org>",
+    upstream=UpstreamRecord("template", ""),
+    artifacts=(),
+    template="web",
+)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (f"{A}  web.iso\n", ("sha256", A)),
+        (f"{A.upper()} *./web.iso\n", ("sha256", A)),
+        (f"SHA512 (web.iso) = {B}\n", ("sha512", B)),
+        (f"# comment\nSHA256 (other.iso) = {A}\nSHA512 (pool/web.iso) = {B}\n", ("sha512", B)),
+        (f"{A}\n", ("sha256", A)),
+        (f"{'d' * 32}  web.iso\n", None),
+        (f"{A}  web.iso.sig\n", None),
+        (f"{A}  notweb.iso\n", None),
+        ("", None),
+    ],
+)
+def test_the_digest_of_a_file_is_found_in_every_usual_list(listed: str, expected: tuple[str, str] | None) -> None:
+    assert checksum_in(listed, "web.iso") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "expected"),
+    [
+        ("disk", b"QFI\xfb" + bytes(600), "qemu", "qcow2"),
+        ("disk.img", bytes(600), "qemu", "raw"),
+        ("disk", bytes(600), "qemu", "raw"),
+        ("disk.vmdk", b"KDMV" + bytes(600), "vmware-iso", "vmdk"),
+        ("disk", bytes(600) + b"conectix" + bytes(504), "qemu", "vhd"),
+        ("disk", b"conectix" + bytes(600), "qemu", "vhd"),
+        ("web.ova", bytes(257) + b"ustar" + bytes(600), "virtualbox-iso", "ova"),
+        ("hello.txt", b"hello", "file", "file"),
+        ("web.box", b"\x1f\x8b" + bytes(600), "vagrant", "file"),
+        ("empty", b"", "file", "file"),
+    ],
+)
+def test_a_format_is_told_by_what_is_in_the_file(
+    tmp_path: Path, name: str, content: bytes, kind: str, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert format_of(tmp_path / name, kind) == expected
+
+
+def test_a_stamp_counts_when_it_names_this_role_and_version() -> None:
+    assert says(release_text(IMAGE).encode(), IMAGE)
+    assert says(b"# by hand\nIMAGE_VERSION=0.1.0\nEXTRA='x'\nIMAGE_ROLE = 'web'\n", IMAGE)
+    assert not says(release_text(IMAGE).replace("0.1.0", "0.1.1").encode(), IMAGE)
+    assert not says(b"", IMAGE)
+    assert not says(b"\xff\xfe\x00", IMAGE)
+
+
+def test_directories_of_workspaces_are_told_apart_and_recognised() -> None:
+    ours = Workspace("example.org/shop", "shop", "/srv/shop")
+    theirs = Workspace("example.com/shop", "../shop", "/srv/shop")
+    assert workspace_key(ours).startswith("shop-")
+    assert workspace_key(ours) != workspace_key(theirs)
+    assert "/" not in workspace_key(theirs)
+    assert file_name("../../etc/passwd") == "_.._etc_passwd"
+    assert file_name("0.1.0-3-g1a2b3c4") == "0.1.0-3-g1a2b3c4"
+
+
+def test_passwords_in_urls_are_not_shown() -> None:
+    assert download.shown("https://ada:geheim@example.org/a.iso?token=1#x") == "https://example.org/a.iso"
+    assert download.shown("media/a.iso") == "media/a.iso"
