@@ -1,7 +1,27 @@
 """What holds for every test."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes depends on what else the machine does; time is measured in tests/bench and nowhere else.
 settings.register_profile("ingot", deadline=None)
 settings.load_profile("ingot")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_directory() -> Iterator[None]:
+    """Sockets of the programs that tests start, all in one place that goes with the tests (short: unix(7))."""
+    directory = tempfile.mkdtemp(prefix="ingot-")
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = directory
+    yield
+    if before is None:
+        del os.environ["XDG_RUNTIME_DIR"]
+    else:
+        os.environ["XDG_RUNTIME_DIR"] = before
+    shutil.rmtree(directory, ignore_errors=True)

@@ -31,6 +31,7 @@ class Ingot:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "GIT_CONFIG_GLOBAL": str(self.home / "gitconfig"),
+            "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
         }
 
     def start(self, *words: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
