@@ -42,7 +42,10 @@ def is_sensible(word: str) -> bool:
 
 def is_qualifier(word: str) -> bool:
     """It says which one of something: a number, an architecture, a stage, a region."""
-    return _QUALIFIER.fullmatch(word) is not None
+    if _QUALIFIER.fullmatch(word):
+        return True
+    pieces = re.split(r"[._-]", word)
+    return len(pieces) > 1 and all(_QUALIFIER.fullmatch(piece) for piece in pieces)
 
 
 def safe(text: str) -> str:
@@ -102,20 +105,22 @@ def unique(paths: Sequence[Sequence[str]], fallback: str) -> list[str]:
         depths.append(used)
     longest = max((len(words) for words in paths), default=0)
     for _ in range(longest):
-        for index in _clashes(names):
+        for index in _clashes(names, paths):
             names[index], depths[index] = _longer(paths[index], depths[index], names[index])
     for count in range(2, longest + 1):
-        for index in _clashes(names):  # only words that say nothing tell them apart
+        for index in _clashes(names, paths):  # only words that say nothing tell them apart
             names[index] = safe("-".join(paths[index][-count:])) or names[index]
-    for index, number in _numbers(names, paths).items():
-        names[index] = safe(f"{names[index][: LONGEST - 6]}-{number}")
-    return names
+    return _numbered(names, paths)
 
 
-def _clashes(names: Sequence[str]) -> list[int]:
+def _clashes(names: Sequence[str], paths: Sequence[Sequence[str]] | None = None) -> list[int]:
+    """Those of the names that are there more than once; with `paths`, only where those can tell them apart."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
         groups[name.lower()].append(index)  # some file systems do not tell Web from web
+    if paths is not None:
+        different = {name: {tuple(paths[index]) for index in group} for name, group in groups.items()}
+        groups = {name: group for name, group in groups.items() if len(different[name]) > 1}
     return [index for group in groups.values() if len(group) > 1 for index in group]
 
 
@@ -129,19 +134,19 @@ def _longer(words: Sequence[str], used: int, name: str) -> tuple[str, int]:
     return name, used
 
 
-def _numbers(names: Sequence[str], paths: Sequence[Sequence[str]]) -> dict[int, int]:
-    """For those that still have the same name, all but the first by path: 2, 3, …"""
-    numbers: dict[int, int] = {}
+def _numbered(names: Sequence[str], paths: Sequence[Sequence[str]]) -> list[str]:
+    """The names, all but the first by path of those that are still the same with a number behind: 2, 3, …"""
+    numbered = list(names)
     taken = {name.lower() for name in names}
     seen: set[str] = set()
     for index in sorted(_clashes(names), key=lambda index: (names[index].lower(), list(paths[index]), index)):
-        name = names[index].lower()
-        if name not in seen:
-            seen.add(name)
+        name = names[index]
+        if name.lower() not in seen:
+            seen.add(name.lower())
             continue
         number = 2
-        while f"{name}-{number}" in taken:
+        while (wanted := safe(f"{name[: LONGEST - 6]}-{number}")).lower() in taken:
             number += 1
-        taken.add(f"{name}-{number}")
-        numbers[index] = number
-    return numbers
+        taken.add(wanted.lower())
+        numbered[index] = wanted
+    return numbered

@@ -106,7 +106,7 @@ def stem_of(path: str) -> str:
         if leaf.endswith(ending):
             leaf = leaf.removesuffix(ending)
             break
-    plain = re.sub(r"^packer[._-]|[._-](?:packer|template|vars|variables)$", "", leaf)
+    plain = re.sub(r"^(?:packer|vars|variables)[._-]|[._-](?:packer|template|vars|variables)$", "", leaf)
     return plain or leaf
 
 

@@ -601,7 +601,7 @@ build {
     for role in found.roles:
         for build in role.builds:
             done = subprocess.run(
-                ["packer", "build", f"-only={build.name}", role.template],
+                ["packer", "build", "-color=false", f"-only={build.name}", role.template],
                 cwd=root,
                 env={"PATH": os.environ["PATH"], "HOME": str(root), "CHECKPOINT_DISABLE": "1", "TERM": "dumb"},
                 check=True,

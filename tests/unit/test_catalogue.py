@@ -23,6 +23,8 @@ from core.model.identity import normalised
         ("web/envs/prod/vars", "web-prod"),
         ("amd64/debian", "debian"),
         ("Test/test", "test"),
+        ("linux/ubuntu/20-04-lts", "ubuntu-20-04-lts"),
+        ("Windows/2008r2/server/template", "Windows-2008r2-server"),
         ("packer/main", ""),
     ],
 )
@@ -38,6 +40,10 @@ def test_words_that_say_nothing_are_used_only_where_nothing_else_tells_two_apart
     assert naming.unique([["web", "packer"], ["web", "template"]], "x") == ["web-packer", "web-template"]
 
 
+def test_two_files_of_one_name_get_a_number_and_no_long_path() -> None:
+    assert naming.unique([["deep", "folder", "web"], ["deep", "folder", "web"]], "x") == ["web", "web-2"]
+
+
 def test_what_says_nothing_gets_the_workspaces_name() -> None:
     assert naming.unique([["packer"], []], "shop") == ["shop-2", "shop"]
 
@@ -50,7 +56,11 @@ def test_two_that_differ_in_case_only_get_different_names() -> None:
 @settings(deadline=None)  # a busy machine is no fault
 @given(
     st.lists(
-        st.lists(st.text(max_size=12) | st.sampled_from(["web", "Web", "packer", "7", "prod"]), max_size=4), max_size=8
+        st.lists(
+            st.text(max_size=12) | st.just("long" * 20) | st.sampled_from(["web", "Web", "packer", "7", "prod"]),
+            max_size=4,
+        ),
+        max_size=8,
     )
 )
 def test_names_are_safe_unique_and_do_not_depend_on_the_order(paths: list[list[str]]) -> None:
