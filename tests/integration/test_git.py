@@ -157,6 +157,9 @@ def test_a_hostile_reference_is_refused_and_writes_nothing(shop: Path, ref: str)
     with pytest.raises((RefusedError, WorkspaceError)):
         found(shop).resolve(ref)
     assert not (shop / "x").exists()
+    if ref.startswith("-") or "\n" in ref or "\0" in ref or not ref:
+        with pytest.raises(RefusedError, match="Git reference"):
+            found(shop).resolve(ref)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -262,6 +265,16 @@ def test_looking_runs_nothing_that_the_repository_names(shop: Path, tmp_path: Pa
     assert ran.exists(), "the trap itself works"
 
 
+def test_the_users_own_credential_helper_is_asked_and_the_repositorys_is_not(shop: Path, tmp_path: Path) -> None:
+    git(shop, "config", "--global", "credential.helper", "!printf 'username=ada\\npassword=hers\\n' #")
+    git(shop, "config", "credential.helper", f"!touch {tmp_path}/ran; printf 'username=evil\\npassword=x\\n' #")
+    wanted = b"protocol=https\nhost=git.example.org\n\n"
+    assert "username=ada" in found(shop).git("credential", "fill", given=wanted).text
+    git(shop, "config", "--global", "--unset", "credential.helper")
+    assert found(shop).git("credential", "fill", given=wanted).code != 0
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_shells_git_variables_lead_nowhere_else(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +360,18 @@ def test_a_checkout_has_the_commits_bytes_whatever_this_machine_is_set_to(shop: 
     head = commit(shop, **{".gitattributes": "web/* filter=shout\n", "web__main": "one\ntwo\n"})
     clone = GitRepository.clone_at(shop, head, tmp_path / "clone")
     assert (clone.root / "web/main").read_bytes() == b"one\ntwo\n"
+
+
+def test_no_hook_runs_in_a_clone_not_even_the_users_own(shop: Path, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\necho ran >>{tmp_path}/ran\n")
+    (hooks / "post-checkout").chmod(0o755)
+    git(shop, "config", "--global", "core.hooksPath", str(hooks))
+    GitRepository.clone_at(shop, found(shop).resolve("HEAD"), tmp_path / "clone")
+    assert not (tmp_path / "ran").exists()
+    git(shop, "checkout", "-q", "--detach")
+    assert (tmp_path / "ran").exists(), "the trap itself works"
 
 
 def test_submodules_come_along_with_theirs(shop: Path, tmp_path: Path) -> None:
