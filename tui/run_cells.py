@@ -98,7 +98,9 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     """
     if stage is None:
         return _paragraph(run.reason or "It ended without a word.", width, Tone.BAD, _ERROR_ROWS)
-    error = stage.error or (failure.error if failure else "") or run.reason or "The stage failed and did not say why."
+    error = stage.error or (failure.error if failure else "") or run.reason or "It ended and did not say why."
+    if run.state is RunState.LOST and run.reason:
+        error = run.reason
     advice = stage.next_step or (failure.next_step if failure else "")
     rows: list[PanelRow] = []
     if failure is not None and (failure.step or failure.where):
@@ -120,11 +122,8 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     return [*rows, *end][:height] if len(rows) + len(end) <= height else [*rows[: height - len(end)], *end]
 
 
-def waits(view: RunView, width: int) -> list[PanelRow]:
+def waits(run: Run, width: int) -> list[PanelRow]:
     """Why a run does not go on, and what that means."""
-    run = view.run
-    if run.state is RunState.QUEUED:
-        return [PanelRow(Piece(queued(view), Tone.PLAIN))]
     rows = _paragraph(run.reason or "It did not say for what.", width, Tone.WAITING, _ERROR_ROWS)
     return [*rows, PanelRow(Piece("It goes on by itself as soon as it can; x cancels it.", Tone.FAINT))]
 

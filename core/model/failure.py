@@ -348,7 +348,8 @@ def _from_anything(seen: _Pass, bodies: Sequence[str]) -> Failure | None:
 
 
 def _sentence(text: str) -> str:
-    text = " ".join(text.split())
+    # A script of several lines stays readable as one: its line ends are marked.
+    text = " ↵ ".join(" ".join(line.split()) for line in text.strip().splitlines() if line.strip())
     return text if len(text) <= SENTENCE else text[: SENTENCE - 1] + "…"
 
 

@@ -74,6 +74,8 @@ class LogWriter:
         self._pending: list[Record] = []
         self._scan = Scan()
         self._index = -1
+        self._last: Record | None = None
+        """The last record of the index file."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -95,11 +97,7 @@ class LogWriter:
         data = self._unwritten + data if self._unwritten else data
         try:
             with self._locked():
-                if (
-                    os.fstat(self._log).st_size != self._scan.end
-                    or self._index < 0
-                    or os.fstat(self._index).st_nlink == 0
-                ):
+                if self._stale():
                     self._join()
                 done = 0
                 try:
@@ -149,19 +147,32 @@ class LogWriter:
         if self._index >= 0:
             os.close(self._index)
             self._index = -1
+        self._last = None
         # Without an index the log is still whole: readers make one.
         with contextlib.suppress(OSError):
             self._index = os.open(index_of(self._path), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            last = last_record(self._index, self._log)
-            if last is not None:
-                self._scan.resume(last)
+            self._last = last_record(self._index, self._log)
+            if self._last is not None:
+                self._scan.resume(self._last)
             elif os.fstat(self._index).st_size != len(HEADER):
                 os.ftruncate(self._index, 0)
         while piece := os.pread(self._log, _PIECE, self._scan.end):
             self._pending += self._scan.feed(piece)
-        self._write_index()
+        self._append()
 
     def _write_index(self) -> None:
+        """Add the records that are due, if the index still ends as this writer left it.
+
+        A reader may have completed or remade it: between its last record and ours lines could lack theirs.
+        """
+        if not self._pending or self._index < 0:
+            return
+        if last_record(self._index, self._log) == self._last:
+            self._append()
+        else:
+            self._join()
+
+    def _append(self) -> None:
         if not self._pending or self._index < 0:
             return
         size = os.fstat(self._index).st_size
@@ -176,6 +187,7 @@ class LogWriter:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._index, whole)
         else:
+            self._last = self._pending[-1]
             self._pending.clear()
 
     def _failed(self, error: OSError) -> StoreError:
@@ -353,7 +365,7 @@ class LogReader:
 
     def _reset(self) -> None:
         self._scan = Scan()
-        self._disk = array("Q")
+        self._disk: array[int] = array("Q")
         """Records that the index file has."""
         self._own: list[Record] = []
         """Records that it lacks."""
@@ -396,6 +408,10 @@ class LogReader:
             size = os.fstat(index).st_size
             if size < known + RECORD_SIZE:
                 return
+            if self._disk and os.pread(index, RECORD_SIZE, known - RECORD_SIZE) != self._disk[-FIELDS:].tobytes():
+                # It was made anew and records other lines: what is known of the old one does not go with the new one.
+                self._disk = array("Q")
+                known = len(HEADER)
             last = last_record(index, self._log)
             data = os.pread(index, (size - known) // RECORD_SIZE * RECORD_SIZE, known)
         except OSError:  # unreadable, or no file at all: the records stay in memory
@@ -407,7 +423,7 @@ class LogReader:
         if last is None or not added or (self._disk and added[1] <= self._disk[-2]):
             self._distrusted = True
             return
-        self._disk += added
+        self._disk.extend(added)
         self._size = max(self._size, os.fstat(self._log).st_size)
         self._blocks.clear()
         line, offset, moment = added[-3], added[-2], added[-1] >> 16
@@ -430,6 +446,10 @@ class LogReader:
                 size = os.fstat(index).st_size
                 if not self._distrusted and size - size % RECORD_SIZE > max(expected, len(HEADER)):
                     return  # somebody was quicker: the next refresh reads theirs
+                if expected and size >= expected:
+                    end = os.pread(index, RECORD_SIZE, expected - RECORD_SIZE)
+                    if not self._distrusted and end != self._disk[-FIELDS:].tobytes():
+                        return
                 at = 0 if self._distrusted or size < expected else expected
                 os.ftruncate(index, at)
                 added = array("Q", pack(self._own))
@@ -442,7 +462,7 @@ class LogReader:
         except OSError:  # a read-only place or a full disk: the records stay in memory
             self._may_save = False
         else:
-            self._disk += added
+            self._disk.extend(added)
             self._own = []
             self._distrusted = False
         finally:

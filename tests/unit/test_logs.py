@@ -164,6 +164,26 @@ def test_a_search_goes_on_over_a_log_that_grows_and_is_indexed_meanwhile(log: Pa
     assert found == list(range(0, 40_000, 2))
 
 
+def test_an_index_that_was_made_anew_is_not_mixed_with_the_old_one(log: Path) -> None:
+    """Two records of each agree in number, not in the lines that they record."""
+    moment = 1000.0
+    with LogWriter(log, clock=lambda: moment) as first:
+        first.write(b"\n\n")
+        moment += 1
+        first.write(b"\n\n")
+        reader = LogReader(log)
+        index_of(log).unlink()
+        first.write(b"x" * (4 * STRIDE) + b"\n" * (3 * STRIDE))
+        reader.refresh()
+        assert_reads_as(reader, log.read_bytes())
+        index_of(log).write_bytes(b"")  # as after a crash of the file system
+        LogReader(log).close()
+        first.write(b"y" * (4 * STRIDE) + b"\nend\n")
+        reader.refresh()
+        assert_reads_as(reader, log.read_bytes())
+        assert_reads_as(LogReader(log), log.read_bytes())
+
+
 @relaxed
 @given(chunks, st.data())
 def test_the_line_of_any_byte_is_known(log: Path, drawn: list[Runs], draw: st.DataObject) -> None:

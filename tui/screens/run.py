@@ -207,11 +207,19 @@ class RunScreen(Acting):
         if stage.state is StageState.RUNNING and stage.progress:
             share = f" {stage.fraction:.0%}" if stage.fraction is not None else ""
             title = f"{title} · {stage.progress}{share}"
-        self.log_view.show(self._follower.log(run, stage), title, empty=self._why_empty(view, stage), growing=growing)
+        self.log_view.show(
+            self._follower.log(run, stage),
+            title,
+            empty=self._why_empty(view, stage),
+            growing=growing,
+            speaker=stage.build,
+        )
         if changed:
             self._show_header(run)
-            if stage.state is StageState.FAILED:
-                self._go_to_failure(run, stage)
+            if stage.state in (StageState.FAILED, StageState.LOST, StageState.CANCELLED):
+                # Where it ended tells more than where it began; where it went wrong tells most.
+                self.log_view.go_to(self.log_view.line_count - 1)
+                self._go_to_failure(run, stage, fresh=True)
 
     def _why_empty(self, view: RunView, stage: Stage) -> str:
         run = view.run
@@ -229,18 +237,17 @@ class RunScreen(Acting):
 
     def _show_wrong(self, view: RunView) -> None:
         run = view.run
-        stage = run.failed_stage
+        stage = run.failed_stage or (run.current if run.state is RunState.LOST else None)
         if run.state in (RunState.FAILED, RunState.LOST) or stage is not None:
-            if stage is not None:
+            if stage is not None and stage.state is StageState.FAILED:
                 self._diagnose(run, stage)
             failure = self._failures.get((run.uid, stage.key, stage.attempt)) if stage else None
             title = "What was lost" if run.state is RunState.LOST else "What went wrong"
-            height = 12 if self.size.height >= 30 else 5
+            height = 12 if self.size.height >= 30 else 6
             self.wrong.set_rows(title, lambda width: went_wrong(run, stage, failure, width=width, height=height))
             self._show_panel("-bad")
-        elif run.state in (RunState.WAITING, RunState.QUEUED):
-            title = "Waits" if run.state is RunState.WAITING else "Queued"
-            self.wrong.set_rows(title, lambda width: waits(view, width))
+        elif run.state is RunState.WAITING:
+            self.wrong.set_rows("What it waits for", lambda width: waits(run, width))
             self._show_panel("-waiting")
         else:
             self._show_panel("")
@@ -269,10 +276,10 @@ class RunScreen(Acting):
 
         self.run_worker(read(), exit_on_error=False)
 
-    def _go_to_failure(self, run: Run, stage: Stage) -> None:
+    def _go_to_failure(self, run: Run, stage: Stage, *, fresh: bool = False) -> None:
         """Show the line that says what went wrong, unless a person is reading elsewhere in the log already."""
         failure = self._failures.get((run.uid, stage.key, stage.attempt))
-        fresh = self.log_view.following or self.log_view.cursor == 0
+        fresh = fresh or self.log_view.following or self.log_view.cursor >= self.log_view.line_count - 1
         if failure is not None and self._shown == stage.key and fresh:
             self.log_view.go_to(failure.first_line)
 

@@ -15,9 +15,9 @@ from core.store.logs import LogLine
 from core.text import from_bytes, size
 from tui.theme import Tone
 
-_HEADING = re.compile(r"(?:TASK|PLAY|RUNNING HANDLER|PLAY RECAP|PLAYBOOK:?)\b[^*]*")
+_HEADING = re.compile(r"(?:TASK|PLAY|RUNNING HANDLER|PLAYBOOK)\b.*\*{4,}$")
 _QUIET = re.compile(r"(?:ok|skipping|included|task path): ")
-_STARS = re.compile(r"\*{4,}\s*$")
+_STARS = re.compile(r" ?\*{4,}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,25 @@ class Shown:
     """Ranges of the text and their tones, in order, without gaps."""
 
 
-def shown(line: LogLine) -> Shown:
-    """The line with its tones: whose line it is stands back, headings stand out, errors are marked."""
+def shown(line: LogLine, speaker: str = "") -> Shown:
+    """The line with its tones: whose line it is stands back, headings stand out, errors are marked.
+
+    `speaker` is the build that the whole log is of: its name, which Packer puts before each line, is left out.
+    """
     text = from_bytes(line.raw).rstrip()
     error = is_error(text)
     build, body = body_of(text)
     start = len(text) - len(body) if build else 0
+    if build and build == speaker:
+        mark = "==> " if text[:start].lstrip().startswith("==>") else ""
+        text, start = mark + body, len(mark)
+    if _HEADING.match(body):
+        text = _STARS.sub("", text)
     spans: list[tuple[int, int, Tone]] = [(0, start, Tone.FAINT)] if start else []
     if error:
         spans.append((start, len(text), Tone.BAD))
-    elif heading := _HEADING.match(body):
-        stars = _STARS.search(text)
-        end = stars.start() if stars and stars.start() >= start + heading.end() - 1 else len(text)
-        spans.append((start, end, Tone.STRONG))
-        spans.append((end, len(text), Tone.FAINT))
+    elif _HEADING.match(body):
+        spans.append((start, len(text), Tone.STRONG))
     else:
         spans.append((start, len(text), Tone.FAINT if _QUIET.match(body) else Tone.PLAIN))
     if line.length > len(line.raw) + 2:
@@ -57,10 +62,17 @@ def breaks(text: str, width: int) -> list[tuple[int, int]]:
     """Where a text breaks into rows of at most `width` cells: ranges, at least one."""
     if not text or width < 2:
         return [(0, len(text))]
-    if text.isascii():
-        return [(at, min(at + width, len(text))) for at in range(0, len(text), width)]
     rows: list[tuple[int, int]] = []
     at = 0
+    if text.isascii():
+        while at < len(text):
+            end = min(at + width, len(text))
+            if end < len(text) and text[end] != " ":  # between two words, when there is such a place near the end
+                space = text.rfind(" ", max(at + width // 2, end - 24), end)
+                end = space + 1 if space > 0 else end
+            rows.append((at, end))
+            at = end
+        return rows
     for part in chop_cells(text, width):
         rows.append((at, at + len(part)))
         at += len(part)

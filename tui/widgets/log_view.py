@@ -47,7 +47,7 @@ READING = (
     Action("last", "Last line, and follow", ("G", "end"), group="In the log"),
     Action("right", "Right", ("right",), "Scroll a long line to its end", "In the log"),
     Action("left", "Left", ("left",), "Scroll a long line back", "In the log"),
-    Action("back", "Back", ("escape",), "End the search, then the mark", "In the log", internal=True),
+    Action("back", "Back", ("escape",), "End the search, then the mark; then back", "In the log", rank=5, last=True),
 )
 """What every log can do."""
 
@@ -101,6 +101,7 @@ class LogView(ScrollView, can_focus=True):
         self._errors: ErrorLines | None = None
         self._title = ""
         self._empty = ""
+        self._speaker = ""
         self._growing = False
         self._trouble = ""
         self._looks = 0
@@ -172,10 +173,11 @@ class LogView(ScrollView, can_focus=True):
         """Where the cursor is and what goes on, as the upper right corner says it."""
         return f" {self._signs.dot} ".join(self._status())
 
-    def show(self, path: Path | None, title: str, *, empty: str = "", growing: bool = True) -> None:
+    def show(self, path: Path | None, title: str, *, empty: str = "", growing: bool = True, speaker: str = "") -> None:
         """Show the log at `path`, from its end while it is growing, else from its start.
 
-        `empty` is said where there is nothing to show; without a path, only that.
+        `empty` is said where there is nothing to show; without a path, only that. `speaker` is the build that the log
+        is of: its name before each line is left out.
         """
         if self._reader is not None:
             if path == self._reader.path:
@@ -186,6 +188,7 @@ class LogView(ScrollView, can_focus=True):
         self._trouble = self._said = self._needle = ""
         self._typing = False
         self._mark = None
+        self._speaker = speaker
         self._top = self._sub = self._left = self._cursor = self._lines_seen = 0
         self._follow = growing
         if path is not None:
@@ -212,7 +215,8 @@ class LogView(ScrollView, can_focus=True):
         self._cursor = max(0, min(line, self.line_count - 1))
         height = self._height
         if not self._top <= self._cursor < self._top + height - 1 or self._wrap:
-            self._top, self._sub = max(self._cursor - height // 3, 0), 0
+            end = self._top_for(max(self.line_count - 1, 0))
+            self._top, self._sub = min((max(self._cursor - height // 3, 0), 0), end)
         self._settle()
 
     # -- looking at the file
@@ -289,7 +293,7 @@ class LogView(ScrollView, can_focus=True):
     def _rows_of(self, line: int) -> int:
         if not self._wrap or self._reader is None:
             return 1
-        return sum(len(breaks(shown(one).text, self._room)) for one in self._reader.read(line, 1)) or 1
+        return sum(len(breaks(shown(one, self._speaker).text, self._room)) for one in self._reader.read(line, 1)) or 1
 
     def _top_for(self, line: int) -> tuple[int, int]:
         """The upper edge that has the last row of this line at the lower edge."""
@@ -316,7 +320,7 @@ class LogView(ScrollView, can_focus=True):
         wanted = Size(self.scrollable_content_region.width, self.line_count + extra)
         if wanted != self.virtual_size:
             self.virtual_size = wanted
-        self.set_scroll(None, self._top)
+        self.scroll_target_y = self.scroll_y = self._top
         self._frame()
         self.refresh()
 
@@ -423,7 +427,7 @@ class LogView(ScrollView, can_focus=True):
         height = self._height
         skip = self._sub
         for line in self._reader.read(self._top, height) if self._reader else ():
-            one = shown(line)
+            one = shown(line, self._speaker)
             for start, end in breaks(one.text, self._room) if self._wrap else [(0, len(one.text))]:
                 if skip:
                     skip -= 1
@@ -504,12 +508,12 @@ class LogView(ScrollView, can_focus=True):
         self._frame()
 
     def on_focus(self) -> None:
-        self._frame()
+        self.call_after_refresh(self._frame)  # the colours of the focus come with the next drawing
         self.refresh()
 
     def on_blur(self) -> None:
         self._type_on(False)
-        self._frame()
+        self.call_after_refresh(self._frame)
         self.refresh()
 
     # -- the frame: what it is at the left, where one is at the right
@@ -572,6 +576,8 @@ class LogView(ScrollView, can_focus=True):
     def why_not(self, action: Action) -> str:
         if not self.line_count and action.id != "back":
             return "There is nothing in the log yet." if self._growing else "The log is empty."
+        if action.id == "follow" and not self._growing:
+            return "Nothing is added to this log any more; G goes to its end."
         if action.id in ("next_error", "previous_error") and not self.error_count:
             if self._errors is not None and self._errors.fraction < 1:
                 return "No error line was found yet; it is still being looked for."

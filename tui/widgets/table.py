@@ -462,12 +462,12 @@ class Table(ScrollView, Generic[T], can_focus=True):
         self._show_cursor()
 
     def on_focus(self) -> None:
-        self._frame()
+        self.call_after_refresh(self._frame)  # the colours of the focus come with the next drawing
         self.refresh()
 
     def on_blur(self) -> None:
         self._type(False)
-        self._frame()
+        self.call_after_refresh(self._frame)
         self.refresh()
 
     def tick(self) -> None:
