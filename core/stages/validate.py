@@ -4,6 +4,7 @@ that."""
 import os
 from collections.abc import Mapping
 
+from core import process
 from core.adapters import packer
 from core.errors import ToolError, WorkspaceError
 from core.model.role import Syntax
@@ -56,14 +57,15 @@ async def _install_plugins(job: StageJob, preparation: Preparation) -> None:
 
 async def _validate(job: StageJob, preparation: Preparation) -> None:
     job.progress(f"validating {preparation.role.template} for {preparation.build.name}")
-    said: list[str] = []
-    ended = await job.tool(
-        f"validate-{preparation.build.name}",
+    # Not under a holder: it makes nothing, so it is ended with the worker and simply done again.
+    ended = await process.run(
         preparation.arguments("validate"),
         cwd=preparation.directory,
-        environment=preparation.environment,
-        on_line=said.append,
+        env={**preparation.environment, "INGOT_RUN": job.run.uid},
     )
+    said = (ended.out + ended.err).decode(errors="replace").splitlines()
+    for line in said:
+        job.say(line)
     if ended.code == 0:
         return
     found = packer.problems("\n".join(said), preparation.checkout, preparation.directory)
