@@ -1,0 +1,115 @@
+"""QEMU: which accelerator really works on this machine, and what disk images are.
+
+Disks are given to qemu-img by absolute path: a relative one could be taken for a protocol (`nbd:…`, `json:…`).
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from core import process
+from core.errors import ToolError
+
+Accelerator = Literal["kvm", "tcg"]
+
+_PROBE_PATIENCE = 30.0
+"""Seconds that the probe may take on a busy machine; it needs a tenth of one."""
+
+# A boot sector: mov al, 0x10; out 0xf4, al; hlt. The device isa-debug-exit at port 0xf4 then ends QEMU with the status
+# 2 × 0x10 + 1.
+_BOOT_SECTOR = b"\xb0\x10\xe6\xf4\xf4".ljust(510, b"\0") + b"\x55\xaa"
+_RAN = 33
+
+
+class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
+    """A disk image as `qemu-img info` sees it."""
+
+    format: str
+    """`qcow2`, `raw`, `vpc` (VHD), `vmdk`, …"""
+    virtual_size: int
+    """Bytes that the machine sees as its disk."""
+    actual_size: int = 0
+    """Bytes that the file takes on this machine's disk."""
+    backing_filename: str = ""
+    """The image that this one only holds the differences to, as it is written in it; empty for a whole one."""
+
+
+async def accelerator() -> Accelerator:
+    """`kvm` where a virtual processor runs with it, else `tcg`. /dev/kvm may be there and not work (FACTS.md)."""
+    return "kvm" if Path("/dev/kvm").exists() and await runs_with("kvm") else "tcg"
+
+
+async def runs_with(wanted: Accelerator) -> bool:
+    """Whether a machine such as builds use comes up with this accelerator, through its firmware into its boot sector.
+
+    With every feature of the processor: there are hosts where KVM runs a few instructions of a plain processor, and
+    then refuses the first real one.
+    """
+    with tempfile.TemporaryDirectory(prefix="ingot-") as directory:
+        disk = Path(directory) / "disk"
+        disk.write_bytes(_BOOT_SECTOR)
+        argv = ["qemu-system-x86_64", "-machine", f"pc,accel={wanted}", "-cpu", "max", "-smp", "2", "-m", "64"]
+        argv += ["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]
+        argv += ["-drive", f"file={disk},format=raw,if=ide", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+        try:
+            return (await process.run(argv, timeout=_PROBE_PATIENCE)).code == _RAN
+        except ToolError:  # not installed, or it hangs
+            return False
+
+
+async def info(disk: Path, disk_format: str = "") -> ImageInfo:
+    """What a disk is; also while a machine has it open.
+
+    Without `disk_format` it is told from the content. Raises ToolError when the file is no disk that qemu-img can read.
+    """
+    argv = ["qemu-img", "info", "--force-share", "--output=json"]
+    argv += ["-f", disk_format] if disk_format else []
+    answer = await process.run([*argv, str(disk.absolute())])
+    if answer.code != 0:
+        raise ToolError(f"qemu-img cannot read {disk}: {_last_line(answer.err)}", "Is it a disk image, and whole?")
+    try:
+        return msgspec.json.decode(answer.out, type=ImageInfo)
+    except msgspec.DecodeError as error:
+        raise ToolError(
+            f"qemu-img says of {disk} what cannot be understood: {error}.", "Is this QEMU 5 or newer?"
+        ) from error
+
+
+async def check(disk: Path) -> None:
+    """Raises ToolError when the disk's own tables are damaged. Formats that have none (raw) pass."""
+    answer = await process.run(["qemu-img", "check", "--output=json", str(disk.absolute())])
+    if answer.code not in (0, 3, 63):  # qemu-img(1): 2 is damage, 3 only wasted room, 63 a format without checks
+        raise ToolError(f"{disk} is damaged: {_last_line(answer.err or answer.out)}", "Do not use it; build it again.")
+
+
+async def convert(source: Path, destination: Path, disk_format: str, *, compress: bool = False) -> None:
+    """A copy of `source` in another format. Until it is whole it has another name; nothing is left when it fails.
+
+    `compress` is for qcow2 only (zstd: four times as fast as the default at the same size). Raises ToolError.
+    """
+    part = destination.with_name(f".{destination.name}.part")
+    argv = ["qemu-img", "convert", "-O", disk_format]
+    argv += ["-c", "-o", "compression_type=zstd"] if compress else []
+    try:
+        await process.run([*argv, str(source.absolute()), str(part.absolute())], check=True)
+        await asyncio.to_thread(part.replace, destination)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def overlay(backing: Path, destination: Path) -> None:
+    """An empty qcow2 on top of `backing`: what a machine writes goes there, and `backing` stays as it is.
+
+    Raises ToolError.
+    """
+    found = await info(backing)
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing.absolute()), "-F", found.format]
+    await process.run([*argv, str(destination.absolute())], check=True)
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("qemu-img: ") if lines else "it did not say why."
