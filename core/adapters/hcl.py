@@ -4,152 +4,35 @@ The grammar is python-hcl2's: a table-driven parser, linear in the size of the t
 recursion of its own. What comes out of here is bounded in depth, so that whoever walks it cannot be made to overflow.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
-import msgspec
-
-MAX_BYTES = 1_000_000
-"""A template is written by a person: the largest of some hundred public ones has 60 kB."""
-MAX_DEPTH = 60
-"""Nested expressions and blocks. Real templates stay below fifteen."""
-
-
-class HclError(Exception):
-    """The text is no HCL2: why, in plain words, where, and how to mend it.
-
-    Callers make a Problem of it: it never reaches a user as an error.
-    """
-
-    def __init__(self, reason: str, line: int | None = None, fix: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.line = line
-        self.fix = fix
-
-
-class _Node(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    pass
-
-
-class Literal(_Node, frozen=True):
-    value: str | int | float | bool | None
-
-
-class Template(_Node, frozen=True):
-    """A string with `${…}` in it: its parts, joined."""
-
-    parts: tuple["Expression", ...]
-
-
-class Name(_Node, frozen=True):
-    """The first word of a reference: `var`, `local`, `path`, …"""
-
-    name: str
-
-
-class Member(_Node, frozen=True):
-    of: "Expression"
-    name: str
-
-
-class Item(_Node, frozen=True):
-    of: "Expression"
-    key: "Expression"
-
-
-class Call(_Node, frozen=True):
-    function: str
-    arguments: tuple["Expression", ...]
-    line: int = 0
-
-
-class Choice(_Node, frozen=True):
-    condition: "Expression"
-    then: "Expression"
-    otherwise: "Expression"
-
-
-class Operation(_Node, frozen=True):
-    operator: str
-    left: "Expression"
-    right: "Expression"
-
-
-class Negation(_Node, frozen=True):
-    operator: str
-    operand: "Expression"
-
-
-class Items(_Node, frozen=True):
-    """A list, `[…]`."""
-
-    items: tuple["Expression", ...]
-
-
-class Mapped(_Node, frozen=True):
-    """An object, `{…}`."""
-
-    items: tuple[tuple["Expression", "Expression"], ...]
-
-
-class Loop(_Node, frozen=True):
-    """`[for key, value in collection : result if condition]`; with `result_key` it makes an object."""
-
-    key: str
-    value: str
-    collection: "Expression"
-    result_key: "Expression | None"
-    result: "Expression"
-    condition: "Expression | None"
-
-
-class Unreadable(_Node, frozen=True):
-    """Well formed, but not worth evaluating: template directives (`%{ if … }`), splats, `f(list...)`."""
-
-
-Expression = (
-    Literal
-    | Template
-    | Name
-    | Member
-    | Item
-    | Call
-    | Choice
-    | Operation
-    | Negation
-    | Items
-    | Mapped
-    | Loop
-    | Unreadable
+from core.adapters.hcl_tree import (
+    Attribute,
+    Block,
+    Body,
+    Call,
+    Choice,
+    Expression,
+    HclError,
+    Item,
+    Items,
+    Literal,
+    Loop,
+    Mapped,
+    Member,
+    Name,
+    Negation,
+    Operation,
+    Template,
+    Unreadable,
+    deeper,
 )
 
-
-class Attribute(msgspec.Struct, frozen=True, array_like=True):
-    name: str
-    value: Expression
-    line: int
-
-
-class Block(msgspec.Struct, frozen=True, array_like=True):
-    type: str
-    labels: tuple[str, ...]
-    body: "Body"
-    line: int
-
-
-class Body(msgspec.Struct, frozen=True, array_like=True):
-    attributes: tuple[Attribute, ...]
-    blocks: tuple[Block, ...]
-
-    def attribute(self, name: str) -> Attribute | None:
-        return next((attribute for attribute in self.attributes if attribute.name == name), None)
-
-    def of_type(self, *types: str) -> Iterator[Block]:
-        return (block for block in self.blocks if block.type in types)
+MAX_BYTES = 1_000_000
+"""A template is written by a person: the largest of 500 public ones has some 60 kB."""
 
 
 def decode(content: bytes) -> str:
@@ -170,48 +53,6 @@ def parse(text: str) -> Body:
     Raises HclError where the text is none, is too large, or is nested too deeply.
     """
     return _body(_tree(text), 0)
-
-
-def from_json(text: str) -> Body:
-    """The same tree from HCL2's JSON syntax (`*.pkr.json`; HCL JSON specification), for the blocks that Packer knows.
-
-    Raises HclError.
-    """
-    loaded = load_json(text)
-    if not isinstance(loaded, dict):
-        raise HclError("it is not a JSON object", 1, "A template in JSON is one object: { … }.")
-    return _json_body(cast("dict[str, Any]", loaded), _JSON_BLOCKS, 0)
-
-
-def load_json(text: str) -> object:
-    """JSON as Packer reads it.
-
-    Raises HclError, with the line.
-    """
-    try:
-        return msgspec.json.decode(text.encode("utf-8", "surrogateescape"))
-    except (msgspec.DecodeError, UnicodeError):
-        pass
-    except RecursionError as error:
-        raise HclError("it is nested too deeply", None, "") from error
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        reason = error.msg[0].lower() + error.msg[1:]
-        raise HclError(
-            f"it is not valid JSON: {reason} (column {error.colno})", error.lineno, _JSON_FIXES.get(error.msg, "")
-        ) from error
-    except RecursionError as error:
-        raise HclError("it is nested too deeply", None, "") from error
-
-
-_JSON_FIXES: Mapping[str, str] = {
-    "Expecting property name enclosed in double quotes": "Take away the comma after the last entry, or the comment.",
-    "Expecting value": "Take away a comma after the last entry, or put the missing value there.",
-    "Expecting ',' delimiter": "Put a comma between the entries, or close the text with a quote.",
-    "Illegal trailing comma before end of object": "Take away the comma after the last entry.",
-    "Illegal trailing comma before end of array": "Take away the comma after the last entry.",
-}
 
 
 # From text to the library's tree ------------------------------------------------------------------
@@ -287,14 +128,8 @@ def _is(node: Any, *rules: str) -> bool:
     return getattr(node, "data", None) in rules
 
 
-def _deeper(depth: int, line: int | None = None) -> int:
-    if depth >= MAX_DEPTH:
-        raise HclError(f"it is nested more than {MAX_DEPTH} deep", line, "")
-    return depth + 1
-
-
 def _body(tree: Any, depth: int) -> Body:
-    depth = _deeper(depth)
+    depth = deeper(depth)
     attributes: list[Attribute] = []
     blocks: list[Block] = []
     holder = tree.children[0] if _is(tree, "start") else tree
@@ -323,7 +158,7 @@ def _label(tree: Any) -> str:
 
 
 def _expression(tree: Any, depth: int) -> Expression:
-    depth = _deeper(depth, getattr(getattr(tree, "meta", None), "line", None))
+    depth = deeper(depth, getattr(getattr(tree, "meta", None), "line", None))
     convert = _CONVERTERS.get(tree.data)
     return convert(tree, _children(tree), depth) if convert else Unreadable()
 
@@ -506,81 +341,3 @@ _CONVERTERS: Mapping[str, Callable[[Any, list[Any], int], Expression]] = {
     "for_tuple_expr": _loop,
     "for_object_expr": _loop,
 }
-
-
-# HCL2 in JSON -------------------------------------------------------------------------------------
-
-_Nesting = Mapping[str, tuple[int, Mapping[str, Any]]]
-_SOURCE: _Nesting = {}
-_PROVISIONER: _Nesting = {"override": (0, {})}
-_POST_PROCESSOR: _Nesting = {}
-_JSON_BLOCKS: _Nesting = {
-    "packer": (0, {"required_plugins": (0, {})}),
-    "variable": (1, {"validation": (0, {})}),
-    "variables": (0, {}),
-    "locals": (0, {}),
-    "local": (1, {}),
-    "data": (2, {}),
-    "source": (2, _SOURCE),
-    "build": (
-        0,
-        {
-            "source": (1, _SOURCE),
-            "provisioner": (1, _PROVISIONER),
-            "error-cleanup-provisioner": (1, _PROVISIONER),
-            "post-processor": (1, _POST_PROCESSOR),
-            "post-processors": (0, {"post-processor": (1, _POST_PROCESSOR)}),
-            "hcp_packer_registry": (0, {}),
-        },
-    ),
-}
-
-
-def _json_body(given: Mapping[str, Any], nesting: _Nesting, depth: int) -> Body:
-    depth = _deeper(depth)
-    attributes: list[Attribute] = []
-    blocks: list[Block] = []
-    for name, value in given.items():
-        if name == "//":
-            continue
-        if name in nesting:
-            labels, inner = nesting[name]
-            blocks += _json_blocks(name, labels, (), value, inner, depth)
-        else:
-            attributes.append(Attribute(name, _json_value(value, depth), 0))
-    return Body(tuple(attributes), tuple(blocks))
-
-
-def _json_blocks(
-    name: str, missing: int, labels: tuple[str, ...], value: object, inner: _Nesting, depth: int
-) -> list[Block]:
-    if isinstance(value, list):
-        return [
-            block
-            for one in cast("list[object]", value)
-            for block in _json_blocks(name, missing, labels, one, inner, _deeper(depth))
-        ]
-    if not isinstance(value, dict):
-        raise HclError(
-            f"“{name}” must be an object", None, "See the page on the JSON syntax of Packer's HCL templates."
-        )
-    known = cast("dict[str, Any]", value)
-    if missing:
-        return [
-            block
-            for label, one in known.items()
-            for block in _json_blocks(name, missing - 1, (*labels, label), one, inner, _deeper(depth))
-        ]
-    return [Block(name, labels, _json_body(known, inner, depth), 0)]
-
-
-def _json_value(value: object, depth: int) -> Expression:
-    depth = _deeper(depth)
-    if isinstance(value, str):
-        return template_text(value, depth)
-    if isinstance(value, list):
-        return Items(tuple(_json_value(one, depth) for one in cast("list[object]", value)))
-    if isinstance(value, dict):
-        entries = cast("dict[str, object]", value).items()
-        return Mapped(tuple((Literal(key), _json_value(one, depth)) for key, one in entries))
-    return Literal(cast("int | float | bool | None", value))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from core.adapters.hcl import (
+from core.adapters.hcl_tree import (
     Body,
     Call,
     Choice,

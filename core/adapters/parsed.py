@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.adapters import hcl
+from core.adapters import hcl, hcl_json, hcl_tree
 from core.adapters.files import WorkspaceFiles
 from core.model.role import Problem
 
@@ -41,15 +41,15 @@ class ParsedFiles:
         self._keep = keep
         self._known = _read(keep) if keep else {}
         self._used: dict[str, _Entry] = {}
-        self._bodies: dict[str, hcl.Body | Problem] = {}
+        self._bodies: dict[str, hcl_tree.Body | Problem] = {}
 
-    def body(self, path: str) -> hcl.Body | Problem:
+    def body(self, path: str) -> hcl_tree.Body | Problem:
         """The tree of a `.hcl` or `.json` file in HCL2, or what is wrong with it."""
         if path not in self._bodies:
             self._bodies[path] = self._body(path)
         return self._bodies[path]
 
-    def _body(self, path: str) -> hcl.Body | Problem:
+    def _body(self, path: str) -> hcl_tree.Body | Problem:
         try:
             content = self._files.read(path, hcl.MAX_BYTES + 1)
         except OSError as error:
@@ -60,7 +60,7 @@ class ParsedFiles:
         self._used[digest] = entry
         if entry.body:
             with contextlib.suppress(msgspec.MsgspecError, RecursionError):
-                return msgspec.msgpack.decode(entry.body, type=hcl.Body)
+                return msgspec.msgpack.decode(entry.body, type=hcl_tree.Body)
         return Problem(path, entry.reason or "it cannot be read", entry.line, entry.fix)
 
     def save(self) -> None:
@@ -90,9 +90,9 @@ def _read(keep: Path) -> dict[str, _Entry]:
 def _parsed(content: bytes, kind: str) -> _Entry:
     try:
         if len(content) > hcl.MAX_BYTES:
-            raise hcl.HclError(f"it has more than {hcl.MAX_BYTES:,} bytes", None, "Split it.")
+            raise hcl_tree.HclError(f"it has more than {hcl.MAX_BYTES:,} bytes", None, "Split it.")
         text = hcl.decode(content)
-        body = hcl.parse(text) if kind == ".hcl" else hcl.from_json(text)
+        body = hcl.parse(text) if kind == ".hcl" else hcl_json.from_json(text)
         return _Entry(msgspec.msgpack.encode(body))
-    except hcl.HclError as error:
+    except hcl_tree.HclError as error:
         return _Entry(b"", error.reason, error.line, error.fix)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.files import WorkspaceFiles
-from core.adapters.hcl import Block, Body, Expression, Literal
+from core.adapters.hcl_tree import Block, Body, Expression, Literal
 from core.adapters.hcl_values import UNKNOWN, Scope, Unknown, Value, known, texts
 from core.adapters.template import Gathered, TemplateFacts, bases_of, common_upstream, upstream_of
 from core.model.role import Build, Problem, Upstream

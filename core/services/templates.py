@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from core.adapters import hcl, template_hcl, template_json
+from core.adapters import hcl, hcl_json, hcl_tree, template_hcl, template_json
 from core.adapters.files import WorkspaceFiles
 from core.adapters.hcl_values import Value, variables_of
 from core.adapters.parsed import ParsedFiles
@@ -54,7 +54,7 @@ class Template:
     syntax: Syntax
     files: tuple[str, ...]
     """At least one."""
-    bodies: Mapping[str, hcl.Body] = field(default_factory=dict[str, hcl.Body])
+    bodies: Mapping[str, hcl_tree.Body] = field(default_factory=dict[str, hcl_tree.Body])
     json: Mapping[str, Any] = field(default_factory=dict[str, Any])
     auto: tuple[VariableFile, ...] = ()
     """What Packer loads by itself."""
@@ -151,7 +151,7 @@ class Finder:
         if not paths:
             return []
         read = {path: self.parsed.body(path) for path in paths}
-        bodies = {path: body for path, body in read.items() if isinstance(body, hcl.Body)}
+        bodies = {path: body for path, body in read.items() if isinstance(body, hcl_tree.Body)}
         defined = {path: definitions_of(body) for path, body in bodies.items()}
         broken = {path: (body,) for path, body in read.items() if isinstance(body, Problem)}
         if built_singly(bodies, defined):
@@ -165,7 +165,7 @@ class Finder:
         return [self.directory_template(directory, paths, bodies, problems)]
 
     def directory_template(
-        self, directory: str, paths: Sequence[str], bodies: Mapping[str, hcl.Body], problems: Iterable[Problem]
+        self, directory: str, paths: Sequence[str], bodies: Mapping[str, hcl_tree.Body], problems: Iterable[Problem]
     ) -> Template:
         auto = [
             self.variable_file(posixpath.normpath(posixpath.join(directory, leaf)))
@@ -183,7 +183,7 @@ class Finder:
             if not paths:
                 return None
             read = {one: self.parsed.body(one) for one in paths}
-            bodies = {one: body for one, body in read.items() if isinstance(body, hcl.Body)}
+            bodies = {one: body for one, body in read.items() if isinstance(body, hcl_tree.Body)}
             problems = [body for body in read.values() if isinstance(body, Problem)]
             return self.directory_template(path, paths, bodies, [*problems, *_twice(bodies)])
         if path not in self.files.names:
@@ -199,7 +199,7 @@ class Finder:
         self,
         path: str,
         paths: Sequence[str],
-        bodies: Mapping[str, hcl.Body],
+        bodies: Mapping[str, hcl_tree.Body],
         auto: Iterable[VariableFile],
         problems: Iterable[Problem],
     ) -> Template:
@@ -232,8 +232,8 @@ class Finder:
         if not template_json.looks_like_template(content) or len(content) > JSON_LIMIT:
             return None
         try:
-            loaded = hcl.load_json(hcl.decode(content))
-        except hcl.HclError as error:
+            loaded = hcl_json.load_json(hcl.decode(content))
+        except hcl_tree.HclError as error:
             if not _mentions_packer(content):
                 return None
             problem = Problem(path, error.reason, error.line, error.fix)
@@ -281,10 +281,10 @@ class Finder:
             return VariableFile(path, {}, body) if isinstance(body, Problem) else VariableFile(path, variables_of(body))
         try:
             content = self.files.read(path, HEAD + 1)
-            loaded = hcl.load_json(hcl.decode(content))
+            loaded = hcl_json.load_json(hcl.decode(content))
         except OSError as error:
             return VariableFile(path, {}, Problem(path, f"it cannot be read: {error.strerror or error}"))
-        except hcl.HclError as error:
+        except hcl_tree.HclError as error:
             return VariableFile(path, {}, Problem(path, error.reason, error.line, error.fix))
         if path.endswith(VARIABLE_ENDINGS):
             return VariableFile(path, cast("dict[str, Value]", loaded) if isinstance(loaded, dict) else {})
@@ -304,7 +304,7 @@ def _mentions_packer(content: bytes) -> bool:
     )
 
 
-def built_singly(bodies: Mapping[str, hcl.Body], defined: Mapping[str, Definitions]) -> bool:
+def built_singly(bodies: Mapping[str, hcl_tree.Body], defined: Mapping[str, Definitions]) -> bool:
     """The files of a directory are templates each by itself: two of them are whole alone, and clash when they are
     loaded together (Packer refuses a second definition of a variable, local or source)."""
     seen: set[str] = set()
@@ -316,25 +316,25 @@ def built_singly(bodies: Mapping[str, hcl.Body], defined: Mapping[str, Definitio
     return False
 
 
-def _is_whole(body: hcl.Body, defined: Definitions) -> bool:
+def _is_whole(body: hcl_tree.Body, defined: Definitions) -> bool:
     """Every source that its builds name in plain text is declared in it."""
     declared = {name.removeprefix("source.") for name in defined.names if name.startswith("source.")}
     for build in body.of_type("build"):
         named = [block.labels[0] for block in build.body.of_type("source") if block.labels]
         sources = build.body.attribute("sources")
-        if sources and isinstance(sources.value, hcl.Items):
-            named += [str(one.value) for one in sources.value.items if isinstance(one, hcl.Literal)]
+        if sources and isinstance(sources.value, hcl_tree.Items):
+            named += [str(one.value) for one in sources.value.items if isinstance(one, hcl_tree.Literal)]
         if any(template_hcl.source_name(name) not in declared for name in named):
             return False
     return True
 
 
-def _twice(bodies: Mapping[str, hcl.Body]) -> list[Problem]:
+def _twice(bodies: Mapping[str, hcl_tree.Body]) -> list[Problem]:
     first: dict[str, str] = {}
     problems: list[Problem] = []
     for path, body in bodies.items():
         for block in body.blocks:
-            for name in definitions_of(hcl.Body((), (block,))).names:
+            for name in definitions_of(hcl_tree.Body((), (block,))).names:
                 if name in first:
                     reason = f"{name} is defined a second time (first in {first[name]}), which Packer refuses"
                     problems.append(Problem(path, reason, block.line or None, "Take one of the two away."))

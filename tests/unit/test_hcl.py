@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.adapters import hcl
-from core.adapters.hcl import HclError
+from core.adapters import hcl, hcl_json, hcl_tree
+from core.adapters.hcl_tree import HclError
 from core.adapters.hcl_values import MAX_TEXT, UNKNOWN, Scope, Value, variables_of
 
 TEMPLATE = """
@@ -71,7 +71,7 @@ def test_blocks_keep_their_labels_lines_and_attributes() -> None:
 
 def test_a_tree_survives_being_kept() -> None:
     body = hcl.parse(TEMPLATE)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(body), type=hcl.Body) == body
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(body), type=hcl_tree.Body) == body
 
 
 @pytest.mark.parametrize("form", ["\ufeff{}", "{}", "{}\n\n"])
@@ -83,7 +83,7 @@ def test_byte_order_marks_and_windows_newlines_change_nothing(form: str) -> None
 
 
 def test_the_json_form_means_the_same_as_the_native_one() -> None:
-    body = hcl.from_json(
+    body = hcl_json.from_json(
         """{
           "variable": {"name": {"default": "web"}},
           "source": {"qemu": {"web": {"iso_url": "https://example.org/${var.name}.iso"}}},
@@ -121,7 +121,7 @@ def test_what_does_not_parse_names_the_line_and_a_fix(text: str, line: int, said
 
 def test_broken_json_names_the_line_and_a_fix() -> None:
     with pytest.raises(HclError) as raised:
-        hcl.load_json('{\n  "builders": [],\n}')
+        hcl_json.load_json('{\n  "builders": [],\n}')
     assert raised.value.line in (2, 3)
     assert "last entry" in raised.value.fix
 
@@ -144,9 +144,9 @@ def test_deep_nesting_is_refused_and_never_overflows(unit: str) -> None:
 
 def test_json_nested_deeply_is_refused() -> None:
     with pytest.raises(HclError):
-        hcl.from_json('{"a":' * 100_000 + "1" + "}" * 100_000)
+        hcl_json.from_json('{"a":' * 100_000 + "1" + "}" * 100_000)
     with pytest.raises(HclError, match="nested"):
-        hcl.from_json('{"a":' * 200 + "1" + "}" * 200)
+        hcl_json.from_json('{"a":' * 200 + "1" + "}" * 200)
 
 
 def test_a_huge_file_is_refused_before_it_is_parsed() -> None:
@@ -154,7 +154,7 @@ def test_a_huge_file_is_refused_before_it_is_parsed() -> None:
         hcl.parse("a = 1\n" * 200_000)
 
 
-def outcome(text: str) -> hcl.Body | HclError:
+def outcome(text: str) -> hcl_tree.Body | HclError:
     try:
         return hcl.parse(text)
     except HclError as error:
@@ -165,7 +165,7 @@ def outcome(text: str) -> hcl.Body | HclError:
 @given(st.text(max_size=300))
 def test_no_text_whatever_crashes_the_reader(text: str) -> None:
     found = outcome(text)
-    assert isinstance(found, hcl.Body) or found.reason
+    assert isinstance(found, hcl_tree.Body) or found.reason
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -177,7 +177,7 @@ def test_no_text_whatever_crashes_the_reader(text: str) -> None:
 def test_a_damaged_template_is_read_or_refused(at: int, gone: int, put: str) -> None:
     damaged = TEMPLATE[:at] + put + TEMPLATE[at + gone :]
     found = outcome(damaged)
-    if isinstance(found, hcl.Body):
+    if isinstance(found, hcl_tree.Body):
         variables_of(found)
     else:
         assert found.reason
