@@ -59,7 +59,7 @@ class Building:
     def __init__(self, places: Places, environ: Mapping[str, str], *, engine: Engine | None = None) -> None:
         self._places = places
         self._environ = environ
-        self._engine = engine or Engine(places)
+        self.engine = engine or Engine(places)
 
     def build(
         self, root: Path, role: str, *, at: str = "HEAD", builds: tuple[str, ...] = (), trust: bool = False
@@ -102,7 +102,7 @@ class Building:
                 for run in index.runs(found.workspace.id, active_only=True)
                 if run.request.commit == commit
             }
-            if stale:
+            if stale or trust:
                 self._check_trust(index, found.workspace, who, trust)
         names = order_for_rebuild(found.roles, stale).roles
         roles = self._roles_at(repository, commit, names) if names else {}
@@ -150,7 +150,7 @@ class Building:
             repository = None
         # The tree may be gone by now: who cancels is then known by the machine alone.
         who = repository.identity() if repository else self._environ.get("USER") or "somebody on this machine"
-        return self._engine.cancel(run.uid, who)
+        return self.engine.cancel(run.uid, who)
 
     def give_secrets(self, which: int | str) -> Run:
         """Give a run that waits for credentials those of this shell.
@@ -168,7 +168,7 @@ class Building:
                 f"This shell does not have {', '.join(missing)}, which run {run.id} was started with.",
                 "Set them as they were, then once more; or cancel the run.",
             )
-        self._engine.give_secrets(run.uid, {name: self._environ[name] for name in run.request.secret_names})
+        self.engine.give_secrets(run.uid, {name: self._environ[name] for name in run.request.secret_names})
         return run
 
     def runs(self, workspace_id: str | None = None, *, limit: int | None = None) -> list[Run]:
@@ -199,7 +199,7 @@ class Building:
             secret_names=tuple(secrets),
             parent_run=parent_run,
         )
-        return self._engine.submit(request, secrets)
+        return self.engine.submit(request, secrets)
 
     def _roles_at(self, repository: GitRepository, commit: str, names: Sequence[str]) -> dict[str, Role]:
         """The roles as they are at the commit, those of `names` completed with what Git does not hold of them."""

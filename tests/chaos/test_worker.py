@@ -12,13 +12,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
 from core.engine.client import Engine
 from core.engine.job import holds_of
 from core.errors import StoreError
 from core.living import Identity
 from core.model.run import Run, RunState, StageState
-from tests.engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
 
 @pytest.fixture
@@ -144,11 +144,11 @@ def test_of_two_workers_started_at_once_one_ends_quietly(shop: Workshop) -> None
 def test_many_clients_that_start_at_once_share_one_worker_and_lose_no_run(shop: Workshop) -> None:
     shop.open("all")
     code = (
-        "import sys; from pathlib import Path; from core.places import Places;"
-        "from tests.engine_workshop import Workshop;"
+        "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; from core.places import Places;"
+        "from engine_workshop import Workshop;"
         "shop = Workshop(Places(Path(sys.argv[1])), Path(sys.argv[2])); shop.submit()"
     )
-    argv = [sys.executable, "-c", code, str(shop.places.home), str(shop.gates)]
+    argv = [sys.executable, "-c", code, str(shop.places.home), str(shop.gates), str(Path(PROGRAM[-1]).parent)]
     clients = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(4)]
     for client in clients:
         assert client.communicate()[1] == b""
@@ -162,12 +162,13 @@ def test_many_clients_that_start_at_once_share_one_worker_and_lose_no_run(shop: 
 
 def test_a_client_whose_terminal_closes_takes_nothing_with_it(shop: Workshop) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from core.places import Places;"
-        "from tests.engine_workshop import Workshop;"
+        "import sys, time; sys.path.insert(0, sys.argv[3]); from pathlib import Path; from core.places import Places;"
+        "from engine_workshop import Workshop;"
         "shop = Workshop(Places(Path(sys.argv[1])), Path(sys.argv[2])); shop.submit(); time.sleep(600)"
     )
     client = subprocess.Popen(
-        [sys.executable, "-c", code, str(shop.places.home), str(shop.gates)], start_new_session=True
+        [sys.executable, "-c", code, str(shop.places.home), str(shop.gates), str(Path(PROGRAM[-1]).parent)],
+        start_new_session=True,
     )
     shop.wait(shop.index.runs, "the client submits")
     (run,) = shop.index.runs()

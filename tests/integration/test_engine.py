@@ -11,10 +11,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
 from core.errors import EngineError, RefusedError
 from core.model.run import RunState, StageState
-from tests.engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
 
 @pytest.fixture

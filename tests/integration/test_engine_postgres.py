@@ -8,10 +8,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from engine_workshop import PROGRAM, STAGES, workshop
 
 from core.engine.client import Engine
 from core.model.run import RunState
-from tests.engine_workshop import PROGRAM, STAGES, workshop
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
 NEEDS = "needs PostgreSQL (apt install postgresql)"

@@ -1,0 +1,184 @@
+"""Asking for builds: of a commit, in a trusted workspace, parents first; and the product's own worker makes them."""
+
+import os
+import shutil
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from workshop import FILE_TEMPLATE, WHO, Workshop
+
+from core.errors import RefusedError, WorkspaceError
+from core.model.image import Artifact, ImageVersion, UpstreamRecord
+from core.model.role import Role, Syntax
+from core.model.run import Run, RunState
+from core.services.building import Building, UntrustedError, references, secrets_for
+
+CONFIGURATION = """\
+[roles.child]
+template = "child"
+upstream = { role = "web" }
+"""
+
+
+@dataclass
+class House:
+    """A workspace with a role `web`, and somebody who builds in it."""
+
+    shop: Workshop
+    building: Building
+
+    def until_ended(self, *runs: Run) -> list[Run]:
+        deadline = time.monotonic() + 120
+        while not all(self.shop.again(run).state.ended for run in runs):
+            assert time.monotonic() < deadline, [self.shop.again(run) for run in runs]
+            time.sleep(0.05)
+        return [self.shop.again(run) for run in runs]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[House]:
+    shop = Workshop(tmp_path)
+    monkeypatch.setenv("INGOT_HOME", str(shop.places.home))
+    shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    building = Building(shop.places, os.environ)
+    yield House(shop, building)
+    for run in building.runs():
+        if not run.state.ended:
+            building.cancel(run.uid)
+    engine = building.engine
+    deadline = time.monotonic() + 60
+    while not all(run.state.ended for run in building.runs()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    engine.stop_worker()
+    shop.index.close()
+    shutil.rmtree(shop.places.runtime)
+
+
+def test_the_first_build_in_a_workspace_asks_whether_it_is_trusted(house: House) -> None:
+    with pytest.raises(UntrustedError) as caught:
+        house.building.build(house.shop.root, "web")
+    assert caught.value.workspace.root == str(house.shop.root)
+    assert house.building.runs() == []
+    house.building.build(house.shop.root, "web", trust=True)
+    house.building.build(house.shop.root, "web")
+    assert [run.id for run in house.building.runs()] == [2, 1]
+
+
+@pytest.mark.skipif(shutil.which("packer") is None, reason="needs packer")
+def test_a_build_asked_for_becomes_an_image_in_the_ledger_and_the_index(house: House) -> None:
+    (run,) = house.until_ended(house.building.build(house.shop.root, "web", trust=True))
+    assert run.state is RunState.SUCCEEDED, run
+    assert run.request.asked_by == "Ada Example <ada@example.org>"
+    (image,) = house.shop.ledger.images()
+    assert house.shop.index.images(run.workspace_id) == [image]
+    assert (image.run, image.commit, image.version) == (run.uid, run.request.commit, run.version)
+    (again,) = house.until_ended(house.building.rebuild(run.id))
+    assert again.request == replace(run.request, asked_at=again.request.asked_at)
+    assert again.version != run.version
+
+
+def test_the_role_is_that_of_the_commit_and_not_of_the_working_tree(house: House) -> None:
+    first = house.shop.git("rev-parse", "HEAD")
+    house.shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE.replace("hello", "other")})
+    (house.shop.root / "web/web.pkr.hcl").write_text(FILE_TEMPLATE.replace("hello", "uncommitted"))
+    build = house.building.build
+    assert build(house.shop.root, "web", trust=True).request.builds == ("file.other",)
+    earlier = build(house.shop.root, "web", at="HEAD~1").request
+    assert (earlier.builds, earlier.commit, earlier.ref) == (("file.hello",), first, "HEAD~1")
+    assert earlier.workspace.root == str(house.shop.root)
+    assert not list((house.shop.places.home / "reading").iterdir())
+
+
+def test_what_cannot_be_built_is_refused_with_a_way_on(house: House, tmp_path: Path) -> None:
+    build = house.building.build
+    root = house.shop.root
+    with pytest.raises(RefusedError, match="no role wbe") as caught:
+        build(root, "wbe", trust=True)
+    assert caught.value.next_step == "Did you mean web?"
+    with pytest.raises(RefusedError, match=r"no build qemu\.web") as caught:
+        build(root, "web", builds=("qemu.web",), trust=True)
+    assert "file.hello" in caught.value.next_step
+    with pytest.raises(WorkspaceError, match="no commit called 'nothing'"):
+        build(root, "web", at="nothing", trust=True)
+    house.shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE + "}"})
+    with pytest.raises(RefusedError, match=r"cannot be built from commit .*web/web\.pkr\.hcl"):
+        build(root, "web", trust=True)
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(WorkspaceError, match="in no Git repository"):
+        build(tmp_path / "elsewhere", "web", trust=True)
+    assert house.building.runs() == []
+
+
+def test_what_is_stale_is_built_parents_first_and_not_twice(house: House) -> None:
+    root, ledger = house.shop.root, house.shop.ledger
+    child = {"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")}
+    commit = house.shop.commit(child)
+    for name, upstream in (
+        ("web", UpstreamRecord("template", "a file")),
+        ("child", UpstreamRecord("role", "", role="web", version="0.1.0")),
+    ):
+        assert ledger.reserve(name, "0.1.0", name, WHO) == "0.1.0"
+        artifact = Artifact(f"file.{name}", "raw", "/nowhere", "sha256:" + "0" * 64)
+        made = ImageVersion(name, "0.1.0", commit, 1.0, name, WHO, upstream, (artifact,), name)
+        ledger.register(made, WHO, "made")
+    assert house.building.build_stale(root, trust=True) == []
+    house.shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE.replace("version $", "Version $")})
+    parent, later = house.building.build_stale(root)
+    assert (parent.role, later.role) == ("web", "child")
+    assert (parent.request.parent_run, later.request.parent_run) == ("", parent.uid)
+    assert not {run.role for run in house.building.build_stale(root)} & {"child"}, (
+        "it waits, and is not asked for twice"
+    )
+
+
+def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: House) -> None:
+    house.shop.commit({"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")})
+    parent = house.building.build(house.shop.root, "web", trust=True)
+    child = house.building.build(house.shop.root, "child")
+    assert child.request.parent_run == parent.uid
+
+
+def test_a_shells_credentials_are_recorded_as_references_and_names_only() -> None:
+    shell = {
+        "AWS_PROFILE": "shop",
+        "AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:5000",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
+        "AWS_SESSION_TOKEN": "",
+        "PACKER_GITHUB_API_TOKEN": "ghp_1234567890",
+        "PKR_VAR_password": "hunter2hunter2",
+        "PKR_VAR_size": "20G",
+        "SSH_AUTH_SOCK": "/run/user/1000/agent",
+        "https_proxy": "http://ada:s3cret@proxy:3128",
+        "no_proxy": "localhost",
+        "HOME": "/home/ada",
+    }
+    role = Role("web", "web", Syntax.HCL2, sensitive=("password",))
+    assert references(shell) == {
+        "AWS_PROFILE": "shop",
+        "AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:5000",
+        "SSH_AUTH_SOCK": "/run/user/1000/agent",
+        "no_proxy": "localhost",
+    }
+    assert set(secrets_for(role, shell)) == {
+        "AWS_SECRET_ACCESS_KEY",
+        "PACKER_GITHUB_API_TOKEN",
+        "PKR_VAR_password",
+        "https_proxy",
+    }
+
+
+def test_secrets_are_given_again_only_by_a_shell_that_has_them(house: House) -> None:
+    shell = {**os.environ, "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI"}
+    with_keys = Building(house.shop.places, shell)
+    run = with_keys.build(house.shop.root, "web", trust=True)
+    assert run.request.secret_names == ("AWS_SECRET_ACCESS_KEY",)
+    if not house.shop.again(run).state.ended:
+        with pytest.raises(RefusedError, match="does not have AWS_SECRET_ACCESS_KEY"):
+            house.building.give_secrets(run.uid)
+    house.until_ended(run)
+    with pytest.raises(RefusedError, match="has ended"):
+        with_keys.give_secrets(run.uid)
