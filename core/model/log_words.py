@@ -27,7 +27,7 @@ def body_of(line: str) -> tuple[str, str]:
 _ERROR = re.compile(
     r"""
     (?: ^ | [\s\[(:] ) (?: error | ERROR | Error | FATAL | Fatal | panic | PANIC ) \]? [:!]
-        (?! \s* (?: 0 | none | no | null | false )\b )
+        (?! \s* (?: 0 | none | no | null | false ) \s* [,;}]? $ )
     | ^ (?: fatal | fatal\ error | failed ) : \s
     | ^ E:\ \S
     | ^ (?: \S+ : \s )? error \s [a-z]+ing \b

@@ -237,6 +237,7 @@ def test_a_result_that_was_cut_off_still_gives_its_message() -> None:
 
 
 ERRORS = [
+    "==> qemu.web: error: no such file",
     "==> qemu.web: E: Unable to locate package nginx",
     "    qemu.web: fatal: [default]: FAILED! => {",
     "Error: Failed preparing provisioner-block",
@@ -260,6 +261,7 @@ NO_ERRORS = [
     "    qemu.web: ignore_errors: true",
     "    qemu.web: Get:5 http://example.org bookworm/main liberror-perl all 0.17029-2",
     "==> qemu.web: W: Failed to fetch an index, old ones used: error: none",
+    "    qemu.web: error: 0",
     "--> qemu.web: Script exited with non-zero exit status: 100",
     '    qemu.web: "stderr": "", "error": null',
 ]
