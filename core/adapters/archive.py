@@ -360,9 +360,14 @@ async def _bootstrap(
         )
 
 
+def settings() -> Mapping[str, str]:
+    """The files that are written into the new system: path → content."""
+    return _FILES
+
+
 def _hook() -> str:
     lines: list[str] = []
-    for path, content in _FILES.items():
+    for path, content in settings().items():
         lines.append(f'mkdir -p "$1"{shlex.quote(str(Path(path).parent))}')
         lines.append(f'printf %s {shlex.quote(content)} > "$1"{shlex.quote(path)}')
     return _HOOK.replace("GRUB_MODULES", _GRUB_MODULES).replace("WRITE_FILES", "\n".join(lines))

@@ -1,0 +1,130 @@
+"""Reads and writes single files in disk images, with libguestfs' guestfish.
+
+libguestfs boots a small machine of its own around the disk, so nothing is mounted here and no root is needed. That
+takes some 12 s without hardware virtualisation (FACTS.md), whatever is then done in it: each call does all in one.
+
+guestfish has no conditions, but its `<!` takes the output of a command, run here, as more commands. Nothing that the
+disk says gets into such output but the plain name of a device: guestfish would carry out anything else.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from core import process
+from core.adapters import qemu
+from core.errors import ToolError
+
+RELEASE_FILE = "/etc/image-release"
+"""Where an image says what it is (os-release(5) form)."""
+
+_PATIENCE = 600.0
+"""Seconds: a busy machine without hardware virtualisation has been seen to need 90."""
+
+_NO_SYSTEM = "no-operating-system"
+"""No command of guestfish's: it stops there, and names it."""
+_MOUNTED = r"""sed -nE '1s|^([A-Za-z0-9:/_.+-]+)$|{mount} "\1" /|p' roots | grep . || echo {nothing}"""
+
+# Read-only at first: even mounting otherwise writes to a disk.
+_OPEN = f"""\
+run
+inspect-os | cat > roots
+<! {_MOUNTED.format(mount="mount-ro", nothing=_NO_SYSTEM)}
+"""
+# A line that begins with `-` may fail.
+_STAMP = f"""\
+-download {RELEASE_FILE} before
+<! cmp -s before wanted || cat write
+download {RELEASE_FILE} after
+"""
+_WRITE = f"""\
+umount /
+<! {_MOUNTED.format(mount="mount", nothing=_NO_SYSTEM)}
+-rm {RELEASE_FILE}
+upload wanted {RELEASE_FILE}
+chmod 0644 {RELEASE_FILE}
+chown 0 0 {RELEASE_FILE}
+sync
+"""
+
+
+async def read_file(disk: Path, path: str, disk_format: str = "") -> bytes | None:
+    """The content of a file in the disk, None if there is none. The disk is opened read-only.
+
+    `path` is absolute, as the system in the disk sees it; links are followed. Raises ToolError when the disk cannot be
+    opened or has no operating system.
+    """
+    quoted = '"' + process.name_argument(path, "The path").replace("\\", "\\\\").replace('"', '\\"') + '"'
+    with tempfile.TemporaryDirectory(prefix="ingot-") as directory:
+        script = f"is-file {quoted} followsymlinks:true\n-download {quoted} content\n"
+        there = await _guestfish(disk, disk_format, script, Path(directory), "--ro")
+        if there.strip() != "true":
+            return None
+        return (Path(directory) / "content").read_bytes()
+
+
+async def stamp(disk: Path, content: str, disk_format: str = "") -> None:
+    """Make `/etc/image-release` in the disk say `content`, and read it back.
+
+    Where it says so already the disk stays as it is, bit for bit. Raises ToolError.
+    """
+    wanted = content.encode()
+    with tempfile.TemporaryDirectory(prefix="ingot-") as name:
+        directory = Path(name)
+        (directory / "wanted").write_bytes(wanted)
+        (directory / "write").write_text(_WRITE)
+        await _guestfish(disk, disk_format, _STAMP, directory, "--rw")
+        if (directory / "after").read_bytes() != wanted:
+            raise ToolError(
+                f"{RELEASE_FILE} in {disk} does not say what was written to it.", "Is the file system in it full?"
+            )
+
+
+async def _guestfish(disk: Path, disk_format: str, script: str, directory: Path, access: str) -> str:
+    """Carry out a script with the disk's root file system mounted; local names in it are relative to `directory`."""
+    stated = [f"--format={disk_format}"] if disk_format else []
+    argv = ["guestfish", access, *stated, "-a", str(disk.absolute())]
+    settings = {"LIBGUESTFS_BACKEND": "direct"}
+    if await qemu.accelerator() == "tcg":
+        # /dev/kvm may be there and not work: libguestfs would try it and fail.
+        settings["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
+    kept = ("LIBGUESTFS_CACHEDIR", "LIBGUESTFS_PATH", "SUPERMIN_KERNEL", "SUPERMIN_MODULES")
+    environment = process.environment(extra=settings, keep=kept)
+    finished = await process.run(
+        argv, cwd=directory, env=environment, input=(_OPEN + script).encode(), timeout=_PATIENCE
+    )
+    if finished.code != 0:
+        raise await asyncio.to_thread(explained, disk, finished.err.decode(errors="replace"))
+    return finished.out.decode(errors="replace")
+
+
+def explained(disk: Path, said: str) -> ToolError:
+    """What guestfish said, and what to do about it."""
+    unreadable = [kernel for kernel in sorted(Path("/boot").glob("vmlinuz-*")) if not _readable(kernel)]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1].removeprefix("libguestfs: error: ") if lines else "it did not say why"
+    if "supermin" in said and (unreadable or "Permission denied" in said):
+        # Ubuntu keeps its kernels to root; supermin copies one into the appliance.
+        return ToolError(
+            f"libguestfs cannot look into {disk}: it may not read this machine's kernel"
+            f"{f' ({unreadable[-1]})' if unreadable else ''}.",
+            "Let it: sudo chmod +r /boot/vmlinuz-*",
+        )
+    if "supermin" in said:
+        return ToolError(
+            f"libguestfs cannot look into {disk}: it found no kernel on this machine to start its appliance with.",
+            "Install one: sudo apt-get install linux-image-cloud-amd64",
+        )
+    if _NO_SYSTEM in said:
+        return ToolError(
+            f"There is no operating system in {disk} that libguestfs knows.", "Is it the disk that the machine boots?"
+        )
+    return ToolError(f"guestfish could not look into {disk}: {last}.", "`libguestfs-test-tool` says whether it works.")
+
+
+def _readable(file: Path) -> bool:
+    try:
+        with file.open("rb"):
+            return True
+    except OSError:
+        return False
