@@ -19,7 +19,7 @@ test-long:  ## the rest
 
 bench:  ## the budgets, measured as ratios in one run
 	@scripts/setup --tests
-	$(PYTEST) tests/bench -o python_files="bench_*.py" -s -p no:xdist -p no:cacheprovider
+	@failed=0; for bench in tests/bench/bench_*.py; do echo "$$bench"; .venv/bin/python "$$bench" || failed=1; done; exit $$failed
 
 lint:  ## the linters alone (they are part of `make test` too)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/pyright && .venv/bin/lint-imports
