@@ -157,6 +157,7 @@ class Ledger:
             if self._sharing and shared.state != "offline":
                 # Pushed before it is ours here: who was beaten has nothing to take back.
                 offered = self._sharing.offer(commit)
+                self.last_shared = Shared("sent")
                 if offered == "offline":
                     self.last_shared = Shared("offline", "The remote went away while the version was reserved.")
                 if offered == "beaten":

@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from core.adapters.git import GitRepository
-from core.adapters.git_program import Answer
+from core.adapters.git_program import Answer, failure
 from core.errors import IngotError, LedgerError
 from core.model.image import ImageVersion
 
@@ -36,6 +36,10 @@ _WRITING = (
     ("core.splitIndex", "false"),  # a split index keeps its other half in .git
     ("core.untrackedCache", "false"),
     ("index.sparse", "false"),
+    (
+        "core.fsync",
+        "committed,reference",
+    ),  # what is registered survives a power cut; Git's default spares loose objects
 )
 
 T = TypeVar("T")
@@ -127,14 +131,27 @@ class LedgerTree:
     def head(self, ref: str = REF) -> str | None:
         """The commit that a ref of the ledger is at; None where there is none yet."""
         found = self.repository.git("rev-parse", "--verify", "--quiet", ref)
-        if found.code:
+        if found.code == 1 and self._is_there(ref):
+            found = self.repository.git("rev-parse", "--verify", "--quiet", ref)  # made a moment ago?
+        if found.code == 1 and not self._is_there(ref):
             return None
+        if found.code == 1:
+            raise LedgerError(
+                f"{ref} in {self.repository.common_directory()} is damaged: it names no commit.",
+                "After a crash: git fsck --lost-found names its newest commit, and git update-ref puts it back.",
+            )
+        if found.code:  # not "there is none", but "that cannot be told"
+            error = failure(self.repository.root, "Reading the ledger", found)
+            raise LedgerError(error.what, error.next_step)
         if self.repository.git("cat-file", "-t", found.text).text != "commit":
             raise LedgerError(
                 f"{ref} in {self.repository.root} is not a commit of a ledger.",
                 f"Look at what made it: git cat-file -p {ref}",
             )
         return found.text
+
+    def _is_there(self, ref: str) -> bool:
+        return (self.repository.common_directory() / ref).is_file()
 
     def entries(self, commit: str | None, *under: str) -> list[Entry]:
         """The files of a commit (none: of an empty ledger) below some directories, such as `roles/web/images/`."""
@@ -229,7 +246,9 @@ class LedgerTree:
 
     def swap(self, new: str, old: str | None, ref: str = REF) -> bool:
         """Move the ref if it still is where it was read (compare-and-swap); False when somebody else was first."""
-        answer = self.repository.git("update-ref", "--no-deref", ref, new, old or "0" * len(new))
+        answer = self.repository.git(
+            "update-ref", "--no-deref", ref, new, old or "0" * len(new), configuration=_WRITING
+        )
         if answer.code == 0:
             return True
         if _CONTENDED.search(answer.err):

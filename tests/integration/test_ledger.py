@@ -320,6 +320,27 @@ def test_a_ledger_that_is_no_commit_is_a_clear_error(shop: Path) -> None:
         Ledger(shop).images()
 
 
+@pytest.mark.parametrize("damage", ["", "garbage\n", "0" * 40 + "\n"])
+def test_a_damaged_ref_is_not_taken_for_an_empty_ledger(shop: Path, damage: str) -> None:
+    ledger = Ledger(shop)
+    ledger.register(image("web", "1"), ADA, "")
+    (shop / ".git" / REF).write_text(damage)
+    with pytest.raises(LedgerError):
+        ledger.images()
+    with pytest.raises(LedgerError):
+        ledger.reserve("web", "1", "run-2", ADA)
+
+
+def test_what_is_no_repository_is_not_taken_for_an_empty_ledger(shop: Path, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="not a git repository"):
+        Ledger(tmp_path).images()
+    if os.getuid() == 0:
+        os.chown(shop, 12345, 12345)
+        os.chown(shop / ".git", 12345, 12345)
+        with pytest.raises(LedgerError, match="belongs to another user"):
+            Ledger(shop).images()
+
+
 def test_a_missing_object_is_a_clear_error(shop: Path) -> None:
     ledger = Ledger(shop)
     ledger.register(image("web", "1"), ADA, "")
@@ -364,6 +385,7 @@ def test_a_stale_lock_is_said_and_not_waited_for_without_end(shop: Path, monkeyp
 def test_two_clones_get_two_versions_and_both_see_both(clones: tuple[Path, Path]) -> None:
     one, two = (Ledger(clone, "origin") for clone in clones)
     assert one.reserve("web", "0.1.0", "run-1", ADA) == "0.1.0"
+    assert one.last_shared.state == "sent"
     assert two.reserve("web", "0.1.0", "run-2", BO) == "0.1.0.2"
     two.register(image("web", "0.1.0.2", "run-2"), BO, "")
     one.register(image("web", "0.1.0", "run-1"), ADA, "")
