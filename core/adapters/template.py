@@ -31,6 +31,11 @@ PATHS = frozenset(
 PLAYBOOKS = frozenset({"playbook_file", "playbook_files", "playbook_paths"})
 
 
+OPEN_BUILDS = "which builds there are depends on a value that is not known here"
+"""The reason of a problem that naming the builds in ingot.toml mends."""
+NAME_BUILDS = "Set it in a variable file, or name the builds in ingot.toml: [roles.NAME] builds = […]"
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateFacts:
     """What one template with one set of variables says."""

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from core.adapters.files import WorkspaceFiles
 from core.adapters.hcl_tree import Block, Body, Expression, Literal
 from core.adapters.hcl_values import UNKNOWN, Scope, Unknown, Value, known, texts
-from core.adapters.template import Gathered, TemplateFacts, bases_of, common_upstream, upstream_of
+from core.adapters.template import (
+    NAME_BUILDS,
+    OPEN_BUILDS,
+    Gathered,
+    TemplateFacts,
+    bases_of,
+    common_upstream,
+    upstream_of,
+)
 from core.model.role import Build, Problem, Upstream
 
 
@@ -186,8 +194,8 @@ class _Reader:
                 self._problem(
                     path,
                     attribute.line,
-                    "which sources are built depends on a value that is not known here",
-                    "Set it in a variable file, or name the builds in ingot.toml: [roles.NAME] builds = […]",
+                    OPEN_BUILDS,
+                    NAME_BUILDS,
                 )
             for name in texts(value):
                 source = source_name(name)

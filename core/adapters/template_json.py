@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from core.adapters.files import WorkspaceFiles
-from core.adapters.template import Gathered, TemplateFacts, bases_of, common_upstream, upstream_of
+from core.adapters.template import (
+    NAME_BUILDS,
+    OPEN_BUILDS,
+    Gathered,
+    TemplateFacts,
+    bases_of,
+    common_upstream,
+    upstream_of,
+)
 from core.model.role import Build, Problem, Upstream
 
 _USER = re.compile(r"\{\{-?\s*user\s+[`\"']([^`\"']+)[`\"']\s*-?\}\}")
@@ -76,9 +84,15 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     gathered = Gathered(files, bases_of(directory))
     builds: dict[str, Build] = {}
     upstreams: list[Upstream] = []
+    problems: list[Problem] = []
     for builder in _objects(template.get("builders")):
         kind = str(builder.get("type", ""))
         name = strings.resolved(str(builder.get("name") or "")) or kind
+        if "{{" in name:
+            problems.append(Problem(path, OPEN_BUILDS, None, NAME_BUILDS))
+        elif "," in name or not name.isprintable():
+            reason = f"the builder's name {name!r} cannot be given to packer build -only="
+            problems.append(Problem(path, reason, None, "Name it with letters, digits, “.”, “_” and “-”."))
         builds.setdefault(name, Build(name, kind))
         _walk(builder, gathered, strings)
         upstreams.append(_upstream(builder, gathered, strings))
@@ -89,7 +103,6 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     for step in _flat_objects(template.get("post-processors")):
         _walk_step(step, gathered, strings)
     secret = template.get("sensitive-variables")
-    problems: list[Problem] = []
     if not builds:
         reason = "it has no builder, so there is nothing to build"
         problems.append(Problem(path, reason, None, "Add one to “builders”."))
@@ -102,7 +115,7 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
         required=tuple(name for name, value in declared.items() if value is None),
         sensitive=tuple(str(name) for name in cast("list[Any]", secret)) if isinstance(secret, list) else (),
         upstream=common_upstream(upstreams),
-        problems=tuple(problems),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 

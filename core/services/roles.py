@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from core import config
 from core.adapters import playbook
 from core.adapters.files import WorkspaceFiles
+from core.adapters.template import OPEN_BUILDS
 from core.config import Configuration, RoleSettings
 from core.model import naming
-from core.model.role import Build, Problem, Role
+from core.model.role import Build, Problem, Role, Syntax
 from core.model.stale import order_for_rebuild, parent_of
 from core.services.templates import Finder, Template, VariableFile, stem_of
 
@@ -147,14 +148,16 @@ class RoleMaker:
             return role
         known = {build.name: build for build in role.builds}
         # With the builds named, it no longer matters that the template leaves open which there are.
-        problems = [one for one in role.problems if not one.reason.startswith("which sources are built depends")]
+        problems = [one for one in role.problems if one.reason != OPEN_BUILDS]
+        unnamed = {build.kind for build in role.builds if "{{" in build.name}
         chosen: list[Build] = []
         for wanted in settings.builds:
             if wanted in known:
                 chosen.append(known[wanted])
             elif not known or len(problems) < len(role.problems):
                 parts = wanted.split(".")
-                chosen.append(Build(wanted, parts[-2] if len(parts) > 1 else wanted))
+                kind = parts[-2] if role.syntax is Syntax.HCL2 and len(parts) > 1 else wanted
+                chosen.append(Build(wanted, unnamed.copy().pop() if len(unnamed) == 1 else kind))
             else:
                 near = get_close_matches(wanted, list(known), n=1, cutoff=0.4)
                 fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."

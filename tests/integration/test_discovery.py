@@ -449,6 +449,25 @@ def test_what_ingot_toml_says_of_what_is_not_there_names_line_and_fix(
     assert {"base", "web"} <= set(names(found))
 
 
+def test_builds_that_the_template_leaves_open_can_be_named(repository: Make) -> None:
+    root = repository(
+        {
+            "hcl/open.pkr.hcl": 'variable "s" {}\n' + template().replace('["source.null.web"]', "var.s"),
+            "old.json": json.dumps({"builders": [{"type": "qemu", "name": "x-{{env `CHANNEL`}}"}]}),
+            "comma.json": json.dumps({"builders": [{"type": "qemu", "name": "a,b"}]}),
+        }
+    )
+    found = discover(root)
+    for name in ("open", "old"):
+        assert "depends on a value" in named(found, name).problems[0].reason
+    assert "-only=" in named(found, "comma").problems[0].reason
+    commit(root, {"ingot.toml": '[roles.open]\nbuilds = ["null.web"]\n[roles.old]\nbuilds = ["x-stable"]\n'})
+    found = discover(root)
+    for name, build, kind in (("open", "null.web", "null"), ("old", "x-stable", "qemu")):
+        assert named(found, name).problems == ()
+        assert [(one.name, one.kind) for one in named(found, name).builds] == [(build, kind)]
+
+
 def test_discovery_can_be_switched_off(repository: Make) -> None:
     settings = '[discovery]\nenabled = false\n[roles.web]\ntemplate = "web"\n'
     root = repository({"web/x.pkr.hcl": template(), "db/x.pkr.hcl": template(), "ingot.toml": settings})
