@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from core import process
-from core.adapters import hcl, hcl_values
+from core.adapters import hcl, hcl_json, hcl_values
 from core.adapters.hcl_values import Scope
 from core.adapters.template import bases_of
 from core.errors import RefusedError, ToolError
@@ -105,10 +105,16 @@ def only(build: str) -> str:
 
 
 def hcl_files(template: Path) -> list[Path]:
-    """The HCL2 files of a template: those of its directory, or itself."""
+    """The HCL2 files of a template, also those in its JSON form: those of its directory, or itself."""
     if template.is_dir():
-        return sorted(template.glob("*.pkr.hcl"))
-    return [template] if template.name.endswith(".pkr.hcl") else []
+        return sorted([*template.glob("*.pkr.hcl"), *template.glob("*.pkr.json")])
+    return [template] if template.name.endswith((".pkr.hcl", ".pkr.json")) else []
+
+
+def _body(file: Path) -> hcl.Body:
+    """Raises OSError, HclError."""
+    text = file.read_text(errors="replace")
+    return hcl_json.from_json(text) if file.suffix == ".json" else hcl.parse(text)
 
 
 def arguments(
@@ -281,8 +287,8 @@ def custom_endpoint(role: Role, root: Path, variables: Mapping[str, str]) -> str
         return next((text for text in found if isinstance(text, str) and "{{" not in text), "")
     for file in hcl_files(template):
         try:
-            body = hcl.parse(file.read_text(errors="replace"))
-        except hcl.HclError:
+            body = _body(file)
+        except (OSError, hcl.HclError):
             continue
         for source in body.of_type("source"):
             if attribute := source.body.attribute("custom_endpoint_ec2"):
@@ -303,7 +309,7 @@ def _defaults_of(role: Role, root: Path) -> dict[str, Any]:
 
 def _defaults_in(file: Path) -> dict[str, Any]:
     try:
-        body = hcl.parse(file.read_text(errors="replace"))
+        body = _body(file)
     except (OSError, hcl.HclError):
         return {}
     scope = Scope({}, {})
@@ -317,9 +323,9 @@ def _defaults_in(file: Path) -> dict[str, Any]:
 def _variables_in(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(errors="replace")
-        return (
-            _mapping(hcl.load_json(text)) if file.suffix == ".json" else dict(hcl_values.variables_of(hcl.parse(text)))
-        )
+        if file.suffix == ".json":
+            return _mapping(hcl_json.load_json(text))
+        return dict(hcl_values.variables_of(hcl.parse(text)))
     except (OSError, hcl.HclError):
         return {}
 

@@ -86,7 +86,9 @@ async def _make_room(job: StageJob, preparation: Preparation) -> None:
         if sizes:
             needed, how = int(sizes[-1] * 2.2), "the build (by the last one's size)"
         elif size := int(str(upstream.get("size") or 0)):
-            needed, how = int(size * 2.2), "the build (by its upstream's size)"
+            # The upstream may be compressed, to a third of it; and nothing grows beyond what the machine sees.
+            whole = int(str(upstream.get("virtual_size") or 0)) or size * 3
+            needed, how = 2 * min(size * 3, whole), "the build (by its upstream's size)"
         else:
             needed, how = UNKNOWN_DISK, "the build (its size is not known yet)"
     await space.make_sure_of(job, job.directory, needed, how)

@@ -31,6 +31,10 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     version = await asyncio.to_thread(_reserve, job, clone)
     job.version_reserved(version)
     job.say(f"Version {version} of role {request.role.name}, from commit {request.commit[:12]} ({request.ref}).")
+    if job.ledger.last_shared.state == "offline":
+        job.say(
+            f"The ledger's remote cannot be reached ({job.ledger.last_shared.reason}): others may take that version."
+        )
     outside = await asyncio.to_thread(copy_outside, source.root, destination, request.role.outside)
     for name in outside:
         job.say(f"From outside Git: {name}")

@@ -62,6 +62,8 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         registered = await _image(job, made)
         job.progress("writing to the ledger")
         await asyncio.to_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}")
+        if job.ledger.last_shared.state == "offline":
+            job.say(f"Others do not know yet: the ledger's remote cannot be reached ({job.ledger.last_shared.reason}).")
     else:
         job.say("It was registered before the interruption.")
     (version_directory(job.places, request, registered.version) / RUN_NOTE).unlink(missing_ok=True)

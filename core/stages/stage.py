@@ -1,9 +1,9 @@
 """What a stage is given to work with, and how it ends.
 
-A stage is one module with `async def carry_out(job: StageJob) -> Mapping[str, object]`. It returns what later stages and the
-record of the run need to know (JSON: str, int, float, bool, None, lists and dicts of them), or raises an IngotError,
-which fails the run in this stage with that message. A stage may be carried out again after a crash of the worker: it first looks
-for what an earlier attempt made, and `tool` adopts a tool that still runs.
+A stage is one module with `async def carry_out(job: StageJob) -> Mapping[str, object]`. It returns what later stages
+and the record of the run need to know (JSON: str, int, float, bool, None, lists and dicts of them), or raises an
+IngotError, which fails the run in this stage with that message. A stage may be carried out again after a crash of the
+worker: it first looks for what an earlier attempt made, and `tool` adopts a tool that still runs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from core.holding import Exit
 from core.model.image import ImageVersion
 from core.model.run import Run, Stage
 from core.places import Places
+from core.store.ledger_sharing import Shared
 
 LineSink = Callable[[str], None]
 """Gets each line that a tool printed, redacted, without its end."""
@@ -25,6 +26,10 @@ class LedgerOfRun(Protocol):
     def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str: ...
     def register(self, image: ImageVersion, who: str, why: str) -> None: ...
     def images(self) -> list[ImageVersion]: ...
+    @property
+    def last_shared(self) -> Shared:
+        """How the last attempt to share with others ended."""
+        ...
 
 
 class StageJob(Protocol):
@@ -48,7 +53,8 @@ class StageJob(Protocol):
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """The secret environment variables of the run (`request.secret_names`): in memory only, never to be written down."""
+        """The secret environment variables of the run (`request.secret_names`): in memory only, never to be written
+        down."""
         ...
 
     def result(self, stage_key: str) -> Mapping[str, object]:
@@ -83,8 +89,9 @@ class StageJob(Protocol):
     ) -> Exit:
         """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
 
-        `name` tells the tools of one stage apart. `environment` is whole (see process.environment); secrets in it are passed to
-        the holder in memory. When the run is cancelled the tool is interrupted, has its time to clean up, and CancelledError is raised.
+        `name` tells the tools of one stage apart. `environment` is whole (see process.environment); secrets in it are
+        passed to the holder in memory. When the run is cancelled the tool is interrupted, has its time to clean up,
+        and CancelledError is raised.
         """
         ...
 

@@ -19,6 +19,7 @@ from core.model.run import Run
 from core.places import Places
 from core.stages.stage import StageJob
 from core.store.index import Index
+from core.store.ledger_sharing import Shared
 
 SCRIPT = """
 trap 'echo "cleaned $STAGE" >>"$NOTES"; exit 130' INT
@@ -37,6 +38,11 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     if how == "break":
         raise KeyError("an unforeseen thing")
     lines: list[str] = []
+
+    def heard(line: str) -> None:
+        lines.append(line)
+        job.progress(line)
+
     job.progress(f"doing {job.stage.name}", 0.5)
     if how == "quick":
         return {"lines": lines}
@@ -54,9 +60,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         }
     )
     shell = shutil.which("sh") or "/bin/sh"
-    ended = await job.tool(
-        "shell", [shell, "-c", SCRIPT], cwd=job.places.home, environment=environment, on_line=lines.append
-    )
+    ended = await job.tool("shell", [shell, "-c", SCRIPT], cwd=job.places.home, environment=environment, on_line=heard)
     if ended.code != 0:
         raise ToolError(f"sh ended with {ended.code}.", "Look at the log.")
     return {"lines": lines, "before": dict(job.result("checkout")).get("lines", [])}
@@ -73,6 +77,10 @@ class NoLedger:
 
     def images(self) -> list[ImageVersion]:
         return []
+
+    @property
+    def last_shared(self) -> Shared:
+        return Shared("local")
 
 
 def pipeline(places: Places, index: Index) -> Pipeline:
