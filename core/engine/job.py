@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.engine.following import Following
 from core.engine.slots import Slots
-from core.errors import EngineError
+from core.errors import EngineError, ToolError
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
@@ -152,7 +152,7 @@ class Job:
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
                 try:
-                    hold = await Hold.start(directory, self._spec(argv, cwd, environment, limit))
+                    hold = await self._started(directory, self._spec(argv, cwd, environment, limit))
                 except EngineError:
                     if Hold.vanished(directory):
                         continue
@@ -161,6 +161,17 @@ class Job:
                 return await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line))
             except VanishedError:
                 continue
+
+    async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
+        """Start a tool. A cancel that comes in between ends it as soon as it has started: it would run unseen."""
+        start = asyncio.ensure_future(Hold.start(directory, spec))
+        try:
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            if not self._around.leaving:
+                with contextlib.suppress(EngineError, ToolError):
+                    await end_tool(await start)
+            raise
 
     def _spec(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], limit: float | None) -> ToolSpec:
         return ToolSpec(

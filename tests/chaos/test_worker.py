@@ -94,6 +94,17 @@ def test_a_worker_killed_again_and_again_at_any_moment_repeats_no_command(shop: 
         assert (shop.run(run).state, shop.ran(run)) == (RunState.SUCCEEDED, list(STAGES))
 
 
+def test_a_cancel_at_any_moment_leaves_nothing_running(shop: Workshop) -> None:
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3):
+        run = shop.submit()
+        shop.wait(lambda run=run: shop.run(run).state is RunState.RUNNING, "it runs")
+        time.sleep(delay)
+        shop.engine.cancel(run.uid, "Bob")
+        (run,) = shop.until_ended(run)
+        assert run.state is RunState.CANCELLED
+        assert shop.processes() == []
+
+
 def test_a_worker_killed_in_a_cancel_cancels_to_the_end(shop: Workshop) -> None:
     run = shop.submit(how={"validate": "stubborn"})
     shop.open("checkout", "upstream")
@@ -184,7 +195,7 @@ def test_a_client_whose_terminal_closes_takes_nothing_with_it(shop: Workshop) ->
 def test_a_stopped_worker_leaves_its_tools_to_the_next(shop: Workshop) -> None:
     run = shop.submit()
     queued = [shop.submit() for _ in range(2)][1]
-    shop.until_ran(run, "checkout")
+    shop.until_followed(run, "checkout")
     tool = tool_of(shop, run, "checkout")
     assert shop.engine.stop_worker()
     assert tool.lives
@@ -308,8 +319,10 @@ def test_a_lost_engine_database_costs_nothing(shop: Workshop) -> None:
     shop.wait(lambda: shop.run(run).stages[2].attempt == 2, "the stage is carried out again")
     assert tool.lives
     shop.open("all")
-    assert shop.until_ended(run)[0].state is RunState.SUCCEEDED
+    (run,) = shop.until_ended(run)
+    assert run.state is RunState.SUCCEEDED
     assert shop.ran(run) == list(STAGES)
+    assert [stage.attempt for stage in run.stages] == [1, 1, 2, 1, 1]
 
 
 def test_flows_of_another_version_go_on_too(shop: Workshop) -> None:

@@ -88,6 +88,15 @@ class Workshop:
     def until_ran(self, run: Run, stage: str) -> None:
         self.wait(lambda: stage in self.ran(run), f"{stage} of run {run.id} runs; {self.run(run)}")
 
+    def until_followed(self, run: Run, stage: str) -> None:
+        """Until the worker has heard what the stage's command says, and so is following it."""
+
+        def heard() -> bool:
+            current = self.run(run).current
+            return current is not None and current.progress.startswith(f"hello from {stage}")
+
+        self.wait(heard, f"{stage} of run {run.id} is followed; {self.run(run)}")
+
     def until_ended(self, *runs: Run) -> list[Run]:
         self.wait(lambda: all(self.run(run).state.ended for run in runs), f"{[self.run(run) for run in runs]} end")
         return [self.run(run) for run in runs]
