@@ -314,7 +314,8 @@ async def _bootstrap(
     tool: Tool,
     progress: Callable[[str, float | None], None],
 ) -> None:
-    """Leave the files of the new system in root.tar."""
+    """Leave the files of the new system in root.tar. That stays until the disk is made: an attempt after a crash of
+    ours finds mmdebstrap ended, and goes on from there."""
     for program in ("mmdebstrap", "mke2fs", "qemu-img", "gpgv", "tar"):
         if process.find(program) is None:
             raise ToolError(
@@ -323,8 +324,11 @@ async def _bootstrap(
             )
     temporary = _temporary(work)
     hook = temporary / "finish"
-    hook.write_text(_hook())
-    hook.chmod(0o755)
+    if not hook.exists():  # else a living mmdebstrap may be reading it
+        part = temporary / "finish.part"
+        part.write_text(_hook())
+        part.chmod(0o755)
+        part.rename(hook)
 
     def on_line(line: str) -> None:
         for sign, words, fraction in _STEPS:
@@ -421,7 +425,7 @@ def _fakeroot(work: Path) -> list[str]:
             "Install it: sudo apt-get install fakeroot",
         )
     owners = work / "owners"
-    owners.touch(mode=0o600)
+    owners.write_bytes(b"")
     return ["fakeroot", "-i", str(owners), "-s", str(owners), "--"]
 
 
@@ -430,7 +434,6 @@ async def _unpack(archive: Path, tree: Path, fake: Sequence[str]) -> None:
         await asyncio.to_thread(_force_remove, tree)
     tree.mkdir()
     await process.run([*fake, "tar", "-xpf", str(archive), "--numeric-owner", "-C", str(tree)], check=True)
-    archive.unlink()
 
 
 async def _releases(record: Path, upstream: Upstream, keyring: Path) -> tuple[Release, ...]:

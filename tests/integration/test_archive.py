@@ -116,7 +116,7 @@ def _ssh(key: Path, port: int, command: str) -> str:
 
 async def test_cancelled_in_the_middle_it_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
     making = asyncio.create_task(archive.make_disk(DEBIAN, tmp_path / "debian.qcow2", say=nothing, progress=nothing))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not list(temporary.glob("*/mmdebstrap.*/var")):
             assert not making.done()
             await asyncio.sleep(0.1)
