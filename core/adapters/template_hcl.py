@@ -154,6 +154,10 @@ class _Reader:
             path, block = next(self._blocks("source"))
             self._problem(path, block.line, "it has sources but no build block, so there is nothing to build",
                           f'Add: build {{ sources = ["source.{next(iter(self.sources))}"] }}')  # fmt: skip
+        if found_build and not builds and not self.problems:
+            path, block = next(self._blocks("build"))
+            self._problem(path, block.line, "its build blocks use no source, so there is nothing to build",
+                          'Add to one of them: sources = ["source.qemu.web"]')  # fmt: skip
         for named in self.scope.files:  # file functions look from the template's directory only (Packer, functions.go)
             for path in self.files.find_all(named, (self.directory,)):
                 self.gathered.inputs[path] = None
@@ -201,6 +205,9 @@ class _Reader:
                 source = source_name(name)
                 if self._declared(path, attribute.line, source):
                     yield source, source, ()
+        for dynamic in build.body.of_type("dynamic"):
+            if dynamic.labels[:1] == ("source",):
+                self._problem(path, dynamic.line, OPEN_BUILDS, NAME_BUILDS)
         for inline in build.body.of_type("source"):
             source = source_name(inline.labels[0]) if inline.labels else ""
             if not self._declared(path, inline.line, source):

@@ -239,6 +239,8 @@ def test_what_does_not_parse_is_shown_with_its_line_and_hides_nothing(repository
             "unknown/unknown.pkr.hcl": 'build {\n  sources = ["null.nobody"]\n}\n',
             "open/open.pkr.hcl": 'variable "s" {}\nbuild {\n  sources = var.s\n}\n',
             "lonely/lonely.pkr.hcl": 'source "null" "x" {\n}\n',
+            "empty/empty.pkr.hcl": "build {\n}\n",
+            "many/many.pkr.hcl": 'source "null" "a" {\n}\nbuild {\n  dynamic "source" {\n    for_each = []\n  }\n}\n',
             "plugins/config.pkr.hcl": "packer {\n  required_plugins {\n  }\n}\n",
             "text/latin.pkr.hcl": "",
         }
@@ -248,8 +250,10 @@ def test_what_does_not_parse_is_shown_with_its_line_and_hides_nothing(repository
     assert {role.name: [(one.path, one.line) for one in role.problems] for role in found.roles} == {
         "bad": [("bad/bad.pkr.hcl", 2)],
         "broken": [("json/broken.json", 3)],
+        "empty": [("empty/empty.pkr.hcl", 1)],
         "good": [],
         "lonely": [("lonely/lonely.pkr.hcl", 1)],
+        "many": [("many/many.pkr.hcl", 4)],
         "open": [("open/open.pkr.hcl", 3)],
         "text": [("text/latin.pkr.hcl", 1)],
         "unknown": [("unknown/unknown.pkr.hcl", 2)],
@@ -348,6 +352,17 @@ def test_hostile_files_neither_stop_nor_deceive(tmp_path: Path) -> None:
         assert len(name) <= 64
         assert not name.startswith("-")
     json.dumps(catalogue.as_json(found))
+
+
+def test_a_tracked_file_that_became_something_else_does_not_block(repository: Make) -> None:
+    root = repository({"web/web.pkr.hcl": template(), "web/web.json": builder(), "good/good.pkr.hcl": template()})
+    for name in ("web/web.pkr.hcl", "web/web.json"):
+        (root / name).unlink()
+        os.mkfifo(root / name)
+    (root / "ingot.toml").symlink_to("/dev/zero")
+    found = discover(root)
+    assert named(found, "good").problems == ()
+    assert "not a plain file" in str(named(found, "web").problems)
 
 
 def test_upstreams_are_read_where_they_are_certain(repository: Make) -> None:
