@@ -21,7 +21,7 @@ import msgspec
 
 from core.engine import journal
 from core.engine.dispatcher import Dispatcher
-from core.engine.equipment import Equipment, product
+from core.engine.equipment import Equipment, load_the_rest, product
 from core.engine.execution import Execution, FromThreads
 from core.engine.flows import Flows
 from core.engine.job import Memory, Surroundings
@@ -92,7 +92,9 @@ class Worker:
                 self._slots.take(run.uid)
             self._start_flow(run)
         log.info("worker %s of process %d: %d at once", mine(), os.getpid(), self._settings.concurrency)
+        loading = asyncio.ensure_future(asyncio.to_thread(load_the_rest))
         await self._until_done()
+        loading.cancel()
         log.info("worker of process %d ends", os.getpid())
         await self._execution.let_go()
         if self._socket is not None:

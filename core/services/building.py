@@ -69,6 +69,7 @@ class Building:
         Raises UntrustedError where nobody trusts the workspace yet (`trust` says that somebody does, from now on),
         RefusedError or WorkspaceError where the role cannot be built.
         """
+        self._places.create()  # before anybody below makes a directory in it that is less private
         repository = _repository(root)
         workspace = catalogue.identify(root)
         commit = repository.resolve(at)

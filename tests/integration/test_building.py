@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from core.errors import RefusedError, WorkspaceError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.role import Role, Syntax
 from core.model.run import Run, RunState
+from core.places import Places
 from core.services.building import Building, UntrustedError, references, secrets_for
 
 CONFIGURATION = """\
@@ -79,6 +81,21 @@ def test_a_build_asked_for_becomes_an_image_in_the_ledger_and_the_index(house: H
     (again,) = house.until_ended(house.building.rebuild(run.id))
     assert again.request == replace(run.request, asked_at=again.request.asked_at)
     assert again.version != run.version
+
+
+def test_a_build_may_be_the_first_thing_that_is_asked_for_in_a_new_home(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path / "new" / "home")
+    monkeypatch.setenv("INGOT_HOME", str(places.home))
+    before = os.umask(0o022)
+    try:
+        with pytest.raises(UntrustedError):
+            Building(places, os.environ).build(house.shop.root, "web")
+    finally:
+        os.umask(before)
+        shutil.rmtree(places.runtime, ignore_errors=True)
+    assert stat.S_IMODE(places.home.stat().st_mode) == 0o700
 
 
 def test_the_role_is_that_of_the_commit_and_not_of_the_working_tree(house: House) -> None:
