@@ -55,11 +55,18 @@ ERROR_HINTS: tuple[bytes, ...] = (
 """Every line that `is_error` takes holds one of these (in lower case): finds candidates in a large file fast."""
 
 
+_HINTS = tuple(hint.decode() for hint in ERROR_HINTS)
+
+
 def is_error(line: str) -> bool:
     """Whether a line of a log reports an error: for jumps and colour. Summaries such as `failed=0` are none."""
     if line.startswith("-->"):  # Packer repeats there, at the end, what it said before
         return False
-    body = body_of(line[:4000])[1]
+    line = line[:4000]
+    low = line.lower()
+    if not any(hint in low for hint in _HINTS):  # most lines: fifty times as fast as the pattern
+        return False
+    body = body_of(line)[1]
     return _ERROR.search(body) is not None and _NO_ERROR.search(body) is None
 
 

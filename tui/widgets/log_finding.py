@@ -13,7 +13,7 @@ from core.text import from_bytes
 SLICE_SECONDS = 0.008
 """How long one call may work."""
 _ERROR_STEP = 256 * 1024
-_SEARCH_STEP = 2 * 1024 * 1024
+_SEARCH_STEP = 512 * 1024
 """Bytes between two looks at the clock; a few milliseconds each."""
 MOST_ERRORS = 1_000_000
 """Error lines that are remembered."""

@@ -5,6 +5,7 @@ Pure: text in, ranges of it out. The text is harmless already (core.text.from_by
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from rich.cells import cell_len, chop_cells
@@ -15,6 +16,8 @@ from core.store.logs import LogLine
 from core.text import from_bytes, size
 from tui.theme import Tone
 
+_REMEMBERED = 128
+"""Lines whose look is kept: those on screen, of 64 KB at most, are asked for again and again."""
 _HEADING = re.compile(r"(?:TASK|PLAY|RUNNING HANDLER|PLAYBOOK)\b.*\*{4,}$")
 _QUIET = re.compile(r"(?:ok|skipping|included|task path): ")
 _STARS = re.compile(r" ?\*{4,}$")
@@ -30,6 +33,7 @@ class Shown:
     """Ranges of the text and their tones, in order, without gaps."""
 
 
+@lru_cache(_REMEMBERED)
 def shown(line: LogLine, speaker: str = "") -> Shown:
     """The line with its tones: whose line it is stands back, headings stand out, errors are marked.
 
@@ -58,13 +62,19 @@ def shown(line: LogLine, speaker: str = "") -> Shown:
     return Shown(text, error, tuple(span for span in spans if span[0] < span[1]))
 
 
+def narrow(text: str) -> bool:
+    """Whether each character takes one cell: then cells need not be counted, which is slow in long lines."""
+    return text.isascii() or all(cell_len(character) == 1 for character in set(text))
+
+
+@lru_cache(_REMEMBERED)
 def breaks(text: str, width: int) -> list[tuple[int, int]]:
     """Where a text breaks into rows of at most `width` cells: ranges, at least one."""
     if not text or width < 2:
         return [(0, len(text))]
     rows: list[tuple[int, int]] = []
     at = 0
-    if text.isascii():
+    if narrow(text):
         while at < len(text):
             end = min(at + width, len(text))
             if end < len(text) and text[end] != " ":  # between two words, when there is such a place near the end
@@ -84,7 +94,7 @@ def window(text: str, left: int, width: int) -> tuple[int, int, int]:
 
     (A wide character that the left edge cuts in two is left out.)
     """
-    if text.isascii():
+    if narrow(text):
         return min(left, len(text)), min(left + width, len(text)), 0
     start, used = 0, 0
     while start < len(text) and used < left:
