@@ -45,8 +45,6 @@ class TemplateFacts:
     playbooks: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     declares: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
-    """Declared variables without a default."""
     sensitive: tuple[str, ...] = ()
     requires_plugins: bool = False
     upstream: Upstream = field(default_factory=Upstream)

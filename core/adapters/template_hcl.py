@@ -78,7 +78,6 @@ class _Reader:
         self.files = files
         self.problems: list[Problem] = []
         self.declares: dict[str, None] = {}
-        self.required: dict[str, None] = {}
         self.sensitive: dict[str, None] = {}
         defaults = self._defaults()
         root = posixpath.normpath(posixpath.join(str(files.root), directory))
@@ -105,8 +104,6 @@ class _Reader:
                 name = block.labels[0]
                 self.declares[name] = None
                 default = block.body.attribute("default")
-                if default is None:
-                    self.required[name] = None
                 defaults[name] = scope.value(default.value) if default else UNKNOWN
                 secret = block.body.attribute("sensitive")
                 if secret and scope.value(secret.value) is True:
@@ -167,7 +164,6 @@ class _Reader:
             playbooks=tuple(self.gathered.playbooks),
             inputs=tuple(self.gathered.inputs),
             declares=tuple(self.declares),
-            required=tuple(self.required),
             sensitive=tuple(self.sensitive),
             requires_plugins=any(
                 True for _, packer in self._blocks("packer") for _ in packer.body.of_type("required_plugins")

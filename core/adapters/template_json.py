@@ -112,7 +112,6 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
         playbooks=tuple(gathered.playbooks),
         inputs=tuple(gathered.inputs),
         declares=tuple(declared),
-        required=tuple(name for name, value in declared.items() if value is None),
         sensitive=tuple(str(name) for name in cast("list[Any]", secret)) if isinstance(secret, list) else (),
         upstream=common_upstream(upstreams),
         problems=tuple(dict.fromkeys(problems)),

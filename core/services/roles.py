@@ -174,9 +174,7 @@ def _sets_of(template: Template) -> list[tuple[VariableFile, ...]]:
     """The sets of variables that a template is used with: one for each of its variable files, or one of none."""
     if not template.variable_files:
         return [()]
-    required = template.declared
-    shared = tuple(one for one in template.shared if required)
-    return [(*shared, one) for one in template.variable_files]
+    return [(*template.shared, one) for one in template.variable_files]
 
 
 def _words(template: Template, given: Sequence[VariableFile]) -> list[str]:
