@@ -5,6 +5,7 @@ loop is never held. Closing it ends nothing but itself.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -139,9 +140,18 @@ class Ingot(App[None]):
         self._discovered_at = 0.0
         self._asked_worker_at = 0.0
         self.register_theme(INGOT)
-        self.theme = "ingot"
+        self.set_reactive(App.theme, "ingot")
+        self._styled_with = self.get_css_variables()
+        self.stylesheet.set_variables(self._styled_with)
         if ascii_only:
             self.add_class("-ascii")
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse the stylesheet again only for other colours: Textual does so at the start, for those that it has."""
+        variables = self.get_css_variables()
+        if variables != self._styled_with:
+            self._styled_with = variables
+            super().refresh_css(animate)
 
     # what is shown, and how it stays fresh
 
@@ -161,6 +171,9 @@ class Ingot(App[None]):
         self.call_after_refresh(self._after_first_picture)
 
     def _after_first_picture(self) -> None:
+        # core/cli/workbench.py switched it off for the start; what is there now stays until the end.
+        gc.freeze()
+        gc.enable()
         if self._first_run:
             self.open_run(self._first_run)
         self.discover()

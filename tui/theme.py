@@ -10,8 +10,10 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import NamedTuple
 
-from core.text import visible
+from rich.style import Style
 from textual.theme import Theme
+
+from core.text import visible
 
 
 class Tone(StrEnum):
@@ -31,6 +33,33 @@ class Tone(StrEnum):
 def tone_class(tone: Tone) -> str:
     """The name of the component class that gives the tone its colour."""
     return f"tone--{tone.value}"
+
+
+_VARIABLES = {
+    Tone.PLAIN: "foreground",
+    Tone.FAINT: "faint",
+    Tone.STRONG: "foreground",
+    Tone.ACCENT: "accent",
+    Tone.GOOD: "success",
+    Tone.BUSY: "busy",
+    Tone.WAITING: "waiting",
+    Tone.STALE: "warning",
+    Tone.BAD: "error",
+}
+
+
+def tone_style(tone: Tone, variables: Mapping[str, str]) -> Style:
+    """The tone's colour straight from the theme's variables (`App.theme_variables`).
+
+    For widgets of which many are on screen: a component class for each tone makes Textual style nine nodes more for
+    each widget, which is felt in the time to the first picture.
+    """
+    return Style(color=variables.get(_VARIABLES[tone], "default"), bold=tone is Tone.STRONG or None)
+
+
+def tone_variable(tone: Tone) -> str:
+    """The theme's variable that has the tone's colour."""
+    return _VARIABLES[tone]
 
 
 TONE_CLASSES = frozenset(tone_class(tone) for tone in Tone)

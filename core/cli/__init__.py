@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from core import __version__
-
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -24,6 +22,15 @@ def _verb(module: str, name: str) -> Verb:
     return carry_out
 
 
+class _Version(argparse.Action):
+    """`--version`, which is read from the installed package only when it is asked for: that takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from core import __version__
+
+        parser.exit(message=f"ingot {__version__}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The words of the command line."""
     top = argparse.ArgumentParser(
@@ -32,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 done, 1 failed, 2 refused or not understood (nothing was changed), 3 cancelled,"
         " 130 interrupted (runs go on).",
     )
-    top.add_argument("--version", action="version", version=f"ingot {__version__}")
+    top.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     top.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="work as if started in DIR")
     top.add_argument("--readonly", action="store_true", help="switch every change off")
     top.set_defaults(carry_out=_verb("workbench", "open_workbench"))

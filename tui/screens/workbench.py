@@ -118,6 +118,7 @@ class Workbench(Acting):
         self._role: str | None = None
         self._shown_role: str | None = None
         self._page = "roles"
+        self._paged = False
         self.header = Header(ascii_only=ascii_only, id="header")
         self.pages = Line(ascii_only=ascii_only, id="pages")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
@@ -155,8 +156,6 @@ class Workbench(Acting):
         yield self.footer
 
     def on_mount(self) -> None:
-        self.roles.focus()
-        self._fit(*self.size)
         self.set_interval(1.0, self._tick)
         self.set_interval(AGES, self._tick_ages)
         self.show_footer()
@@ -289,8 +288,9 @@ class Workbench(Acting):
     def _fit(self, width: int, height: int) -> None:
         small = width < LEAST[0] or height < LEAST[1]
         paged = width < FULL[0] or height < FULL[1]
+        self._paged = paged and not small
         self.set_class(small, "-small")
-        self.set_class(paged and not small, "-paged")
+        self.set_class(self._paged, "-paged")
         self.too_small.set_parts(
             [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}"), Part(f"{LEAST[0]}×{LEAST[1]}", 2)]
             if width >= 38
@@ -299,9 +299,12 @@ class Workbench(Acting):
         self._show_pages()
 
     def _show_pages(self) -> None:
+        # Only where panes are pages: each change of a class has Textual style what is below it anew.
         for name, pane in zip(PANES, self.panes, strict=True):
-            pane.set_class(name == self._page, "-page")
-        self.upper.set_class(self._page in ("roles", "images"), "-page")
+            pane.set_class(self._paged and name == self._page, "-page")
+        self.upper.set_class(self._paged and self._page in ("roles", "images"), "-page")
+        if not self._paged:
+            return
         counts = (len(self.roles.rows), len(self.images.rows), len(self.fleets.rows), len(self.runs.rows))
         self.pages.set_parts(
             [

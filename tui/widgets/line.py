@@ -5,7 +5,6 @@ Pieces that do not fit are left out, the least important first; what is on the r
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -15,7 +14,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.text import cut_middle
-from tui.theme import TONE_CLASSES, Cell, Piece, Tone, in_ascii, pieces_of, tone_class
+from tui.actions import app_of
+from tui.theme import Cell, Piece, Tone, in_ascii, pieces_of, tone_style
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Part:
 class Line(Widget):
     """A line of parts, with a gap between each two."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     GAP = 2
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - as Textual names it
@@ -89,7 +88,7 @@ class Line(Widget):
         return sum(_width(pieces) for _, pieces in laid) + self.GAP * (len(laid) - 1) + 2
 
     def _tone(self, tone: Tone) -> Style:
-        return self.get_component_rich_style(tone_class(tone))
+        return Style(bgcolor=self.rich_style.bgcolor) + tone_style(tone, app_of(self).theme_variables)
 
     def on_click(self, event: events.Click) -> None:
         for first, end, part in self._places:

@@ -13,16 +13,18 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.color import Color
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style as VisualStyle
 from textual.timer import Timer
 
 from core.text import cut_end, cut_middle, visible
 from tui.actions import Action, app_of, bindings, find
-from tui.theme import ASCII, TONE_CLASSES, UNICODE, Piece, Signs, Tone, in_ascii, pieces_of, plain, tone_class
+from tui.theme import ASCII, UNICODE, Piece, Signs, Tone, in_ascii, pieces_of, plain, tone_style, tone_variable
 from tui.widgets.columns import GAP, Column, fit
 from tui.widgets.rows import Rows
 
@@ -56,16 +58,6 @@ class Table(ScrollView, Generic[T], can_focus=True):
     ACTIONS: ClassVar[tuple[Action, ...]] = MOVING
     BINDINGS = bindings(MOVING)
     BINDING_GROUP_TITLE = "List"
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES) | {
-        "table--head",
-        "table--cursor",
-        "table--cursor-blurred",
-        "table--title",
-        "table--count",
-        "table--edge",
-        "table--match",
-        "table--marked",
-    }
 
     class Typing(Message):
         """The filter begins or ceases to be typed, or the marks changed: what can be done is different now."""
@@ -352,20 +344,20 @@ class Table(ScrollView, Generic[T], can_focus=True):
             title, count = in_ascii(title), in_ascii(count)
         fill = self._signs.line * max(width - cell_len(title) - cell_len(count) - 2, 0)
         self.border_title = Content.assemble(
-            (title, self.get_visual_style("table--title")),
-            (f" {fill} ", self.get_visual_style("table--edge")),
-            (count, self.get_visual_style("table--count")),
+            (title, self._colour("accent" if self.has_focus else "faint", bold=True)),
+            (f" {fill} ", self._colour("accent" if self.has_focus else "line")),
+            (count, self._colour("accent" if self.has_focus else "faint")),
         )
         if self._typing or rows.needle:
             caret = self._signs.caret if self._typing else ""
             self.border_subtitle = Content.assemble(
-                (f"/{visible(rows.needle)}{caret}", self.get_visual_style("table--match")),
+                (f"/{visible(rows.needle)}{caret}", self._colour("accent", bold=True)),
             )
         else:
             words = cut_middle(visible(self._note.text), width)
             if self._signs is ASCII:
                 words = in_ascii(words)
-            self.border_subtitle = Content.assemble((words, self.get_visual_style(tone_class(self._note.tone))))
+            self.border_subtitle = Content.assemble((words, self._colour(tone_variable(self._note.tone))))
 
     # drawing
 
@@ -381,16 +373,19 @@ class Table(ScrollView, Generic[T], can_focus=True):
         return self._row(at, width)
 
     def _tone(self, tone: Tone, behind: str) -> Style:
+        """The style of a tone; `behind` names the theme's variable for the background, empty for the list's own."""
         style = self._styles.get((tone, behind))
         if style is None:
-            style = self.get_component_rich_style(tone_class(tone))
-            if behind:
-                style = style + Style(bgcolor=self.get_component_rich_style(behind).bgcolor, bold=style.bold)
-            self._styles[tone, behind] = style
+            variables = app_of(self).theme_variables
+            background = Style(bgcolor=variables.get(behind)) if behind else Style(bgcolor=self.rich_style.bgcolor)
+            style = self._styles[tone, behind] = background + tone_style(tone, variables)
         return style
 
+    def _colour(self, name: str, *, bold: bool = False) -> VisualStyle:
+        return VisualStyle(foreground=Color.parse(app_of(self).theme_variables.get(name, "white")), bold=bold)
+
     def _head(self, width: int) -> Strip:
-        style = self.get_component_rich_style("table--head")
+        style = self._tone(Tone.FAINT, "")
         parts = [" " * _MARGIN]
         for column, room in zip(self.columns, self._fitted, strict=True):
             if not room:
@@ -407,13 +402,11 @@ class Table(ScrollView, Generic[T], can_focus=True):
         key = self._rows.shown[at]
         row = self._rows[key]
         here = at == self._cursor_at
-        behind = ("table--cursor" if self.has_focus else "table--cursor-blurred") if here else ""
+        behind = ("chosen" if self.has_focus else "chosen-dim") if here else ""
         base = self._tone(Tone.PLAIN, behind)
         marked = key in self._rows.marks
         sign = self._signs.marked if marked else self._signs.cursor if here else " "
-        sign_style = self.get_component_rich_style("table--marked") if marked else self._tone(Tone.ACCENT, behind)
-        if behind and marked:
-            sign_style = sign_style + Style(bgcolor=base.bgcolor)
+        sign_style = self._tone(Tone.STALE if marked else Tone.ACCENT, behind)
         if here and not marked and not self.has_focus:
             sign_style = self._tone(Tone.FAINT, behind)
         segments = [Segment(sign.ljust(_MARGIN), sign_style)]

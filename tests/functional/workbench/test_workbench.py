@@ -103,6 +103,7 @@ async def test_building_asks_for_trust_once_and_then_no_more(shop: Shop, bare: S
         assert "Trust new?" in shown(app)
         assert "with your permissions" in shown(app)
         await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, Question))
         assert bare.asked.heard == []
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, Question))
