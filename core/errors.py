@@ -1,15 +1,15 @@
 """The one tree of errors, each for the person who reads it at night.
 
-    IngotError
-    ├── WorkspaceError        the repository, its templates or ingot.toml
-    ├── ToolError             an outside program: missing, too old, or it failed
-    ├── UpstreamError         an upstream that could not be had or did not verify
-    ├── LedgerError           the ledger could not be read or written
-    │   └── LostRaceError     somebody else changed it first
-    ├── StoreError            the index, the record of runs or a log
-    ├── EngineError           the worker or a holder
-    ├── SpaceError            not enough disk or memory
-    └── RefusedError          a rule forbids it
+IngotError
+├── WorkspaceError        the repository, its templates or ingot.toml
+├── ToolError             an outside program: missing, too old, or it failed
+├── UpstreamError         an upstream that could not be had or did not verify
+├── LedgerError           the ledger could not be read or written
+│   └── LostRaceError     somebody else changed it first
+├── StoreError            the index, the record of runs or a log
+├── EngineError           the worker or a holder
+├── SpaceError            not enough disk or memory
+└── RefusedError          a rule forbids it
 """
 
 

@@ -20,7 +20,8 @@ class Places:
         """`$INGOT_HOME`, else the XDG state directory (freedesktop.org basedir-spec, `XDG_STATE_HOME`)."""
         if chosen := environment.get("INGOT_HOME"):
             return cls(Path(chosen).absolute())
-        state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".local/state")
+        home = Path(environment.get("HOME") or "~").expanduser()
+        state = environment.get("XDG_STATE_HOME") or str(home / ".local/state")
         return cls(Path(state) / "ingot")
 
     @property

@@ -76,7 +76,7 @@ class Role:
     """A directory of `*.pkr.hcl` files, a single file, or a JSON template; relative to the root, `.` for the root."""
     syntax: Syntax
     variable_files: tuple[str, ...] = ()
-    """Given to Packer with `-var-file=`, in this order. What Packer loads by itself (`*.auto.pkrvars.hcl`) is not here."""
+    """Given to Packer with `-var-file=`, in this order, without what it loads by itself (`*.auto.pkrvars.hcl`)."""
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     """Set by ingot.toml, given to Packer as `PKR_VAR_…`."""
     builds: tuple[Build, ...] = ()
