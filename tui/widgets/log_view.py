@@ -505,7 +505,8 @@ class LogView(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
-        self._frame()
+        if self.is_attached:  # the styles of the parts are renewed after this: only then can the frame take them
+            self.call_after_refresh(self._frame)
 
     def on_focus(self) -> None:
         self.call_after_refresh(self._frame)  # the colours of the focus come with the next drawing

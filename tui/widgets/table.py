@@ -445,7 +445,8 @@ class Table(ScrollView, Generic[T], can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
-        self._frame()
+        if self.is_attached:  # the styles of the parts are renewed after this: only then can the frame take them
+            self.call_after_refresh(self._frame)
 
     def on_mount(self) -> None:
         self._lay_out()
