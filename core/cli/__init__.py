@@ -55,7 +55,11 @@ def parser() -> argparse.ArgumentParser:
 
     roles = add("roles", "listing", "roles", "list the roles of the workspace")
     add_json(roles)
-    roles.add_argument("--refresh", action="store_true", help="only bring the index up to date; print nothing")
+    roles.add_argument(
+        "--refresh",
+        action="store_true",
+        help="only bring the index up to date, with what others wrote on a shared ledger; print nothing",
+    )
 
     images = add("images", "listing", "images", "list image versions, or delete the files of one")
     add_json(images)

@@ -32,9 +32,10 @@ SIGNS = {
 def roles(arguments: argparse.Namespace) -> int:
     """`ingot roles`: discovery, now; nothing in the repository is executed."""
     places = Places.of(os.environ)
-    found = catalogue.refresh(places, arguments.directory.resolve())
     if arguments.refresh:
+        catalogue.refresh_with_others(places, arguments.directory.resolve())
         return ExitStatus.DONE
+    found = catalogue.refresh(places, arguments.directory.resolve())
     index = Index(places.index)
     try:
         stale = index.stale(found.workspace.id)

@@ -26,6 +26,9 @@ from core.services.templates import Finder
 from core.store.index import Index
 from core.store.ledger import Ledger
 
+_LEDGER = "ledger"
+"""What a problem of the ledger gives as its path: it is no file of the workspace."""
+
 
 def discover(root: Path, places: Places | None = None, *, clock: Callable[[], float] = time.time) -> Catalogue:
     """Everything that is found in the repository that holds `root`, or in the directory where it is in none.
@@ -75,6 +78,32 @@ def refresh(places: Places, root: Path) -> Catalogue:
     return found
 
 
+def refresh_with_others(places: Places, root: Path) -> Catalogue:
+    """`refresh`, then take in what others wrote on the ledger, where the workspace names a remote to share it through.
+
+    What is known here is in the index before the network is asked. A remote that cannot be reached is a problem of
+    the catalogue. Blocks for as long as the network takes (core/adapters/git_program.py bounds it).
+    """
+    found = refresh(places, root)
+    if not (found.workspace.remote and found.git.commit):
+        return found
+    try:
+        shared = Ledger(Path(found.workspace.root), found.workspace.remote).fetch()
+        trouble = [shared.reason] if shared.state == "offline" else list(shared.lost)
+    except LedgerError as error:
+        trouble = [error.what]
+    index = Index(places.index)
+    try:
+        before = tuple(problem for problem in found.problems if problem.path != _LEDGER)
+        found = _with_images(index, replace(found, problems=before))
+        offline = [Problem(_LEDGER, what, None, "What is shown of others may be old.") for what in trouble]
+        found = replace(found, problems=(*found.problems, *offline))
+        index.save_catalogue(found)
+    finally:
+        index.close()
+    return found
+
+
 def _with_images(index: Index, found: Catalogue) -> Catalogue:
     top = Path(found.workspace.root)
     try:
@@ -84,7 +113,7 @@ def _with_images(index: Index, found: Catalogue) -> Catalogue:
     except LedgerError as error:
         troubles = (error,)
     index.save_stale(found.workspace.id, why_stale(GitRepository(top), found, index.images(found.workspace.id)))
-    problems = [Problem("ledger", error.what, None, error.next_step) for error in troubles]
+    problems = [Problem(_LEDGER, error.what, None, error.next_step) for error in troubles]
     return replace(found, problems=(*found.problems, *problems))
 
 

@@ -594,6 +594,32 @@ def test_a_refresh_makes_the_index_equal_to_repository_and_ledger(repository: Ma
         index.close()
 
 
+def test_a_colleagues_image_is_seen_and_a_remote_that_is_gone_is_said(repository: Make, tmp_path: Path) -> None:
+    root = repository({"web/x.pkr.hcl": template(), "ingot.toml": 'id = "shop"\n[ledger]\nremote = "origin"\n'})
+    shared, colleague = tmp_path / "shared.git", tmp_path / "colleague"
+    git(tmp_path, "clone", "-q", "--bare", str(root), str(shared))
+    git(root, "remote", "add", "origin", str(shared))
+    git(tmp_path, "clone", "-q", str(shared), str(colleague))
+    who = "B <b@example.org>"
+    theirs = Ledger(colleague, "origin")
+    version = theirs.reserve("web", "0.1.0", "run-1", who)
+    theirs.register(image("web", git(root, "rev-parse", "HEAD"), version), who, "built")
+    theirs.share()
+
+    places = Places(tmp_path / "state")
+    found = catalogue.refresh_with_others(places, root)
+    assert found.problems == ()
+    index = Index(places.index)
+    try:
+        assert [one.version for one in index.images("shop")] == ["0.1.0"]
+        shutil.rmtree(shared)
+        again = catalogue.refresh_with_others(places, root)
+        assert [problem.path for problem in again.problems] == ["ledger"]
+        assert [one.version for one in index.images("shop")] == ["0.1.0"], "what is known stays"
+    finally:
+        index.close()
+
+
 @pytest.mark.skipif(not shutil.which("packer"), reason="Packer is not installed")
 def test_packer_takes_the_names_of_builds_for_only(repository: Make) -> None:
     root = repository(
