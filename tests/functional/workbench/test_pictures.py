@@ -1,0 +1,135 @@
+"""Pictures of the workbench at a fixed time: `pytest --snapshot-update` after looking at what changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from screen import until
+from shop import NOW, Shop
+from textual.pilot import Pilot
+
+from core.errors import WorkspaceError
+from core.services.overview import WorkerView
+from tui.actions import app_of
+from tui.app import Ingot
+from tui.screens.image import ImageScreen
+from tui.screens.questions import trust_question
+from tui.widgets.typed import Typed
+
+SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
+Compare = Callable[..., bool]
+Size = tuple[int, int]
+
+
+@pytest.fixture(autouse=True)
+def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a picture shows must not depend on the machine: Packer is there, and no toast comes in between."""
+    (tmp_path / "bin").mkdir()
+    packer = tmp_path / "bin/packer"
+    packer.write_text("#!/bin/sh\n")
+    packer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[[Pilot[Any]], Any]:
+    """What is done before the picture is taken: wait for the data, press keys, wait until all is drawn."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        assert isinstance(app, Ingot)
+        await until(pilot, lambda: app.loaded and not app.discovering)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        if then is not None:
+            then(app)
+        await pilot.pause(0.4)
+        for typed in app.screen.query(Typed):
+            typed.cursor_blink = False
+
+    return prepare
+
+
+@SIZES
+def test_in_the_middle_of_work(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    app = shop.app(worker=WorkerView(1, 1))
+    assert snap_compare(app, terminal_size=size, run_before=before("j"))
+
+
+def test_runs_as_a_page(snap_compare: Compare, shop: Shop) -> None:
+    assert snap_compare(shop.app(), terminal_size=(80, 24), run_before=before("4"))
+
+
+def test_the_smallest(snap_compare: Compare, shop: Shop) -> None:
+    assert snap_compare(shop.app(), terminal_size=(60, 15), run_before=before("j", "2"))
+
+
+@SIZES
+def test_nothing_built_yet(snap_compare: Compare, bare: Shop, size: Size) -> None:
+    bare.save([bare.role(name) for name in ("base", "frontend", "backend", "database")])
+    assert snap_compare(bare.app(), terminal_size=size, run_before=before())
+
+
+@SIZES
+def test_no_templates(snap_compare: Compare, bare: Shop, size: Size) -> None:
+    bare.save([])
+    assert snap_compare(bare.app(), terminal_size=size, run_before=before())
+
+
+def test_discovery_failed(snap_compare: Compare, shop: Shop) -> None:
+    app = shop.app()
+    app.overviews.trouble = WorkspaceError("ingot.toml:3: there is no key `rolez`.", "Did you mean `roles`?")  # pyright: ignore[reportAttributeAccessIssue]
+    assert snap_compare(app, terminal_size=(140, 42), run_before=before())
+
+
+def test_filtered_sorted_and_marked(snap_compare: Compare, shop: Shop) -> None:
+    keys = ("4", "s", "s", "space", "slash", "b", "a")
+    assert snap_compare(shop.app(), terminal_size=(140, 42), run_before=before(*keys))
+
+
+@SIZES
+def test_help(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    assert snap_compare(shop.app(), terminal_size=size, run_before=before("question_mark"))
+
+
+@SIZES
+def test_trust(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    def ask(app: Ingot) -> None:
+        app.push_screen(trust_question("shop", "/home/ada/src/shop"))
+
+    assert snap_compare(shop.app(), terminal_size=size, run_before=before(then=ask))
+
+
+def test_cancel(snap_compare: Compare, shop: Shop) -> None:
+    assert snap_compare(shop.app(), terminal_size=(80, 24), run_before=before("4", "j", "x"))
+
+
+def test_delete(snap_compare: Compare, shop: Shop) -> None:
+    assert snap_compare(shop.app(), terminal_size=(140, 42), run_before=before("j", "2", "j", "D"))
+
+
+def test_the_command_line(snap_compare: Compare, shop: Shop) -> None:
+    assert snap_compare(shop.app(), terminal_size=(140, 42), run_before=before("colon", *"build ba"))
+
+
+@SIZES
+def test_an_image_version(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    def open_it(app: Ingot) -> None:
+        image = app.overview.image("frontend", "0.1.0")
+        assert image is not None
+        app_of(app.workbench).push_screen(ImageScreen(image, lambda: NOW))
+
+    assert snap_compare(shop.app(), terminal_size=size, run_before=before(then=open_it))
+
+
+def test_without_colour(snap_compare: Compare, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = shop.app(worker=WorkerView(1, 1))
+    assert snap_compare(app, terminal_size=(140, 42), run_before=before("j"))
+
+
+def test_without_unicode(snap_compare: Compare, shop: Shop) -> None:
+    app = shop.app(ascii_only=True, worker=WorkerView(1, 1))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=before("j", "2"))

@@ -1,0 +1,117 @@
+"""The real command on a real terminal: what a headless screen cannot show."""
+
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from fcntl import ioctl
+
+import pytest
+from shop import Shop
+
+from core.model.image import ImageState
+
+PATIENCE = 90.0
+"""Seconds for what takes one on a machine that is not busy."""
+
+
+class Terminal:
+    """A program on a pty, and all that it wrote."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        self.ours, self._theirs = pty.openpty()
+        ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 42, 140, 0, 0))
+        self.modes_before = termios.tcgetattr(self._theirs)
+        self.process = subprocess.Popen(
+            argv, stdin=self._theirs, stdout=self._theirs, stderr=self._theirs, env=environment, start_new_session=True
+        )
+        self.said = b""
+
+    @property
+    def modes(self) -> list[object]:
+        return termios.tcgetattr(self._theirs)
+
+    def read(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self.ours], [], [], left)[0]:
+                self.said += os.read(self.ours, 65536)
+
+    def wait_for(self, words: bytes) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.said:
+            assert time.monotonic() < deadline, self.said[-3000:].decode(errors="replace")
+            assert self.process.poll() is None, self.said[-3000:].decode(errors="replace")
+            self.read(0.05)
+
+    def press(self, keys: bytes) -> None:
+        os.write(self.ours, keys)
+
+    def ended(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+            self.read(0.05)
+        self.read(0.2)
+        return self.process.returncode
+
+    def close(self) -> None:
+        os.close(self.ours)
+        os.close(self._theirs)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def terminal(shop: Shop) -> Iterator[Terminal]:
+    """`ingot` in the workspace, in an environment of nothing else."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(shop.places.home),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "INGOT_HOME": str(shop.places.home),
+    }
+    opened = Terminal([sys.executable, "-m", "core.cli", "-C", str(shop.root)], environment)
+    yield opened
+    opened.close()
+
+
+def test_it_opens_with_data_and_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.wait_for(b"frontend")
+    assert b"\x1b[?1049h" in terminal.said, "the alternate screen"
+    terminal.press(b"q")
+    assert terminal.ended() == 0
+    after = terminal.said
+    for switch in (b"\x1b[?1049", b"\x1b[?1000", b"\x1b[?1003", b"\x1b[?1006", b"\x1b[?2004"):
+        assert after.rfind(switch + b"l") > after.rfind(switch + b"h"), switch
+    assert after.rfind(b"\x1b[?25h") > after.rfind(b"\x1b[?25l"), "the cursor shows again"
+    assert terminal.modes == terminal.modes_before
+    assert b"2 runs go on" in after, "it says that builds go on"
+
+
+def test_closing_the_terminal_ends_it(terminal: Terminal) -> None:
+    terminal.wait_for(b"frontend")
+    os.killpg(terminal.process.pid, signal.SIGHUP)
+    assert terminal.ended() != 0
+
+
+def test_nothing_hostile_reaches_the_terminal(shop: Shop, terminal: Terminal) -> None:
+    terminal.wait_for(b"frontend")
+    hostile = "\x1b]0;owned\x07\x1b[2Jx\u202ey\x9b31m"
+    image = shop.image("base", hostile, 5, ImageState.GOOD, hostile, built_by=hostile)
+    shop.index.replace_images(shop.workspace.id, [image], "another head")
+    shop.index.save_stale(shop.workspace.id, {"base": hostile})
+    terminal.wait_for("␛]0;owned".encode())
+    terminal.press(b"2\r")
+    terminal.wait_for(b"unverified" if b"unverified" in terminal.said else b"verified")
+    terminal.read(0.5)
+    for bad in (b"\x1b]0;owned", b"\x1b[2Jx", "\u202e".encode(), "\x9b".encode()):
+        assert bad not in terminal.said
