@@ -5,6 +5,7 @@ Never imports dbos: the workbench and the commands must start at once.
 
 import fcntl
 import os
+import re
 import socket
 import sys
 import time
@@ -173,8 +174,12 @@ class Engine:
             lines = self._places.worker_log.read_text(errors="replace").splitlines()
         except OSError:
             return "."
-        said = [line.partition(CANNOT_WORK)[2] for line in lines if CANNOT_WORK in line]
-        return f": {said[-1]}" if said else "."
+        for line in reversed(lines):
+            if CANNOT_WORK in line:
+                return f": {line.partition(CANNOT_WORK)[2]}"
+            if re.match(r"\w+(\.\w+)*Error: ", line):  # Python's own last words, before the log was there to take ours
+                return f": {line}"
+        return "."
 
     def _somebody_works(self) -> bool:
         try:

@@ -20,15 +20,15 @@ class Dispatcher:
         self._execution = execution
         self._start = start
 
-    def look(self) -> int:
-        """Do what there is to do now; gives how many runs have not ended."""
+    def look(self) -> list[Run]:
+        """Do what there is to do now; gives the runs that had not ended when it looked."""
         active = self._index.runs(active_only=True)
         for run in reversed(active):  # the oldest first
             if not _begun(run):
                 self._consider(run)
             elif run.cancel_asked_by:
                 self._execution.cancel(run)
-        return len(active)
+        return active
 
     def _consider(self, run: Run) -> None:
         if run.cancel_asked_by:  # it waits for its parent; a queued run was cancelled by the asking

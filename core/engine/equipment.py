@@ -39,7 +39,7 @@ class Equipment:
 
 
 def load_the_rest() -> None:
-    """Load what adapters load at their first use: where the program is replaced under a living worker, that would be the
+    """Load what adapters load at first use: where the program is replaced under a living worker, that would be the
     new one's. Takes a third of a second, which nobody has to wait for."""
     for name in ("git.cmd", "hcl2.parser", "lark.exceptions"):
         importlib.import_module(name)

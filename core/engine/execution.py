@@ -258,7 +258,7 @@ class FromThreads:
             try:
                 return asyncio.run_coroutine_threadsafe(do(), self._loop).result()
             except concurrent.futures.CancelledError:
-                # The worker ends. Returning, or raising, would be recorded as the end of the step.
+                # Only a worker that ends cancels this. Returning, or raising, would be recorded as the end of the step.
                 threading.Event().wait()
             except StoreError as error:
                 log.error("run %s: %s; once more in %.0f s", uid, error, _RETRY)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,11 @@ class Memory:
 
     def forget(self, uid: str) -> None:
         self._of.pop(uid, None)
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget those of all other runs: a queued run that is cancelled never comes by here to end."""
+        for uid in self._of.keys() - set(uids):
+            del self._of[uid]
 
     def missing(self, run: Run) -> tuple[str, ...]:
         """Names of the secrets that the run needs and that are not here: a worker that ended has forgotten them."""

@@ -110,7 +110,9 @@ class Worker:
             try:
                 if (now := self._index.data_version()) != seen:
                     seen = now
-                    if self._dispatcher.look():
+                    active = self._dispatcher.look()
+                    self._memory.keep_only([run.uid for run in active])
+                    if active:
                         busy_at = float("inf")
                     elif busy_at == float("inf"):
                         busy_at = time.monotonic()

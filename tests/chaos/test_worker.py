@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -376,8 +377,7 @@ def test_a_removed_socket_is_made_again(shop: Workshop) -> None:
 
 
 def test_a_client_without_the_login_sessions_runtime_directory_finds_the_worker(tmp_path: Path) -> None:
-    session = tmp_path / "session"
-    session.mkdir()
+    session = Path(tempfile.mkdtemp(prefix="session-"))  # not in tmp_path: paths of sockets must be short
     with workshop(tmp_path, {"XDG_RUNTIME_DIR": str(session)}) as shop:
         status = shop.engine.ensure_worker()
         with pytest.MonkeyPatch.context() as patch:
@@ -385,3 +385,4 @@ def test_a_client_without_the_login_sessions_runtime_directory_finds_the_worker(
             other = Engine(shop.places, worker=PROGRAM)
             assert other.ensure_worker().pid == status.pid
             shutil.rmtree(shop.places.runtime)
+    shutil.rmtree(session)
