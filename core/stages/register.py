@@ -273,6 +273,8 @@ async def _make_whole(job: StageJob, disk: Path) -> None:
 
     Raises ToolError when it points to anything else: a guest could have written that.
     """
+    if _data_is_elsewhere(disk):
+        raise ToolError(f"The data of {disk.name} is in another file.", "Let the build make one whole disk.")
     found = await qemu.info(disk)
     if not found.backing_filename:
         return
@@ -285,6 +287,15 @@ async def _make_whole(job: StageJob, disk: Path) -> None:
         )
     job.progress(f"making {disk.name} whole")
     await qemu.convert(disk, disk, found.format)
+
+
+def _data_is_elsewhere(disk: Path) -> bool:
+    """A qcow2 whose header says that its data is in an external file (QEMU, docs/interop/qcow2.txt, incompatible bit
+    2)."""
+    with disk.open("rb") as file:
+        header = file.read(80)
+    version, features = int.from_bytes(header[4:8], "big"), int.from_bytes(header[72:80], "big")
+    return header[:4] == b"QFI\xfb" and version >= 3 and bool(features & 4)
 
 
 async def _check(job: StageJob, path: Path, disk_format: str) -> int | None:
