@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -58,7 +58,10 @@ class Index:
         refuse_network_filesystem(path.parent)
         with self._told():
             # Made here and not by SQLite, which would leave it readable by others; its -wal and -shm follow it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # Only where there is none: closing any descriptor of an existing file would drop the locks that another
+            # connection of this process has on it, and the file gets damaged (sqlite.org/howtocorrupt.html, 2.2).
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             path.chmod(0o600)
             self._connection = sqlite3.connect(
                 path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
