@@ -43,6 +43,8 @@ ASK_WORKER = 10.0
 """Seconds between two questions to the worker, when nothing changed meanwhile."""
 RETRY = 30.0
 """Seconds until discovery is tried again by itself after it failed."""
+READ_AGAIN = 2.0
+"""Seconds until the index is read again after that failed."""
 FIRST_PICTURE = 0.2
 """Seconds that the first picture waits for its data; a larger index is shown when it has been read."""
 VISIBLE_WAIT = 0.2
@@ -130,8 +132,9 @@ class Ingot(App[None]):
         """The overview was read at least once."""
         self.busy: list[str] = []
         """What goes on in the background, for the header."""
-        self.trouble = ""
-        """Why what is shown may be old."""
+        self._troubles: dict[str, str] = {}
+        """What does not work in the background now, by what it is: reading, discovery, the worker."""
+        self._read_again_at = 0.0
         self._first_run = run_uid
         self._readers = ThreadPoolExecutor(1, "reads")
         self._first: Future[Overview] = self._readers.submit(overviews.read)
@@ -155,6 +158,11 @@ class Ingot(App[None]):
 
     # what is shown, and how it stays fresh
 
+    @property
+    def trouble(self) -> str:
+        """Why what is shown may be old."""
+        return next(iter(self._troubles.values()), "")
+
     def get_default_screen(self) -> Screen[Any]:
         self.workbench = Workbench(self.clock, ascii_only=self.ascii_only)
         return self.workbench
@@ -165,7 +173,8 @@ class Ingot(App[None]):
         except NotYet:
             self._keep(self._wait_for_first())
         except IngotError as error:
-            self._failed(error)
+            self._failed("reading", error)
+            self.loaded = True
         self.set_interval(POLL, self._poll)
         self.set_interval(LOOK, self._look)
         self.call_after_refresh(self._after_first_picture)
@@ -187,9 +196,9 @@ class Ingot(App[None]):
         try:
             changed = self.overviews.changed()
         except IngotError as error:
-            self._failed(error)
+            self._failed("reading", error)
             return
-        if changed:
+        if changed or ("reading" in self._troubles and time.monotonic() > self._read_again_at):
             self._keep(self._read(asyncio.get_running_loop().run_in_executor(self._readers, self.overviews.read)))
         elif time.monotonic() - self._asked_worker_at > ASK_WORKER:
             self._keep(self._ask_worker())
@@ -198,8 +207,11 @@ class Ingot(App[None]):
         self._reading = True
         try:
             self._take(await reading)
+            self._troubles.pop("reading", None)
         except IngotError as error:
-            self._failed(error)
+            self._read_again_at = time.monotonic() + READ_AGAIN
+            self.loaded = True
+            self._failed("reading", error)
         finally:
             self._reading = False
         await self._ask_worker()
@@ -207,13 +219,11 @@ class Ingot(App[None]):
     async def _ask_worker(self) -> None:
         self._asked_worker_at = time.monotonic()
         try:
-            worker = await asyncio.to_thread(self.overviews.worker)
+            self.worker = await asyncio.to_thread(self.overviews.worker)
+            self._troubles.pop("worker", None)
         except IngotError as error:
-            self._failed(error)
-            return
-        if worker != self.worker:
-            self.worker = worker
-            self.show_header()
+            self._failed("worker", error)
+        self.show_header()
 
     def _take(self, overview: Overview) -> None:
         self.overview = overview
@@ -224,10 +234,10 @@ class Ingot(App[None]):
             if screen is not self.workbench and isinstance(screen, Follows):
                 screen.show(overview)
 
-    def _failed(self, error: IngotError) -> None:
+    def _failed(self, what: str, error: IngotError) -> None:
         """Something in the background went wrong: said once, and shown for as long as it lasts."""
-        if self.trouble != error.what:
-            self.trouble = error.what
+        if self._troubles.get(what) != error.what:
+            self._troubles[what] = error.what
             self.complain(error)
         self.show_header()
 
@@ -237,7 +247,7 @@ class Ingot(App[None]):
     # discovery, in a process of its own
 
     def _look(self) -> None:
-        failed = bool(self.trouble) and time.monotonic() - self._discovered_at > RETRY
+        failed = "discovery" in self._troubles and time.monotonic() - self._discovered_at > RETRY
         if not self._discovering and (failed or self.overviews.repository_moved()):
             self.discover()
 
@@ -253,9 +263,9 @@ class Ingot(App[None]):
         try:
             await self.overviews.discover()
         except IngotError as error:
-            self._failed(error)
+            self._failed("discovery", error)
         else:
-            self.trouble = ""
+            self._troubles.pop("discovery", None)
         finally:
             late.stop()
             self._discovering = False

@@ -35,9 +35,9 @@ def _command(offer: Offer) -> Cell:
 
 
 COLUMNS: tuple[Column[Offer], ...] = (
-    Column("keys", "KEY", _keys, None, "left", 1, 6, 14, "end"),
-    Column("what", "WHAT", _what, lambda offer: offer.action.title, "left", 2, 12, 24),
-    Column("about", "", _about, None, "left", 3, 20, 120, "end", grow=True),
+    Column("keys", "KEY", _keys, None, "left", 1, 12, 14, "end"),
+    Column("what", "WHAT", _what, lambda offer: offer.action.title, "left", 2, 19, 24),
+    Column("about", "", _about, None, "left", 3, 40, 120, "end", grow=True),
     Column("command", "COMMAND", _command, None, "left", 4, 8, 16),
     Column("group", "WHERE", lambda offer: Piece(offer.action.group, Tone.FAINT), None, "left", 5, 8, 12),
 )
