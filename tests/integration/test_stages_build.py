@@ -1,5 +1,6 @@
 """A run's stages with real Packer: what comes of a template, what the tools are given, and what is left behind."""
 
+import base64
 import os
 import stat
 from collections.abc import Iterator
@@ -272,3 +273,41 @@ async def test_files_from_outside_that_cannot_be_are_refused(workshop: Workshop,
         await workshop.until(run, "checkout")
     assert not (workshop.places.run(run.uid) / "outside.hcl").exists()
     workshop.end(run, succeeded=False)
+
+
+LEAKING = """\
+variable "password" {
+  sensitive = true
+}
+source "null" "n" {
+  communicator = "none"
+}
+build {
+  sources = ["source.null.n"]
+  provisioner "shell-local" {
+    inline = ["printf %s ${var.password} | base64", "printf %s ${var.password} | rev"]
+  }
+}
+"""
+
+
+async def test_what_a_sensitive_variable_is_set_to_in_a_file_reaches_no_log(workshop: Workshop) -> None:
+    """Packer itself hides the plain value only."""
+    workshop.commit({"web/web.pkr.hcl": LEAKING, ".gitignore": "secret.pkrvars.hcl\n"})
+    (workshop.root / "secret.pkrvars.hcl").write_text(f'password = "{PASSWORD}"\n')
+    of = role(
+        build="null.n",
+        declares=("password",),
+        sensitive=("password",),
+        outside=("secret.pkrvars.hcl",),
+        variable_files=("secret.pkrvars.hcl",),
+    )
+    run = workshop.new_run(of)
+    await workshop.until(run, "build/null.n")
+    log = workshop.log(run, "build/null.n")
+    assert base64.b64encode(PASSWORD.encode()).decode() not in log
+    assert PASSWORD[::-1] in log, "what no redactor can know shows that the commands ran"
+    workshop.end(run, succeeded=True)
+    for path in workshop.places.home.rglob("*"):
+        if path.is_file():
+            assert PASSWORD.encode() not in path.read_bytes(), path
