@@ -54,8 +54,9 @@ def _pipeline(places: Places, index: Index) -> Pipeline:
     def clean_up(run: Run, succeeded: bool) -> None:
         leftovers.clean_up(places, run, succeeded=succeeded)
         if succeeded:
-            ledger = _ledger(run)
-            index.replace_images(run.workspace_id, ledger.images(), ledger.head() or "")
+            # Now and not at somebody's next look: who waits for the end of the run asks for its image next.
+            contents = _ledger(run).read()
+            index.replace_images(run.workspace_id, contents.images, contents.head or "")
 
     return Pipeline(STAGES, clean_up)
 
