@@ -196,6 +196,15 @@ def test_a_failure_that_was_ignored_is_not_the_one() -> None:
     assert failure.first_line > ignored
 
 
+def test_a_step_that_fails_after_an_ignored_failure_is_told_instead_of_it() -> None:
+    lines = lines_of("ansible-command")
+    ignoring = next(at for at, line in enumerate(lines) if line.endswith("...ignoring"))
+    end = "Build 'null.web' errored after 2 seconds: Error uploading playbook: connection lost"
+    failure = diagnose([*lines[: ignoring + 1], "    null.web:", end])
+    assert failure is not None
+    assert failure.error == "Error uploading playbook: connection lost"
+
+
 def test_a_task_rescued_before_does_not_hide_the_step_that_failed() -> None:
     before = [line for line in lines_of("ansible-command") if line.startswith("    ")]
     lines = ["==> null.web: Provisioning with Ansible...", *before, *lines_of("shell-script")]

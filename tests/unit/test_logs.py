@@ -184,6 +184,29 @@ def test_an_index_that_was_made_anew_is_not_mixed_with_the_old_one(log: Path) ->
         assert_reads_as(LogReader(log), log.read_bytes())
 
 
+def test_each_damaged_byte_of_a_record_in_the_middle_is_noticed(log: Path) -> None:
+    data = b"".join(b"line %d\n" % number for number in range(60_000))
+    with LogWriter(log) as writer:
+        writer.write(data)
+    sound = index_of(log).read_bytes()
+    middle = len(sound) // RECORD_SIZE // 2 * RECORD_SIZE
+    for at in range(middle, middle + RECORD_SIZE):
+        damaged = bytearray(sound)
+        damaged[at] ^= 4
+        index_of(log).write_bytes(damaged)
+        with LogReader(log) as reader:
+            for number in (0, 20_000, 29_000, 30_000, 31_000, 59_999):
+                assert [line.raw for line in reader.read(number, 1)] == [b"line %d" % number]
+
+
+def test_an_index_whose_end_was_lost_while_a_writer_lives_gets_no_gap(log: Path) -> None:
+    with LogWriter(log) as writer:
+        writer.write(b"a line of it\n" * 50_000)
+        os.truncate(index_of(log), 2 * RECORD_SIZE)
+        writer.write(b"x" * STRIDE + b"\nlast\n")
+        assert_reads_as(LogReader(log), log.read_bytes())
+
+
 @relaxed
 @given(chunks, st.data())
 def test_the_line_of_any_byte_is_known(log: Path, drawn: list[Runs], draw: st.DataObject) -> None:
