@@ -1,4 +1,4 @@
-"""The product's own worker, killed while real Packer builds: Packer notices nothing, and the run ends as it would have."""
+"""The product's own worker, killed while real Packer builds: Packer notices nothing, and the run ends as it would."""
 
 import os
 import shutil
