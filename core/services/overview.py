@@ -22,6 +22,8 @@ from core.store.index import Index
 
 RUNS_SHOWN = 500
 """The newest runs; older ones are in `ingot runs --all`."""
+_RECENT = 20
+"""Runs that are read anew whenever anything changed; of the older ones only those that have not ended."""
 _PATIENCE = 300.0
 """Seconds that discovery may take in the largest repository."""
 _GOOD = frozenset({ImageState.CANDIDATE, ImageState.GOOD, ImageState.RELEASED})
@@ -143,6 +145,8 @@ class Overviews:
         self._read = Index(places.index)
         self._seen: int | None = None
         self._images: tuple[tuple[str, str], dict[str, tuple[ImageVersion, ...]]] | None = None
+        self._runs: tuple[Run, ...] = ()
+        self._runs_are_of = ""
         self._fingerprint = self._look()
 
     @property
@@ -175,7 +179,7 @@ class Overviews:
             return Overview(str(root))
         catalogue = self._read.catalogue(workspace.id, str(root))
         images = self._images_of(workspace.id)
-        runs = tuple(self._read.runs(workspace.id, limit=RUNS_SHOWN))
+        runs = self._runs_of(workspace.id)
         stale = self._read.stale(workspace.id)
         newest: dict[str, Run] = {}
         for run in runs:
@@ -203,6 +207,24 @@ class Overviews:
             trusted=self._read.trusted(workspace.id),
             read_at=catalogue.read_at if catalogue else 0.0,
         )
+
+    def _runs_of(self, workspace_id: str) -> tuple[Run, ...]:
+        """The newest runs. What has ended stays as it is (core/model/run.py), so that only the rest is read again.
+
+        A build that shows its progress changes the index several times a second: reading hundreds of runs each time
+        would take a quarter of a core.
+        """
+        before = self._runs if self._runs_are_of == workspace_id else ()
+        fresh = {run.uid: run for run in self._read.runs(workspace_id, limit=_RECENT)}
+        fresh |= {run.uid: run for run in self._read.runs(workspace_id, active_only=True)}
+        gone_on = any(not run.state.ended and run.uid not in fresh for run in before)
+        if gone_on or not any(run.uid in fresh for run in before):
+            runs = tuple(self._read.runs(workspace_id, limit=RUNS_SHOWN))
+        else:
+            kept = (run for run in before if run.uid not in fresh)
+            runs = tuple(sorted((*fresh.values(), *kept), key=lambda run: -run.id)[:RUNS_SHOWN])
+        self._runs, self._runs_are_of = runs, workspace_id
+        return runs
 
     def _images_of(self, workspace_id: str) -> dict[str, tuple[ImageVersion, ...]]:
         """Read again only when the ledger moved: there may be a hundred thousand of them."""
