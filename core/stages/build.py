@@ -50,7 +50,8 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         job.say("It was built before the interruption; that is used.")
         return msgspec.to_builtins(earlier)
     preparation = await prepare(job, name)
-    await _make_room(job, preparation)
+    if not Pace.begun(job, name).exists():  # one that runs has its room, and adopting it must not wait for more
+        await _make_room(job, preparation)
     result = await _build(job, preparation)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = note.with_suffix(".part")

@@ -30,12 +30,17 @@ class Pace:
     @classmethod
     def of(cls, job: StageJob, build: str) -> "Pace":
         """Kept in the cache: to lose it costs a fraction on the screen once."""
-        begun = job.directory / "results" / f"{build}.begun"
+        begun = cls.begun(job, build)
         again = begun.exists()
         begun.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         begun.touch()
         key = "\0".join((job.run.workspace_id, job.run.role, build))
         return cls(job.places.cache / "pace" / hashlib.sha256(key.encode()).hexdigest()[:32], whole=not again)
+
+    @staticmethod
+    def begun(job: StageJob, build: str) -> Path:
+        """A file that is there once an attempt at the build has begun."""
+        return job.directory / "results" / f"{build}.begun"
 
     def reached(self, marker: str) -> float | None:
         """The step begins. How much of the whole time lies before it (0 to 1), as far as that is known."""

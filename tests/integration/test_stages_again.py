@@ -103,6 +103,7 @@ async def test_a_worker_that_leaves_finds_its_packer_again(workshop: Workshop) -
     await workshop.until(run, "register")
     workshop.end(run, succeeded=True)
     assert (traces / "begun").read_text() == "x\n"
+    assert workshop.log(run, "build/file.hello").count("Disk space") == 1
     (image,) = workshop.ledger.images()
     assert Path(image.artifacts[0].location).is_file()
 
