@@ -167,6 +167,8 @@ def _print_log(path: os.PathLike[str], first: int, whole: bool, before: str) -> 
     reader = LogReader(Path(path))
     try:
         reader.refresh()
+        while reader.behind and whole:  # its index was lost: it is made again
+            reader.refresh()
         while first < reader.line_count:
             lines = reader.read(first, 2000)
             if not lines:

@@ -214,7 +214,7 @@ class LogReader:
         self._size = 0
         self._reset()
         self._may_save = True
-        self.refresh()
+        self.refresh(SLICE)
 
     def close(self) -> None:
         if self._log >= 0:

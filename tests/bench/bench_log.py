@@ -6,6 +6,7 @@ index is as long as any log's of that size.
 """
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -91,6 +92,8 @@ async def watch(directory: Path) -> dict[str, float]:
     app = Watching(log)
     async with app.run_test(size=(140, 42)) as pilot:
         await pilot.pause(0.5)
+        gc.collect()  # as the workbench does after its first picture
+        gc.freeze()
         process.start()
         await asyncio.sleep(1.0)  # until it has begun to write
         stop = asyncio.Event()
