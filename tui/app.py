@@ -369,7 +369,7 @@ class Ingot(App[None]):
     def do_help(self) -> None:
         from tui.screens.help import Help
 
-        self.push_screen(Help(self.offers_here()), self._chosen)
+        self.push_screen(Help(self.offers_here(), ascii_only=self.ascii_only), self._chosen)
 
     def do_command(self) -> None:
         from tui.screens.command import Command
@@ -389,7 +389,7 @@ class Ingot(App[None]):
     def do_notices(self) -> None:
         from tui.screens.notices import Notices
 
-        self.push_screen(Notices(self.notices, self.clock))
+        self.push_screen(Notices(self.notices, self.clock, ascii_only=self.ascii_only))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """None of Textual's own: the palette shows what the registry has."""

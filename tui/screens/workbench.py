@@ -324,7 +324,7 @@ class Workbench(Acting):
     def _go_to(self, name: str) -> None:
         self._page = name
         self._show_pages()
-        self.query_one(f"#{name}").focus()
+        self.set_focus(self.query_one(f"#{name}"))  # at once, so that the next key is for it; `focus` does it later
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if event.widget.id in PANES:
@@ -354,7 +354,7 @@ class Workbench(Acting):
         elif message.table is self.images and self.images.chosen is not None:
             from tui.screens.image import ImageScreen
 
-            app_of(self).push_screen(ImageScreen(self.images.chosen, self._clock))
+            app_of(self).push_screen(ImageScreen(self.images.chosen, self._clock, ascii_only=self.house.ascii_only))
 
     def do_roles(self, _: str) -> None:
         self._go_to("roles")

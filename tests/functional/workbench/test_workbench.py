@@ -331,6 +331,10 @@ async def test_without_unicode_every_sign_is_ascii(shop: Shop) -> None:
         assert strange == set()
         line_with(app, "~ frontend", "stale")
         line_with(app, "* running", "+ checkout")
+        for keys in (("question_mark",), ("escape", "N"), ("escape", "2", "enter")):
+            await pilot.press(*keys)
+            await pilot.pause(0.3)
+            assert {character for character in shown(app) if not character.isascii()} <= {"↓", "↑"}, keys
 
 
 @pytest.mark.parametrize(
