@@ -324,7 +324,7 @@ class Workbench(Acting):
     def _go_to(self, name: str) -> None:
         self._page = name
         self._show_pages()
-        self.set_focus(self.query_one(f"#{name}"))  # at once, so that the next key is for it; `focus` does it later
+        self.set_focus(self.query_one(f"#{name}"))  # at once, for the next key; `focus` does it later
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if event.widget.id in PANES:
