@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -22,11 +22,12 @@ from core import __version__, process, text
 from core.adapters import archive, download, qemu
 from core.adapters.download import shown
 from core.errors import IngotError, UpstreamError
+from core.holding import Exit
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Upstream, UpstreamKind
 from core.stages import space
 from core.stages.environment import NETWORK, checkout_of
-from core.stages.stage import StageJob
+from core.stages.stage import LineSink, StageJob
 from core.stages.work import Meter, alone, metered
 
 USABLE = frozenset({ImageState.CANDIDATE, ImageState.GOOD, ImageState.RELEASED})
@@ -212,7 +213,7 @@ async def _from_file(job: StageJob, upstream: Upstream) -> Mapping[str, object]:
             details={algorithm: value},
         )
         return _left_to_the_template(job, record, f"Packer fetches it and compares its {algorithm}.")
-    environment = {**process.environment(keep=NETWORK), **job.run.request.environment}
+    environment = _network(job)
     url = _place(job, upstream.url)
     algorithm, wanted = await asyncio.to_thread(
         _promised, upstream.checksum, upstream.url, checkout_of(job), environment
@@ -234,6 +235,12 @@ async def _from_file(job: StageJob, upstream: Upstream) -> Mapping[str, object]:
         details={"sha512": fetched.sha512} if algorithm == "sha512" else {},
     )
     return await _given(job, path, record)
+
+
+def _network(job: StageJob) -> dict[str, str]:
+    """How the run reaches the network: its person's proxies, whose passwords are secrets, else the worker's."""
+    given = {**process.environment(keep=NETWORK), **job.run.request.environment, **job.secrets}
+    return {name: given[name] for name in NETWORK if name in given}
 
 
 def _place(job: StageJob, url: str) -> str:
@@ -421,7 +428,14 @@ async def _cached_disk(job: StageJob, store: Path, recipe: str) -> tuple[Path, _
 
 async def _make_disk(job: StageJob, store: Path, recipe: str, upstream: Upstream) -> tuple[Path, _MadeDisk]:
     part = store / f"archive-{recipe}.qcow2"
-    made = await archive.make_disk(upstream, part, say=job.say, progress=job.progress, tool=job.tool)
+    network = _network(job)
+
+    async def tool(
+        name: str, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], on_line: LineSink | None = None
+    ) -> Exit:
+        return await job.tool(name, argv, cwd=cwd, environment={**environment, **network}, on_line=on_line)
+
+    made = await archive.make_disk(upstream, part, say=job.say, progress=job.progress, tool=tool)
     release = made.releases[0]
     record = UpstreamRecord(
         kind="archive",

@@ -147,6 +147,20 @@ async def test_a_server_that_is_busy_is_asked_again(workshop: Workshop, server: 
     assert "503" in workshop.log(run, "upstream")
 
 
+async def test_the_persons_proxy_is_used_for_the_run(workshop: Workshop, server: Server) -> None:
+    server.files = {"http://media.invalid/disk.qcow2": CONTENT}  # as a proxy is asked
+    of = role(declares=DECLARES, upstream=file_upstream("http://media.invalid/disk.qcow2"))
+    run = workshop.new_run(of, secrets={"http_proxy": server.url})
+    await workshop.until(run, "upstream")
+    run = workshop.new_run(
+        role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")),
+        environment={"no_proxy": "127.0.0.1"},
+        secrets={"http_proxy": "http://proxy.invalid:1"},
+    )
+    server.files["/disk.qcow2"] = CONTENT
+    await workshop.until(run, "upstream")
+
+
 async def test_a_file_that_the_server_does_not_have_is_final(workshop: Workshop, server: Server) -> None:
     run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
     with pytest.raises(UpstreamError, match="404"):
