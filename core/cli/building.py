@@ -31,15 +31,14 @@ def build(arguments: argparse.Namespace) -> int:
         raise RefusedError("What is to be built?", "Name roles (ingot roles lists them), or use --stale alone.")
     building = Building(Places.of(os.environ), os.environ)
     root = arguments.directory.resolve()
-    started: list[Run] = []
     if arguments.stale:
         started = building.build_stale(root, trust=arguments.trust)
         if not started and not arguments.json:
             say("Nothing is stale.")
     else:
-        for role in arguments.roles:
-            run = building.build(root, role, at=arguments.at, builds=tuple(arguments.only), trust=arguments.trust)
-            started.append(run)
+        started = building.build_all(
+            root, arguments.roles, at=arguments.at, builds=tuple(arguments.only), trust=arguments.trust
+        )
     if arguments.json and not arguments.wait:
         print_json([run_as_json(run) for run in started])
         return ExitStatus.DONE

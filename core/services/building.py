@@ -69,22 +69,35 @@ class Building:
         Raises UntrustedError where nobody trusts the workspace yet (`trust` says that somebody does, from now on),
         RefusedError or WorkspaceError where the role cannot be built.
         """
+        return self.build_all(root, [role], at=at, builds=builds, trust=trust)[0]
+
+    def build_all(
+        self, root: Path, roles: Sequence[str], *, at: str = "HEAD", builds: tuple[str, ...] = (), trust: bool = False
+    ) -> list[Run]:
+        """`build` of several roles: parents first, and who is built on another of them waits for it.
+
+        All of them are looked at before the first is queued. Raises as `build`; then none is.
+        """
         self._places.create()  # before anybody below makes a directory in it that is less private
         repository = _repository(root)
         workspace = catalogue.identify(root)
         commit = repository.resolve(at)
-        wanted = _buildable(self._roles_at(repository, commit, [role]), role, commit)
-        chosen = _chosen(wanted, builds)
+        found = self._roles_at(repository, commit, roles)
+        wanted = {name: _buildable(found, name, commit) for name in roles}
+        chosen = {name: _chosen(role, builds) for name, role in wanted.items()}
+        who = repository.identity()
         with self._index() as index:
-            self._check_trust(index, workspace, repository.identity(), trust)
-            parent = parent_of(wanted)
-            waits_for = ""
-            if parent and not index.images(workspace.id, parent):
-                # It could only fail at once; where its parent is being made, it is what the person means to wait for.
-                waits_for = next(
-                    (run.uid for run in index.runs(workspace.id, active_only=True) if run.role == parent), ""
-                )
-        return self._submit(workspace, repository.identity(), wanted, commit, at, chosen, waits_for)
+            self._check_trust(index, workspace, who, trust)
+            at_work = {run.role: run.uid for run in index.runs(workspace.id, active_only=True)}
+            # Without an image it could only fail at once; where its parent is being made, that is what is meant.
+            makes = {name: uid for name, uid in at_work.items() if not index.images(workspace.id, name)}
+        started: list[Run] = []
+        for name in _parents_first(wanted):
+            waits_for = makes.get(parent_of(wanted[name]), "")
+            run = self._submit(workspace, who, wanted[name], commit, at, chosen[name], waits_for)
+            makes[name] = run.uid
+            started.append(run)
+        return started
 
     def build_stale(self, root: Path, *, trust: bool = False) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first; children wait for them.
@@ -300,6 +313,16 @@ def _buildable(roles: Mapping[str, Role], name: str, commit: str) -> Role:
             " ".join(part for part in (first.fix, "Commit what you change: what is built is a commit.") if part),
         )
     return role
+
+
+def _parents_first(wanted: Mapping[str, Role]) -> list[str]:
+    """The names in their order, but for those built on another of them. No circle is among them: it is a problem."""
+
+    def depth(name: str) -> int:
+        parent = parent_of(wanted[name])
+        return depth(parent) + 1 if parent in wanted else 0
+
+    return sorted(wanted, key=depth)
 
 
 def _chosen(role: Role, builds: tuple[str, ...]) -> tuple[str, ...]:

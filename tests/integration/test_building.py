@@ -159,6 +159,16 @@ def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: 
     assert child.request.parent_run == parent.uid
 
 
+def test_several_are_queued_parents_first_or_none_of_them(house: House) -> None:
+    house.shop.commit({"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")})
+    with pytest.raises(RefusedError, match="no role nothing"):
+        house.building.build_all(house.shop.root, ["web", "nothing"], trust=True)
+    assert house.building.runs() == []
+    parent, child = house.building.build_all(house.shop.root, ["child", "web"], trust=True)
+    assert (parent.role, child.role) == ("web", "child")
+    assert child.request.parent_run == parent.uid
+
+
 def test_a_shells_credentials_are_recorded_as_references_and_names_only() -> None:
     shell = {
         "AWS_PROFILE": "shop",
