@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-import os
+import random
 import socket
 import threading
 import time
@@ -20,7 +20,7 @@ from core.model.role import Upstream, UpstreamKind
 from core.model.run import RunState
 from core.stages import space
 
-CONTENT = os.urandom(3 * 1024 * 1024 + 17)
+CONTENT = random.Random(20).randbytes(3 * 1024 * 1024 + 17)  # the same in every process that collects these tests
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SHA512 = hashlib.sha512(CONTENT).hexdigest()
 DECLARES = ("ingot_version", "ingot_output", "ingot_upstream")
