@@ -91,16 +91,14 @@ async def test_a_change_in_the_index_shows_by_itself(shop: Shop) -> None:
         line_with(app, "✓ backend", "0.2.0", "candidate")
 
 
-async def test_building_asks_for_trust_once_and_then_no_more(shop: Shop, bare: Shop) -> None:
-    app = bare.app()
-    bare.index.trust("other", "you")
-    bare.workspace = bare.workspace.__class__("example.org/new", "new", str(bare.root))
+async def test_building_asks_for_trust_once_and_then_no_more(bare: Shop) -> None:
     bare.save([bare.role("base"), bare.role("frontend")])
+    app = bare.app()
     async with app.run_test(size=FULL) as pilot:
         await settled(pilot, app)
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, Question))
-        assert "Trust new?" in shown(app)
+        assert "Trust shop?" in shown(app)
         assert "with your permissions" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(app.screen, Question))
@@ -110,6 +108,11 @@ async def test_building_asks_for_trust_once_and_then_no_more(shop: Shop, bare: S
         await pilot.press("y")
         await until(pilot, lambda: bare.asked.heard)
         assert bare.asked.heard == ["build base trust"]
+        bare.index.trust(bare.workspace.id, "you")
+        await until(pilot, lambda: app.overview.trusted)
+        await pilot.press("b")
+        await until(pilot, lambda: len(bare.asked.heard) == 2)
+        assert bare.asked.heard[-1] == "build base"
 
 
 async def test_marked_roles_are_built_together(shop: Shop) -> None:
