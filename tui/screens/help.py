@@ -1,6 +1,6 @@
 """The help: every key that works here, what it does, why it does not now; Enter carries it out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -77,6 +77,3 @@ class Help(ModalScreen[tuple[Offer, str] | None]):
 
     def action_act(self, _: str) -> None:
         self.dismiss(None)
-
-
-Chosen = Callable[[tuple[Offer, str] | None], None]
