@@ -8,6 +8,9 @@ from pathlib import Path
 
 from core.errors import StoreError
 
+_LONGEST_BASE = 60
+"""Bytes of a runtime directory below which the longest path of a socket of ours still fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -69,7 +72,7 @@ class Places:
         """For sockets, whose paths must be short (108 bytes, unix(7)): never below a long `home`."""
         key = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
         base = os.environ.get("XDG_RUNTIME_DIR")
-        if base and Path(base).is_dir():
+        if base and len(os.fsencode(base)) < _LONGEST_BASE and Path(base).is_dir():
             return Path(base) / f"ingot-{key}"
         return Path(f"/tmp/ingot-{os.getuid()}-{key}")  # noqa: S108 - `create` refuses it unless it is ours and 0700
 

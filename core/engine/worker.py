@@ -101,6 +101,8 @@ class Worker:
             self._socket.close()
         with contextlib.suppress(OSError):
             self._places.worker_socket.unlink()
+        with contextlib.suppress(OSError):
+            self._places.runtime.rmdir()  # unless holders have their sockets in it; whoever comes next makes it again
 
     async def _until_done(self) -> None:
         seen = -1
