@@ -57,6 +57,7 @@ class Changes(Protocol):
     def build(self, role: str, *, trust: bool = False) -> Run: ...
     def build_stale(self, *, trust: bool = False) -> list[Run]: ...
     def cancel(self, uid: str) -> Run: ...
+    def wake(self) -> None: ...
     def give_secrets(self, uid: str) -> None: ...
     def delete(self, role: str, version: str, *, typed: str) -> int: ...
 
@@ -220,10 +221,18 @@ class Ingot(App[None]):
         self._asked_worker_at = time.monotonic()
         try:
             self.worker = await asyncio.to_thread(self.overviews.worker)
+            if self.worker is None and self._somebody_must_work():
+                await asyncio.to_thread(self.changes.wake)
+                self.worker = await asyncio.to_thread(self.overviews.worker)
             self._troubles.pop("worker", None)
         except IngotError as error:
             self._failed("worker", error)
         self.show_header()
+
+    def _somebody_must_work(self) -> bool:
+        """Whether runs are left to a worker that is gone: killed, or the machine was started again."""
+        runs = self.overview.runs if self.overview else ()
+        return not self.readonly and any(not run.state.ended for run in runs)
 
     def _take(self, overview: Overview) -> None:
         self.overview = overview

@@ -8,6 +8,7 @@ import time
 from core import text
 from core.cli.listing import run_as_json
 from core.cli.output import ExitStatus, print_json, say
+from core.engine.client import Engine
 from core.errors import RefusedError
 from core.model.run import Run, RunState, StageState
 from core.places import Places
@@ -21,6 +22,9 @@ _RESULT = {
     RunState.LOST: ExitStatus.FAILED,
     RunState.CANCELLED: ExitStatus.CANCELLED,
 }
+
+_LOOK_AT_WORKER = 5.0
+"""Seconds between two looks at whether a worker lives, while somebody waits for what it does."""
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -111,6 +115,7 @@ def _follow(
     printed: dict[str, int] = {}
     announced: set[str] = set()
     said_reason = ""
+    next_look = 0.0
     before = f"{prefix}: " if prefix else ""
     try:
         while True:
@@ -134,6 +139,9 @@ def _follow(
                     )
             if ended or not until_end:
                 break
+            if time.monotonic() > next_look:
+                next_look = time.monotonic() + _LOOK_AT_WORKER
+                Engine(places).wake()  # one that was killed would let us wait for ever
             sys.stdout.flush()
             time.sleep(0.2)
     except KeyboardInterrupt:

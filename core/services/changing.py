@@ -37,6 +37,12 @@ class Changing:
 
         return Building(self.places, os.environ).cancel(uid)
 
+    def wake(self) -> None:
+        """See to it that a worker lives: one that was killed left its runs to the next."""
+        from core.engine.client import Engine
+
+        Engine(self.places).wake()
+
     def give_secrets(self, uid: str) -> None:
         """Give a run that waits for credentials those of the shell that the workbench was started in."""
         from core.services.building import Building

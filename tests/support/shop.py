@@ -46,6 +46,7 @@ class Asked:
     requests: dict[str, RunRequest] = field(default_factory=dict[str, RunRequest])
     heard: list[str] = field(default_factory=list[str])
     refuse: IngotError | None = None
+    woken: int = 0
 
     def _say(self, words: str) -> None:
         if self.refuse is not None:
@@ -55,6 +56,9 @@ class Asked:
     def build(self, role: str, *, trust: bool = False) -> Run:
         self._say(f"build {role}{' trust' if trust else ''}")
         return self.index.add_run(self.requests[role], stages_of(self.requests[role].builds))
+
+    def wake(self) -> None:
+        self.woken += 1
 
     def build_stale(self, *, trust: bool = False) -> list[Run]:
         self._say("build stale")

@@ -244,6 +244,14 @@ async def test_where_there_are_no_templates_it_says_what_was_looked_for(bare: Sh
         assert "There is no role to build." in app.notices[-1].text
 
 
+@pytest.mark.parametrize(("readonly", "woken"), [(False, 1), (True, 0)])
+async def test_runs_that_a_dead_worker_left_get_a_new_one(shop: Shop, readonly: bool, woken: int) -> None:
+    app = shop.app(readonly=readonly)
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        await until(pilot, lambda: min(shop.asked.woken, 1) == woken)
+
+
 async def test_problems_of_the_workspace_are_shown_with_their_place(bare: Shop) -> None:
     bare.save([], (Problem("ingot.toml", "no key `rolez`", 3, "Did you mean `roles`?"),))
     app = bare.app()
