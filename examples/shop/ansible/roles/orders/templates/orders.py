@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """The shop's order service: takes orders as JSON and keeps them in one file.
 
-    GET  /api/health   "ok" and the image that it runs from
-    GET  /api/orders   all orders
-    POST /api/orders   {"item": "…", "count": 1}
+GET  /api/health   "ok" and the image that it runs from
+GET  /api/orders   all orders
+POST /api/orders   {"item": "…", "count": 1}
 """
 
 import json
