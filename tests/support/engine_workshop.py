@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -144,9 +145,7 @@ def workshop(tmp_path: Path, settings: Mapping[str, str] | None = None) -> Gener
             for left in shop.processes():
                 left.signal(signal.SIGKILL)
             shop.index.close()
-            for path in places.runtime.glob("*"):
-                path.unlink(missing_ok=True)
-            places.runtime.rmdir()
+            shutil.rmtree(places.runtime, ignore_errors=True)  # of those that were killed
     finally:
         for name, value in before.items():
             if value is None:
