@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from core.engine.execution import Execution
 from core.engine.slots import Slots
+from core.errors import RefusedError
 from core.model.run import Run, RunState
 from core.store.index import Index
 
@@ -25,7 +27,9 @@ class Dispatcher:
         active = self._index.runs(active_only=True)
         for run in reversed(active):  # the oldest first
             if not _begun(run):
-                self._consider(run)
+                # Another process may have cancelled it in this very moment: no reason to leave out the others.
+                with suppress(RefusedError):
+                    self._consider(run)
             elif run.cancel_asked_by:
                 self._execution.cancel(run)
         return active
@@ -35,8 +39,9 @@ class Dispatcher:
             self._index.set_run_state(run.uid, RunState.CANCELLING, f"{run.cancel_asked_by} asked for it")
             self._index.set_run_state(run.uid, RunState.CANCELLED, f"cancelled by {run.cancel_asked_by}")
         elif self._may_begin(run) and self._slots.free:
-            self._slots.take(run.uid)
+            # Written down first: a slot of a run that did not begin would never be given back.
             self._index.set_run_state(run.uid, RunState.RUNNING)
+            self._slots.take(run.uid)
             log.info("run %d (%s) begins", run.id, run.role)
             self._start(run)
 

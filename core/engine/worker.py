@@ -120,6 +120,7 @@ class Worker:
                         busy_at = time.monotonic()
             except IngotError as error:  # a full disk passes; until then nothing new begins
                 log.error("cannot look for work: %s", error)
+                seen = -1
             if time.monotonic() - busy_at > self._settings.idle:
                 return
             await self._listen_again()
