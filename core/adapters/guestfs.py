@@ -8,6 +8,7 @@ disk says gets into such output but the plain name of a device: guestfish would 
 """
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 
@@ -31,10 +32,14 @@ run
 inspect-os | cat > roots
 <! {_MOUNTED.format(mount="mount-ro", nothing=_NO_SYSTEM)}
 """
+UNLESS_IT_SAYS_SO = r"""touch before; LC_ALL=C sed "s/[[:space:]\"']//g" before > found; """ + (
+    "LC_ALL=C grep -qvxFf found enough && cat write"
+)
+"""Shell: gives the file `write` unless `before` has all lines of `enough`, but for white space and quotes."""
 # A line that begins with `-` may fail.
 _STAMP = f"""\
 -download {RELEASE_FILE} before
-<! cmp -s before wanted || cat write
+<! {UNLESS_IT_SAYS_SO} || true
 download {RELEASE_FILE} after
 """
 _WRITE = f"""\
@@ -63,21 +68,27 @@ async def read_file(disk: Path, path: str, disk_format: str = "") -> bytes | Non
         return (Path(directory) / "content").read_bytes()
 
 
-async def stamp(disk: Path, content: str, disk_format: str = "") -> None:
-    """Make `/etc/image-release` in the disk say `content`, and read it back.
+async def stamp(disk: Path, content: str, disk_format: str = "", *, enough: int | None = None) -> bytes:
+    """Make `/etc/image-release` in the disk say `content`; gives what was then read back.
 
-    Where it says so already the disk stays as it is, bit for bit. Raises ToolError.
+    Where it has the first `enough` lines of that already (all, if None), in whatever order and quotes, the disk stays
+    as it is, bit for bit. Raises ToolError.
     """
-    wanted = content.encode()
     with tempfile.TemporaryDirectory(prefix="ingot-") as name:
         directory = Path(name)
-        (directory / "wanted").write_bytes(wanted)
+        (directory / "wanted").write_text(content)
+        (directory / "enough").write_text(needed(content, enough))
         (directory / "write").write_text(_WRITE)
         await _guestfish(disk, disk_format, _STAMP, directory, "--rw")
-        if (directory / "after").read_bytes() != wanted:
-            raise ToolError(
-                f"{RELEASE_FILE} in {disk} does not say what was written to it.", "Is the file system in it full?"
-            )
+        after = (directory / "after").read_bytes()
+    if not after:
+        raise ToolError(f"{RELEASE_FILE} in {disk} could not be written.", "Is the file system in it full?")
+    return after
+
+
+def needed(content: str, enough: int | None = None) -> str:
+    """The first lines of a stamp as UNLESS_IT_SAYS_SO compares them."""
+    return "".join(re.sub(r"[\s\"']", "", line) + "\n" for line in content.splitlines()[:enough])
 
 
 async def _guestfish(disk: Path, disk_format: str, script: str, directory: Path, access: str) -> str:

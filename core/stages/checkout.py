@@ -17,7 +17,7 @@ from core.errors import RefusedError, ToolError, WorkspaceError
 from core.model.version import base_version
 from core.stages.environment import NETWORK
 from core.stages.stage import StageJob
-from core.stages.work import alone
+from core.stages.work import alone, in_thread
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -26,16 +26,15 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     source = GitRepository(Path(request.workspace.root))
     destination = job.directory / "checkout"
     job.progress("cloning the commit")
-    clone = await asyncio.to_thread(GitRepository.clone_at, source.root, request.commit, destination)
+    clone = await in_thread(GitRepository.clone_at, source.root, request.commit, destination)
     job.progress("reserving the version")
-    version = await asyncio.to_thread(_reserve, job, clone)
-    job.version_reserved(version)
+    version = await in_thread(_reserve, job, clone)
     job.say(f"Version {version} of role {request.role.name}, from commit {request.commit[:12]} ({request.ref}).")
     if job.ledger.last_shared.state == "offline":
         job.say(
             f"The ledger's remote cannot be reached ({job.ledger.last_shared.reason}): others may take that version."
         )
-    outside = await asyncio.to_thread(copy_outside, source.root, destination, request.role.outside)
+    outside = await in_thread(copy_outside, source.root, destination, request.role.outside)
     for name in outside:
         job.say(f"From outside Git: {name}")
     installed = await _install_requirements(job, destination)
@@ -54,7 +53,9 @@ def _reserve(job: StageJob, clone: GitRepository) -> str:
     request = job.run.request
     prefix = config.load(clone.root).tag_prefix
     wanted = base_version(clone.tags_at(request.commit), clone.describe(request.commit, prefix), prefix)
-    return job.ledger.reserve(request.role.name, wanted, job.run.uid, request.asked_by)
+    version = job.ledger.reserve(request.role.name, wanted, job.run.uid, request.asked_by)
+    job.version_reserved(version)  # at once: by it a cancelled run gives the reservation back
+    return version
 
 
 def copy_outside(root: Path, checkout: Path, names: tuple[str, ...]) -> list[str]:

@@ -29,7 +29,7 @@ from core.stages.environment import base_environment, checkout_of, version_of
 from core.stages.leftovers import RUN_NOTE, file_name, version_directory
 from core.stages.stage import StageJob
 from core.stages.upstream import file_digest
-from core.stages.work import Meter, metered
+from core.stages.work import Meter, in_thread, metered
 
 STAMPED_INSIDE = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
 """Formats that libguestfs can open."""
@@ -61,7 +61,11 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
             return {"version": "", "artifacts": []}
         registered = await _image(job, made)
         job.progress("writing to the ledger")
-        await asyncio.to_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}")
+        try:
+            await in_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}")
+        except asyncio.CancelledError:
+            if await asyncio.to_thread(_registered, job) is None:
+                raise  # else it came too late: the image version is there for good, and the stage says so
         if job.ledger.last_shared.state == "offline":
             job.say(f"Others do not know yet: the ledger's remote cannot be reached ({job.ledger.last_shared.reason}).")
     else:
@@ -121,7 +125,7 @@ async def _image(job: StageJob, made: Mapping[str, list[Made]]) -> ImageVersion:
     clouds = await _clouds(job, made, image)
     if files:
         (staging / RUN_NOTE).write_text(job.run.uid)
-        await asyncio.to_thread(_into_place, staging, place)
+        await in_thread(_into_place, staging, place)
     return replace(image, artifacts=(*files, *clouds))
 
 
@@ -148,7 +152,7 @@ async def _keep(
         source.chmod(0o600)  # an earlier attempt may have made it read-only
         await _nobody_has(job, source)
         await _make_whole(job, source)
-        job.progress(f"reading the stamp in {name}")
+        job.progress(f"stamping {name}, or reading its stamp")
         why_not = await _stamp(image, source, made.format) if number == 0 else "it is not the first disk"
     stamped = not why_not
     stamp = f"stamped inside as {image.role} {image.version}" if stamped else f"not stamped inside: {why_not}"
@@ -187,7 +191,8 @@ async def _keep(
 
 
 def release_text(image: ImageVersion) -> str:
-    """What `/etc/image-release` says in an image that did not write it itself; os-release(5) form."""
+    """What `/etc/image-release` says in an image that did not write it itself; os-release(5) form. The first two lines
+    are those that one which wrote it itself has to have."""
     values = {"ROLE": image.role, "VERSION": image.version, "COMMIT": image.commit, "RUN": image.run}
     return "".join(f'IMAGE_{name}="{value}"\n' for name, value in values.items())
 
@@ -200,18 +205,16 @@ def says(release: bytes, image: ImageVersion) -> bool:
 
 
 async def _stamp(image: ImageVersion, disk: Path, disk_format: str) -> str:
-    """Have the version inside: read back where the template wrote it, else written. Gives why that cannot be, or
-    nothing."""
+    """Have the version inside: read back where the template wrote it, else written, and read back then. Gives why that
+    cannot be, or nothing."""
     if process.find("guestfish") is None:
         return "libguestfs is not installed (guestfish)"
     of_qemu = "vpc" if disk_format == "vhd" else disk_format
     try:
-        there = await guestfs.read_file(disk, guestfs.RELEASE_FILE, of_qemu)
-        if there is None or not says(there, image):
-            await guestfs.stamp(disk, release_text(image), of_qemu)
+        there = await guestfs.stamp(disk, release_text(image), of_qemu, enough=2)
     except ToolError as error:
         return error.what.rstrip(".")
-    return ""
+    return "" if says(there, image) else f"{guestfs.RELEASE_FILE} names another image"
 
 
 async def _take(job: StageJob, source: Path, kept: Path) -> None:
@@ -260,9 +263,10 @@ async def _nobody_has(job: StageJob, disk: Path) -> None:
 
 def _is_open(file: Path) -> bool:
     """Some program of ours has it open (proc_pid_fd(5); those of others cannot be seen)."""
+    real = file.resolve()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
-            if link.readlink() == file:
+            if link.readlink() == real:
                 return True
     return False
 

@@ -48,7 +48,7 @@ class StageJob(Protocol):
 
     @property
     def ledger(self) -> LedgerOfRun:
-        """Blocking: call it through `in_thread`."""
+        """Blocking: call what writes to it through `work.in_thread`."""
         ...
 
     @property
@@ -70,7 +70,7 @@ class StageJob(Protocol):
         ...
 
     def version_reserved(self, version: str) -> None:
-        """Show the version that the run's image will have."""
+        """Show the version that the run's image will have. May be called from a thread."""
         ...
 
     def add_secrets(self, values: Sequence[str]) -> None:

@@ -7,11 +7,12 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from core import text
 from core.stages.stage import StageJob
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 SHOWN_EVERY = 0.25
@@ -69,6 +70,19 @@ async def metered(job: StageJob, doing: str, work: Callable[[Meter], T]) -> T:
             thread.exception()  # looked at: it is no news that the thread stopped
         raise
     return thread.result()
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Blocking work that cannot be stopped half-way. A stage that is cancelled waits for its end: what comes after the
+    stage takes away what the work made, and would miss what it makes then."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait({thread})
+        if not thread.cancelled():
+            thread.exception()  # looked at: the cancel is what counts
+        raise
 
 
 @asynccontextmanager

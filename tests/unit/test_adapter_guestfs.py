@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core import process
 from core.adapters import guestfs
 from core.errors import RefusedError
 
@@ -28,3 +29,28 @@ def test_each_complaint_says_what_to_do(said: str, next_step: str) -> None:
 async def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError):
         await guestfs.read_file(tmp_path / "disk", '/etc/x"\n!touch /tmp/owned')
+
+
+@pytest.mark.parametrize(
+    ("there", "written"),
+    [
+        (None, True),
+        ("", True),
+        ("\0\xff garbage", True),
+        ('IMAGE_ROLE="web"\nIMAGE_VERSION="0.1.0"\nIMAGE_RUN="r1"\n', False),
+        ("# by hand\nIMAGE_VERSION=0.1.0\nEXTRA='x'\n IMAGE_ROLE = 'web'\n", False),
+        ('IMAGE_ROLE="web"\nIMAGE_VERSION="0.1.01"\n', True),
+        ('IMAGE_ROLE="base"\nIMAGE_VERSION="0.1.0"\n', True),
+        ('NOT_IMAGE_ROLE="web"\nIMAGE_VERSION="0.1.0"\n', True),
+    ],
+)
+def test_a_stamp_is_written_unless_the_template_wrote_one_that_says_as_much(
+    tmp_path: Path, there: str | None, written: bool
+) -> None:
+    wanted = 'IMAGE_ROLE="web"\nIMAGE_VERSION="0.1.0"\nIMAGE_COMMIT="c"\n'
+    (tmp_path / "enough").write_text(guestfs.needed(wanted, 2))
+    (tmp_path / "write").write_text("do it\n")
+    if there is not None:
+        (tmp_path / "before").write_text(there, encoding="latin-1")
+    answer = process.run_blocking(["sh", "-c", guestfs.UNLESS_IT_SAYS_SO], cwd=tmp_path)
+    assert (answer.out, answer.err) == (b"do it\n" if written else b"", b"")
