@@ -181,19 +181,19 @@ class Execution:
             state = StageState.CANCELLED  # a tool that is interrupted may well fail: that is no news
         else:
             state = StageState.LOST if isinstance(error, LostError) else StageState.FAILED
-        next_step = "\n".join(part for part in (error.kept, error.next_step) if part)
-        with contextlib.suppress(StoreError):
-            job.say(f"✗ {error.what}")
+        # What a tool complained of may have a secret in it, and the index is a file like any other.
+        what = job.redacted(error.what)
+        next_step = job.redacted("\n".join(part for part in (error.kept, error.next_step) if part))
+        job.say(f"✗ {what}")
         self._index.update_stage(
-            run.uid, stage.key, state=state, ended=time.time(), error=error.what, next_step=next_step, fraction=None
+            run.uid, stage.key, state=state, ended=time.time(), error=what, next_step=next_step, fraction=None
         )
         return state
 
     def _broken(self, run: Run, stage: Stage, job: Job, error: Exception) -> str:
-        log.error("run %d, stage %s: %s", run.id, stage.key, type(error).__name__, exc_info=error)
-        with contextlib.suppress(StoreError):
-            for line in "".join(traceback.format_exception(error)).splitlines():
-                job.say(line)
+        log.error("run %d, stage %s: %s", run.id, stage.key, type(error).__name__)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            job.say(line)
         what = f"{type(error).__name__} in stage {stage.key}: this is a defect in Ingot."
         advice = f"The log of the stage has the traceback; please report it with that: ingot logs {run.id}"
         self._index.update_stage(

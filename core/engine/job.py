@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.engine.following import Following
 from core.engine.slots import Slots
-from core.errors import EngineError, ToolError
+from core.errors import EngineError, StoreError, ToolError
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
@@ -23,6 +23,10 @@ _SHOWN_EVERY = 0.25
 
 _VANISHED_AT_MOST = 3
 """Times that a tool which can be repeated is started again after its holder vanished: then something kills them."""
+
+
+_SECRETS_COME_WITHIN = 3.0
+"""Seconds after which secrets that are not here were forgotten, and are not on their way."""
 
 
 class LostError(EngineError):
@@ -83,6 +87,7 @@ class Job:
         self._to_show: tuple[str, float | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._closed = False
         self._ledger: LedgerOfRun | None = None
 
     @property
@@ -120,7 +125,7 @@ class Job:
 
     def say(self, line: str) -> None:
         raw = line.encode(errors="surrogateescape").rstrip(b"\n") + b"\n"
-        self._on_loop(lambda: self._log.write(self._redactor.redact(raw)))
+        self._on_loop(lambda: self._write(raw))
 
     def progress(self, text: str, fraction: float | None = None) -> None:
         self._on_loop(lambda: self._show(text, fraction))
@@ -210,6 +215,10 @@ class Job:
         async def there() -> bool:
             return not self._around.memory.missing(self._run)
 
+        # They come right behind the run, over another way: a worker that is quick begins before it has them.
+        soon = time.monotonic() + _SECRETS_COME_WITHIN
+        while not await there() and time.monotonic() < soon:  # noqa: ASYNC110 - a client's message, not an event here
+            await asyncio.sleep(0.05)
         missing = self._around.memory.missing(self._run)
         await self.waiting(
             f"the worker was restarted and has forgotten {', '.join(missing)}; "
@@ -219,8 +228,13 @@ class Job:
         )
         self.add_secrets(list(self.secrets.values()))
 
+    def redacted(self, text: str) -> str:
+        """The text without any secret that the stage knows: what a tool said may be part of it."""
+        return self._redactor.redact(text.encode(errors="surrogateescape")).decode(errors="replace")
+
     def close(self) -> None:
         """The stage has ended: nothing of it is shown or written any more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         self._log.close()
@@ -271,6 +285,12 @@ class Job:
             )
         self.say(f"{name} and its holder vanished.{left} Once more.")
 
+    def _write(self, raw: bytes) -> None:
+        """On a full disk the writer keeps it for the next time: no stage ends for a line of its log."""
+        if not self._closed:
+            with contextlib.suppress(StoreError):
+                self._log.write(self._redactor.redact(raw))
+
     def _on_loop(self, do: Callable[[], None]) -> None:
         try:
             here = asyncio.get_running_loop() is self._loop
@@ -282,6 +302,8 @@ class Job:
             self._loop.call_soon_threadsafe(do)
 
     def _show(self, text: str, fraction: float | None) -> None:
+        if self._closed:
+            return
         self._to_show = (text, fraction)
         if self._timer is None:
             wait = max(0.0, self._shown_at + _SHOWN_EVERY - time.monotonic())
@@ -296,8 +318,11 @@ class Job:
         if self._to_show is not None:
             text, fraction = self._to_show
             self._to_show = None
-            shown = self._redactor.redact(text.encode(errors="replace")).decode(errors="replace")
-            self._around.index.update_stage(self._run.uid, self._stage.key, progress=shown, fraction=fraction)
+            # Only shown: a full disk must not end the tool whose progress it is.
+            with contextlib.suppress(StoreError):
+                self._around.index.update_stage(
+                    self._run.uid, self._stage.key, progress=self.redacted(text), fraction=fraction
+                )
 
 
 def tools_directory(places: Places, uid: str, stage_key: str) -> Path:
