@@ -59,6 +59,8 @@ _LOCK_ATTEMPTS = 20
 """At 50 ms each: a client that looks whether the directory has a holder takes the lock for a moment."""
 _SOCKET_CHECK = 5.0
 """Seconds between looks whether our socket is still there: /run/user goes at log-out, /tmp is swept."""
+_RECORD_AGAIN = 1.0
+"""Seconds between attempts to write down what runs on a full disk."""
 _INPUT_LIMIT = MESSAGE_LIMIT
 _NOT_STARTED = 127
 """Exit status of a tool that could not be started, as shells give it."""
@@ -94,6 +96,7 @@ class Holder:
         """What is still to be sent to the tool, and when (monotonic)."""
         self._deadline = time.monotonic() + spec.limit if spec.limit is not None else None
         self._children_changed = False
+        self._record_again_at: float | None = None
 
     def run(self) -> None:
         """From before the tool's start until its exit is on disk and nothing of it is left."""
@@ -167,8 +170,19 @@ class Holder:
         self._tool = tool
         self._terminal_open = True
         self._loop.register(tool.terminal, selectors.EVENT_READ, "terminal")
-        # A tool that has ended already has no identity any more; its exit says all.
-        self._record(Identity.of(tool.pid))
+        self._record_tool()
+
+    def _record_tool(self) -> None:
+        """Write down what runs; later, where the disk is full: the tool must not end for that."""
+        assert self._tool is not None
+        try:
+            # A tool that has ended already has no identity any more; its exit says all.
+            self._record(Identity.of(self._tool.pid))
+        except OSError as error:
+            print(f"the record cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201 - our own log
+            self._record_again_at = time.monotonic() + _RECORD_AGAIN
+        else:
+            self._record_again_at = None
 
     # The loop
 
@@ -200,6 +214,8 @@ class Holder:
             self._signal_tool(self._next_signals.pop(0)[1])
         if now >= self._next_socket_check:
             self._keep_socket()
+        if self._record_again_at is not None and now >= self._record_again_at:
+            self._record_tool()
         return said
 
     def _pause(self, longest: float | None) -> float:
@@ -211,6 +227,8 @@ class Holder:
             moments.append(self._deadline)
         if self._next_signals:
             moments.append(self._next_signals[0][0])
+        if self._record_again_at is not None:
+            moments.append(self._record_again_at)
         if (due := self._log.next_due) is not None:
             moments.append(due)
         return max(min(moments) - now, 0.0)

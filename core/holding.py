@@ -110,6 +110,8 @@ class Hold:
                 break
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+        if started is not None:
+            started.signal(signal.SIGTERM)  # it must not start its tool when nobody waits for that any more
         raise EngineError(
             f"The holder of {spec.argv[0]} did not start{_last_words(directory)}",
             f"Its own log is {directory / OWN_LOG_FILE}.",
