@@ -120,7 +120,8 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
     if ended.code != 0:
         raise await asyncio.to_thread(_failure, preparation, ended, reader, log)
     made = made_by(preparation, reader, ended.started or began)
-    if reader.nothing_built and not reader.results:
+    # Packer 1.6 takes an `-only` that nothing matches for a job well done.
+    if not made and not reader.results and (reader.nothing_built or not reader.finished):
         raise ToolError(
             f"Packer built nothing: {preparation.role.template} has no build {preparation.build.name} at this commit.",
             "ingot roles shows what it has.",

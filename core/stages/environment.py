@@ -1,6 +1,7 @@
 """What the tools of a run get as their environment, and as Packer's variables: the same for validating and for
 building."""
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Mapping
@@ -86,14 +87,13 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     build = role.build(build_name)
     if build is None:
         raise ToolError(f"The role {role.name} has no build {build_name}.", "ingot roles shows what it has.")
-    environment = base_environment(job) | process.environment(keep=PACKER)
-    environment |= {"TMPDIR": str(_private_tmp(job))}
+    environment = process.environment(keep=PACKER) | base_environment(job)
     found = await packer.find(environment)
     private = keys_of(job.directory) / build_name
     output = job.directory / "output" / build_name
     offered = await _offered(job, build, private, output)
     variables = packer.variables_for(role, offered)
-    directory = packer.working_directory(checkout, role)
+    directory = await asyncio.to_thread(packer.working_directory, checkout, role)
     variable_files = [os.path.relpath(checkout / file, directory) for file in role.variable_files]
     if role.syntax is Syntax.HCL2:
         environment |= {f"PKR_VAR_{name}": value for name, value in variables.items()}
@@ -110,7 +110,8 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     }
     installed = str(job.result("checkout").get("galaxy") or "")
     environment |= galaxy.search_paths(Path(installed) if installed else None, checkout, environment.get("HOME", ""))
-    job.add_secrets(_secrets(job, checkout, variables))
+    # In a thread: a large template takes a second to parse, and the worker's loop has others to answer.
+    job.add_secrets(await asyncio.to_thread(_secrets, job, checkout, variables))
     return Preparation(
         packer=found,
         build=build,
@@ -144,18 +145,13 @@ async def _offered(job: StageJob, build: Build, private: Path, output: Path) -> 
         # Templates give it a default for being run by hand; an empty value would hide that.
         del offered["ingot_upstream"], offered["ingot_upstream_checksum"]
     if "ingot_accelerator" in role.declares:
-        offered["ingot_accelerator"] = await accelerator(job)
+        offered["ingot_accelerator"] = await qemu.accelerator()
     if {"ingot_ssh_public_key", "ingot_ssh_private_key_file"} & set(role.declares):
         pair = await ssh_keys.make(private, f"ingot-{job.run.uid}-{build.name}")
         job.add_secrets([pair.private_file.read_text()])
         offered["ingot_ssh_public_key"] = pair.public
         offered["ingot_ssh_private_key_file"] = str(pair.private_file)
     return offered
-
-
-async def accelerator(job: StageJob) -> str:
-    """`kvm` where this machine's works, else `tcg`."""
-    return await qemu.accelerator()
 
 
 def _secrets(job: StageJob, checkout: Path, variables: Mapping[str, str]) -> list[str]:
