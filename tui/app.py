@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ VISIBLE_WAIT = 0.2
 class Changes(Protocol):
     """What the workbench can change (core.services.changing.Changing)."""
 
-    def build(self, role: str, *, trust: bool = False) -> Run: ...
+    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]: ...
     def build_stale(self, *, trust: bool = False) -> list[Run]: ...
     def cancel(self, uid: str) -> Run: ...
     def wake(self) -> None: ...

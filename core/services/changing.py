@@ -4,6 +4,7 @@ All methods block, for as long as Git and a worker that must be started take: ca
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,11 @@ class Changing:
     places: Places
     directory: Path
 
-    def build(self, role: str, *, trust: bool = False) -> Run:
-        """Queue a build of a role's image from the commit that is checked out."""
+    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]:
+        """Queue builds of roles' images from the commit that is checked out, parents first: all of them or none."""
         from core.services.building import Building
 
-        return Building(self.places, os.environ).build(self.directory, role, trust=trust)
+        return Building(self.places, os.environ).build_all(self.directory, roles, trust=trust)
 
     def build_stale(self, *, trust: bool = False) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first."""

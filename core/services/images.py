@@ -19,6 +19,7 @@ from core.services import catalogue, disk
 from core.stages.leftovers import file_name, workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
+from core.text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
     StoreError when files are left.
     """
     name = f"{role} {version}"
-    if typed.strip() != name:
+    if typed.strip() not in (name, visible(name)):  # nobody can type what a terminal must not be shown
         raise RefusedError(f"The files of {name} are deleted only when its name is typed.", f"Type exactly: {name}")
     workspace = catalogue.identify(root)
     ledger = Ledger(Path(workspace.root), workspace.remote)

@@ -53,9 +53,9 @@ class Asked:
             raise self.refuse
         self.heard.append(words)
 
-    def build(self, role: str, *, trust: bool = False) -> Run:
-        self._say(f"build {role}{' trust' if trust else ''}")
-        return self.index.add_run(self.requests[role], stages_of(self.requests[role].builds))
+    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]:
+        self._say(f"build {' '.join(roles)}{' trust' if trust else ''}")
+        return [self.index.add_run(self.requests[role], stages_of(self.requests[role].builds)) for role in roles]
 
     def wake(self) -> None:
         self.woken += 1

@@ -33,6 +33,8 @@ class Question(ModalScreen[bool]):
         self._yes = yes
         self._name = name
         self._danger = danger
+        self.typed = ""
+        """The name as it was typed, once it was the right one."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="question", classes="-danger" if self._danger else "") as box:
@@ -64,6 +66,7 @@ class Question(ModalScreen[bool]):
         message.stop()
         typed = message.value.strip()
         if typed == visible(self._name):
+            self.typed = typed
             self.dismiss(True)
         elif not typed:
             self.dismiss(False)

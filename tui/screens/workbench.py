@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from core.model.image import ImageVersion
+from core.model.role import Problem
 from core.model.run import Run, RunState
 from core.services.overview import Overview, RoleState, RoleView, has_packer
 from core.text import visible
@@ -117,6 +118,10 @@ class Workbench(Acting):
         self._overview = Overview("")
         self._role: str | None = None
         self._shown_role: str | None = None
+        self._choose_run = ""
+        """The run that was queued from here last, until it shows among the runs."""
+        self._problems: frozenset[Problem] = frozenset()
+        """Those of the workspace as a whole that were said already."""
         self._page = "roles"
         self._paged = False
         self.header = Header(ascii_only=ascii_only, id="header")
@@ -172,7 +177,9 @@ class Workbench(Acting):
         self._overview = overview
         self._say_what_is_missing()
         self.roles.set_rows((view.role.name, view) for view in overview.roles)
+        self._say_problems()
         self.runs.set_rows((run.uid, run) for run in overview.runs)
+        self._choose_queued()
         self._show_images()
         if first and overview.workspace is not None and self.roles.cursor is None:
             self._page = "roles"
@@ -201,12 +208,11 @@ class Workbench(Acting):
         view = self._overview.role(role)
         if view is not None and view.role.problems:
             problem = view.role.problems[0]
-            where = f"{problem.path}:{problem.line}" if problem.line else problem.path
             fix = f"\n{problem.fix}" if problem.fix else ""
-            return f"{role} cannot be built.\n{where}: {problem.reason}{fix}"
+            return f"{role} cannot be built.\n{_where(problem)}: {problem.reason}{fix}"
         state = view.state if view is not None else RoleState.NO_IMAGE
         if state is RoleState.BUILDING and view is not None and view.run is not None:
-            return f"The first image of {role} is being made.\nRun {view.run.id}: Enter on it shows its log."
+            return f"The first image of {role} is being made.\nl shows the log of run {view.run.id}."
         if state is RoleState.QUEUED:
             return f"The first image of {role} is queued.\nIt begins when a build that runs now has ended."
         if state is RoleState.FAILED and view is not None and view.run is not None:
@@ -227,8 +233,7 @@ class Workbench(Acting):
             self.roles.set_empty("Looking through the repository…")
         elif overview.problems and not overview.roles:
             problem = overview.problems[0]
-            where = f"{problem.path}:{problem.line}" if problem.line else problem.path
-            self.roles.set_empty(f"No roles.\n{where}: {problem.reason}\n{problem.fix}")
+            self.roles.set_empty(f"No roles.\n{_where(problem)}: {problem.reason}\n{problem.fix}")
         else:
             self.roles.set_empty(
                 "No Packer templates.\nLooked for *.pkr.hcl, *.pkr.json and JSON files with builders in the whole"
@@ -237,6 +242,18 @@ class Workbench(Acting):
         if not overview.runs:
             packer = "" if has_packer() else "\n! Packer is not installed here: ingot doctor says how to get it."
             self.runs.set_empty(f"No runs yet.\nPress b on a role to start one.{packer}")
+
+    def _say_problems(self) -> None:
+        """What is wrong in `ingot.toml` and elsewhere beyond one role: once in a notice, and as long as it is so."""
+        problems = self._overview.problems
+        first = _where(problems[0]) if problems else ""
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        said = f"{UNICODE.attention} {first}: {problems[0].reason}{more}" if problems and self._overview.roles else ""
+        self.roles.set_note(Piece(said, Tone.STALE))
+        for problem in problems if self._overview.roles else ():
+            if problem not in self._problems:
+                self.notify(problem.fix, title=f"{_where(problem)}: {problem.reason}", severity="warning", timeout=10)
+        self._problems = frozenset(problems)
 
     def show_header(self, app: "Ingot") -> None:
         self.header.show(
@@ -440,14 +457,29 @@ class Workbench(Acting):
             self._when_trusted(partial(self._build, roles))
 
     def _build(self, roles: list[str], trust: bool) -> None:
-        changes = self.house.changes
-        for role in roles:
-            self.house.carry_out(
-                f"asking for a build of {role}…",
-                partial(changes.build, role, trust=trust),
-                lambda run: self.notify(f"Run {run.id} queued: build {run.role}", timeout=4),
-            )
+        """All in one request: parents are queued before those built on them, and a refusal queues none."""
+        what = roles[0] if len(roles) == 1 else f"{len(roles)} roles"
+        self.house.carry_out(
+            f"asking for a build of {what}…", partial(self.house.changes.build, roles, trust=trust), self._queued
+        )
         self.roles.clear_marks()
+
+    def _queued(self, runs: list[Run]) -> None:
+        """Say it once, and have the newest run chosen for whoever goes to the runs next."""
+        if len(runs) == 1:
+            self.notify(f"Run {runs[0].id} queued: build {runs[0].role}", timeout=4)
+        elif runs:
+            names = ", ".join(f"{run.role} (run {run.id})" for run in runs)
+            self.notify(f"Queued: {names}", timeout=4)
+        if runs and not self.runs.has_focus:
+            self._choose_run = runs[-1].uid
+            self._choose_queued()
+
+    def _choose_queued(self) -> None:
+        """Once it is among the rows: the index may be read after the queueing is answered."""
+        if self._choose_run in {run.uid for run in self._overview.runs}:
+            self.runs.move_to(self._choose_run)
+            self._choose_run = ""
 
     def do_stale(self, _: str) -> None:
         """Build everything that is stale, parents first."""
@@ -455,8 +487,9 @@ class Workbench(Acting):
 
     def _build_stale(self, trust: bool) -> None:
         def done(runs: list[Run]) -> None:
-            names = ", ".join(f"{run.role} (run {run.id})" for run in runs)
-            self.notify(f"Queued: {names}" if runs else "Nothing is stale.", timeout=4)
+            if not runs:
+                self.notify("Nothing is stale, or it is being built already.", timeout=4)
+            self._queued(runs)
 
         self.house.carry_out(
             "asking for builds of what is stale…", partial(self.house.changes.build_stale, trust=trust), done
@@ -528,26 +561,35 @@ class Workbench(Acting):
         else:
             images = self.images.chosen_or_marked
 
-        def delete(rest: list[ImageVersion], yes: bool | None) -> None:
+        def ask(rest: list[ImageVersion]) -> None:
             """One question for each: a name typed once must not stand for what was not read."""
-            if not yes:
-                return
             image, *following = rest
-            self.house.carry_out(
-                f"deleting {image.role} {image.version}…",
-                partial(self.house.changes.delete, image.role, image.version, typed=f"{image.role} {image.version}"),
-                lambda freed: self._deleted(image, freed),
-            )
-            if following:
-                app_of(self).push_screen(delete_question(following[0]), partial(delete, following))
+            question = delete_question(image)
 
-        app_of(self).push_screen(delete_question(images[0]), partial(delete, images))
+            def answered(yes: bool | None) -> None:
+                if not yes:
+                    return
+                self.house.carry_out(
+                    f"deleting {image.role} {image.version}…",
+                    partial(self.house.changes.delete, image.role, image.version, typed=question.typed),
+                    lambda freed: self._deleted(image, freed),
+                )
+                if following:
+                    ask(following)
+
+            app_of(self).push_screen(question, answered)
+
+        ask(images)
 
     def _deleted(self, image: ImageVersion, freed: int) -> None:
         from core.text import size
 
         self.notify(f"{size(freed)} free again.", title=f"Deleted the files of {image.role} {image.version}")
         self.house.discover()
+
+
+def _where(problem: Problem) -> str:
+    return f"{problem.path}:{problem.line}" if problem.line else problem.path
 
 
 def _cancelled(run: Run) -> str:

@@ -120,10 +120,24 @@ async def test_marked_roles_are_built_together(shop: Shop) -> None:
     async with app.run_test(size=FULL) as pilot:
         await settled(pilot, app)
         await pilot.press("j", "space", "space", "b")
-        await until(pilot, lambda: len(shop.asked.heard) == 2)
-        assert sorted(shop.asked.heard) == ["build backend", "build frontend"]
-        await until(pilot, lambda: "Run 6 queued" in said(app) and "Run 7 queued" in said(app))
+        await until(pilot, lambda: shop.asked.heard)
+        assert shop.asked.heard == ["build frontend backend"], "one request, for the parents to come first in it"
+        await until(pilot, lambda: "frontend (run 6), backend (run 7)" in said(app))
         assert app.workbench.roles.rows.marks == set()
+
+
+async def test_what_was_queued_is_chosen_among_the_runs(shop: Shop) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        await pilot.press("j", "b")
+        await until(pilot, lambda: app.workbench.runs.chosen and app.workbench.runs.chosen.id == 6)
+        await pilot.press("4", "j", "1", "k", "4")
+        chosen = app.workbench.runs.chosen
+        await pilot.pause()
+        assert chosen
+        assert chosen.id != 6, "what a person chose afterwards stays"
+        assert app.workbench.runs.chosen == chosen
 
 
 async def test_a_role_that_cannot_be_read_is_not_built_and_says_why(shop: Shop) -> None:
@@ -259,6 +273,23 @@ async def test_problems_of_the_workspace_are_shown_with_their_place(bare: Shop) 
         await settled(pilot, app)
         line_with(app, "ingot.toml:3: no key `rolez`")
         line_with(app, "Did you mean `roles`?")
+
+
+async def test_problems_of_the_workspace_are_shown_beside_its_roles_and_said_once(bare: Shop) -> None:
+    problem = Problem("ingot.toml", "no key `rolez`", 3, "Did you mean `roles`?")
+    bare.save([bare.role("web")], (problem,))
+    app = bare.app()
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        line_with(app, "! ingot.toml:3: no key `rolez`")
+        assert said(app) == "ingot.toml:3: no key `rolez`\nDid you mean `roles`?"
+        bare.save([bare.role("web"), bare.role("db")], (problem,))
+        await until(pilot, lambda: len(app.overview.roles) == 2)
+        assert len(app.notices) == 1
+        bare.save([bare.role("web")])
+        await until(pilot, lambda: not app.overview.problems)
+        await pilot.pause()
+        assert "! ingot.toml" not in lines(app)[0] + "".join(lines(app)[1:30]), "it goes when it is mended"
 
 
 async def test_a_role_without_images_says_how_to_make_one(bare: Shop) -> None:
