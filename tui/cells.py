@@ -71,6 +71,11 @@ def when(epoch: float, now: float) -> str:
     return age(max(past, 0.0)) if past < WEEK else moment(epoch)[:10]
 
 
+def person(identity: str) -> str:
+    """`Ada Ops` of `Ada Ops <ada@example.org>`: the address says no more in a list, and is the first to be cut."""
+    return identity.partition(" <")[0] or identity
+
+
 def run_state(run: Run) -> Piece:
     """`◐ running`."""
     sign, tone = _RUN[run.state]
@@ -133,7 +138,7 @@ def doing(run: Run) -> Piece:
     if run.state is RunState.SUCCEEDED:
         return Piece(run.version, Tone.FAINT)
     if run.state is RunState.CANCELLED:
-        return Piece(f"by {run.cancel_asked_by}" if run.cancel_asked_by else run.reason, Tone.FAINT)
+        return Piece(f"by {person(run.cancel_asked_by)}" if run.cancel_asked_by else run.reason, Tone.FAINT)
     if run.reason:
         return Piece(run.reason, Tone.WAITING if run.state is RunState.WAITING else Tone.FAINT)
     current = run.current

@@ -6,7 +6,7 @@ from core.model.failure import Failure
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunView
 from core.text import duration, moment, visible
-from tui.cells import run_state, stage_label, stage_sign
+from tui.cells import person, run_state, stage_label, stage_sign
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.line import Part
@@ -50,7 +50,7 @@ def header_parts(run: Run, now: float, trouble: str = "") -> list[Part]:
         parts.append(Part((Piece("version ", Tone.FAINT), Piece(run.version)), 3))
     parts.append(Part((Piece(f"{run.request.ref} ", Tone.FAINT), Piece(run.request.commit[:7], Tone.FAINT)), 5))
     if run.cancel_asked_by and not run.state.ended:
-        parts.append(Part(Piece(f"cancelled by {run.cancel_asked_by}", Tone.STALE), 4))
+        parts.append(Part(Piece(f"cancelled by {person(run.cancel_asked_by)}", Tone.STALE), 4))
     if trouble:
         parts.append(Part(Piece(f"{UNICODE.attention} {trouble}", Tone.BAD), 2, right=True))
     return parts
@@ -74,7 +74,7 @@ def facts(run: Run, labels: int = 9) -> list[PanelRow]:
         ("commit", (Piece(f"{request.commit[:10]} "), Piece(f"({request.ref})", Tone.FAINT))),
         ("builds", " ".join(request.builds)),
         ("template", request.role.template),
-        ("asked by", request.asked_by.partition(" <")[0]),
+        ("asked by", person(request.asked_by)),
         ("asked", moment(run.created or request.asked_at)),
     ]
     if run.started is not None:
@@ -110,8 +110,8 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     )
     if failure is not None and failure.command:
         rows.append(PanelRow((Piece("$ ", Tone.FAINT), Piece(failure.command)), status))
-    rows += _paragraph(error, width, Tone.BAD, _ERROR_ROWS)
-    told = failure.error if failure else ""
+    rows += _paragraph(_bare(error, stage, failure), width, Tone.BAD, _ERROR_ROWS)
+    told = (failure.error if failure else "").removeprefix(f"{UNICODE.bad} ")  # as Ingot itself writes it into a log
     if told and told not in error:
         rows += _paragraph(told, width, Tone.BAD, 2)
     end = [row for line in advice.splitlines() for row in _paragraph(f"{UNICODE.into} {line}", width, Tone.ACCENT, 2)]
@@ -120,6 +120,16 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     if room > 0 and said:
         rows += [PanelRow((Piece("  "), Piece(line, Tone.FAINT))) for line in said[-min(room, 5) :]]
     return [*rows, *end][:height] if len(rows) + len(end) <= height else [*rows[: height - len(end)], *end]
+
+
+def _bare(error: str, stage: Stage, failure: Failure | None) -> str:
+    """The error without the build, step and status around it, where the rows above it say them already."""
+    if failure is None or not failure.step:
+        return error
+    bare = error.removeprefix(f"{stage.build}: ").removeprefix(f"{failure.step}: ")
+    if failure.command and failure.exit_status is not None:
+        bare = bare.removesuffix(f", exit status {failure.exit_status}.")
+    return bare
 
 
 def waits(run: Run, width: int) -> list[PanelRow]:

@@ -131,13 +131,15 @@ def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command line. Returns its exit status (see core/cli/output.py)."""
     arguments = parser().parse_args(words)
     from core.cli.output import ExitStatus, complain
-    from core.errors import IngotError, RefusedError
+    from core.errors import IngotError, RefusedError, WorkspaceError
 
     try:
+        if not arguments.directory.is_dir():
+            raise RefusedError(f"{arguments.directory} is not a directory.", "Name one that is: ingot -C DIR")
         return arguments.carry_out(arguments)
     except IngotError as error:
         complain(error)
-        return ExitStatus.REFUSED if isinstance(error, RefusedError) else ExitStatus.FAILED
+        return ExitStatus.REFUSED if isinstance(error, (RefusedError, WorkspaceError)) else ExitStatus.FAILED
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:

@@ -66,6 +66,10 @@ def build(arguments: argparse.Namespace) -> int:
 def logs(arguments: argparse.Namespace) -> int:
     """`ingot logs RUN`: the logs of its stages in order, or of one."""
     run = _run(arguments.run)
+    named = [stage.key for stage in run.stages if arguments.stage in (None, stage.key, stage.name)]
+    if not named:
+        keys = ", ".join(stage.key for stage in run.stages)
+        raise RefusedError(f"Run {run.id} has no stage {arguments.stage}.", f"It has: {keys}.")
     return _follow(run.uid, only=arguments.stage or "", until_end=arguments.follow)
 
 
@@ -115,6 +119,7 @@ def _follow(
     printed: dict[str, int] = {}
     announced: set[str] = set()
     said_reason = ""
+    number = 0
     next_look = 0.0
     before = f"{prefix}: " if prefix else ""
     try:
@@ -122,6 +127,7 @@ def _follow(
             run = index.run(uid)
             if run is None:
                 raise RefusedError("The record of this run is gone.", "ingot runs lists what is there.")
+            number = run.id
             ended = run.state.ended  # read before the logs: what was written before the end is then printed
             if say_lines:
                 if run.state is RunState.WAITING and run.reason != said_reason:
@@ -146,7 +152,8 @@ def _follow(
             time.sleep(0.2)
     except KeyboardInterrupt:
         if until_end:
-            say(f"\nThe run goes on. To stop it: ingot cancel {uid}")
+            print()  # the terminal has written ^C there
+            say(f"The run goes on. To stop it: ingot cancel {number or uid}")
         raise
     finally:
         index.close()

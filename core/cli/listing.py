@@ -69,7 +69,9 @@ def roles(arguments: argparse.Namespace) -> int:
         )
     if rows:
         table(("  ROLE", "VERSION", "STATE", "BUILDS", "TEMPLATE"), rows)
-    for problem in [*(problem for role in found.roles for problem in role.problems), *found.problems]:
+    # A mistake in ingot.toml is one of its role and of the workspace: said once.
+    of_roles = [problem for role in found.roles for problem in role.problems]
+    for problem in dict.fromkeys((*of_roles, *found.problems)):
         where = f"{problem.path}:{problem.line}" if problem.line else problem.path
         say(f"✗ {where}: {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
     for role in found.roles:
