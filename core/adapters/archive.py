@@ -1,8 +1,9 @@
 """Makes a bootable disk from a distribution's own signed archive, with mmdebstrap.
 
-Trust: mmdebstrap lets apt verify the archive's InRelease files against the distribution's keyring, and through them
-every package; nothing here can switch that off. The same files are then verified once more with gpgv, for the record of
-which key signed them. Where the archive is fetched from is decided by mmdebstrap and by the machine's own settings.
+Trust: mmdebstrap lets apt verify the archive's InRelease files against the distribution's keyring and no other, and
+through them every package; nothing here can switch that off. The same files are then verified once more with gpgv, for
+the record of which key signed them. Where the archive is fetched from is decided by mmdebstrap and by the machine's own
+settings.
 
 No step needs root or a loop device: the files come as an archive from mmdebstrap (in a user namespace for ordinary
 users), mke2fs fills the file system from a directory (under fakeroot, which keeps the owners), and the boot sectors
@@ -323,6 +324,9 @@ async def _bootstrap(
                 "Install it: sudo apt-get install mmdebstrap e2fsprogs qemu-utils gpgv",
             )
     temporary = _temporary(work)
+    no_keys = temporary / "no-keys"
+    no_keys.mkdir(exist_ok=True)
+    no_keys.chmod(0o755)
     hook = temporary / "finish"
     if not hook.exists():  # else a living mmdebstrap may be reading it
         part = temporary / "finish.part"
@@ -339,7 +343,11 @@ async def _bootstrap(
         "mmdebstrap",
         "--variant=minbase",
         "--format=tar",
+        # A file takes the place of apt's file of trusted keys, a directory that of the parts beside it: with both, and
+        # without mmdebstrap's own guess of a `signed-by`, nothing else that this machine trusts counts.
         f"--keyring={keyring}",
+        f"--keyring={no_keys}",
+        "--skip=check/signed-by",
         f"--include={','.join((*MINIMUM, *upstream.packages))}",
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=APT::Install-Recommends "false"',

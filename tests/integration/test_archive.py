@@ -159,3 +159,28 @@ async def test_an_index_that_nobody_signed_makes_no_disk(tmp_path: Path, tempora
         await archive.make_disk(DEBIAN, tmp_path / "debian.qcow2", say=nothing, progress=nothing, tool=Offers())
     assert list(tmp_path.iterdir()) == []
     assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def strangers(tmp_path: Path, temporary: Path) -> Iterator[Path]:
+    """A keyring with a key that has signed nothing."""
+    home, keyring = tmp_path / "gpg", temporary.parent / f"{temporary.name}.gpg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--passphrase", ""]
+    subprocess.run([*gpg, "--quick-gen-key", "nobody@example.org", "ed25519"], check=True, capture_output=True)
+    keyring.write_bytes(subprocess.run([*gpg, "--export"], check=True, capture_output=True).stdout)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=False)
+    yield keyring
+    keyring.unlink()
+
+
+@pytest.mark.skipif(not shutil.which("gpg"), reason="gpg is not installed")
+async def test_keys_that_this_machine_trusts_besides_do_not_count(
+    tmp_path: Path, strangers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "KEYRINGS", {"debian": strangers})
+    said: list[str] = []
+    with pytest.raises(UpstreamError, match="mmdebstrap could not"):
+        await archive.make_disk(DEBIAN, tmp_path / "debian.qcow2", say=said.append, progress=nothing)
+    assert "NO_PUBKEY" in "".join(said)
+    assert not list(tmp_path.glob("*debian*"))
