@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.engine.following import Following
 from core.engine.slots import Slots
-from core.errors import EngineError, StoreError, ToolError
+from core.errors import EngineError, RefusedError, StoreError, ToolError
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
@@ -27,6 +27,10 @@ _VANISHED_AT_MOST = 3
 
 _SECRETS_COME_WITHIN = 3.0
 """Seconds after which secrets that are not here were forgotten, and are not on their way."""
+
+
+_DISK_LOOKED_AT_EVERY = 2.0
+"""Seconds between two looks at whether a tool's output can be written."""
 
 
 class LostError(EngineError):
@@ -147,7 +151,6 @@ class Job:
         cwd: Path,
         environment: Mapping[str, str],
         on_line: LineSink | None = None,
-        limit: float | None = None,
     ) -> Exit:
         directory = tool_directory(self.places, self._run.uid, self._stage.key, name)
         beginning = directory.with_name(f"{name}.from")
@@ -162,7 +165,7 @@ class Job:
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
                 try:
-                    hold = await self._started(directory, self._spec(argv, cwd, environment, limit))
+                    hold = await self._started(directory, self._spec(argv, cwd, environment))
                 except EngineError:
                     if Hold.vanished(directory):
                         continue
@@ -183,7 +186,7 @@ class Job:
                     await end_tool(await start)
             raise
 
-    def _spec(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], limit: float | None) -> ToolSpec:
+    def _spec(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> ToolSpec:
         return ToolSpec(
             argv=tuple(argv),
             cwd=cwd,
@@ -192,22 +195,25 @@ class Job:
             secrets=tuple(dict.fromkeys(self._known)),
             run_uid=self._run.uid,
             grace=self._around.grace,
-            limit=limit,
         )
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
         if await until():
             return
-        around, uid, key = self._around, self._run.uid, self._stage.key
-        around.index.set_run_state(uid, RunState.WAITING, reason)
-        around.index.update_stage(uid, key, state=StageState.WAITING, progress=reason)
+        around, uid = self._around, self._run.uid
+        self._show_waiting(reason)
         around.slots.give_back(uid)
         self.say(f"Waiting: {reason}")
         while not await until():  # noqa: ASYNC110 - of a condition only the stage knows how to look
             await asyncio.sleep(every)
         await around.slots.have(uid)
-        around.index.set_run_state(uid, RunState.RUNNING)
-        around.index.update_stage(uid, key, state=StageState.RUNNING, progress="")
+        self._show_waiting("")
+
+    def _show_waiting(self, reason: str) -> None:
+        """The run waits, and for what; without a reason it goes on."""
+        state, stage = (RunState.WAITING, StageState.WAITING) if reason else (RunState.RUNNING, StageState.RUNNING)
+        self._around.index.set_run_state(self._run.uid, state, reason)
+        self._around.index.update_stage(self._run.uid, self._stage.key, state=stage, progress=reason)
 
     async def wait_for_secrets(self) -> None:
         """Show the run as waiting until somebody has given its secrets again."""
@@ -249,6 +255,7 @@ class Job:
 
     async def _until_ended(self, hold: Hold, following: Following) -> Exit:
         follower = asyncio.ensure_future(following.follow())
+        disk = asyncio.ensure_future(self._watch_disk(hold))
         end = asyncio.ensure_future(hold.wait())
         try:
             await asyncio.wait({follower, end}, return_when=asyncio.FIRST_COMPLETED)
@@ -270,6 +277,27 @@ class Job:
             return ended
         finally:
             follower.cancel()
+            await _cancelled(disk)
+
+    async def _watch_disk(self, hold: Hold) -> None:
+        """Show the run as waiting while what its tool says has no room on the disk. The tool goes on, and keeps its
+        slot."""
+        full = False
+        try:
+            while True:
+                await asyncio.sleep(_DISK_LOOKED_AT_EVERY)
+                with contextlib.suppress(EngineError):  # no answer now, or the tool has ended
+                    if full != bool((await hold.status()).unwritten):
+                        full = not full
+                        self._show_full_disk(full=full)
+        finally:
+            if full:
+                self._show_full_disk(full=False)
+
+    def _show_full_disk(self, *, full: bool) -> None:
+        # The index may be on the same disk; and a run that is being cancelled says that instead.
+        with contextlib.suppress(StoreError, RefusedError):
+            self._show_waiting(f"disk space: the log in {self._log_path.parent} cannot be written" if full else "")
 
     async def _vanished(self, name: str, *, again: bool) -> None:
         """The holder was killed: end what it left running. Raises LostError unless the tool can just be run again."""

@@ -146,9 +146,7 @@ def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, log: P
     first = max(0, lines.line_count - LOOKED_BACK)
     found = diagnose([text.from_bytes(line.raw) for line in lines.read(first, LOOKED_BACK)])
     next_step = "Look at the first error in the log, mend it, commit, and build again."
-    if ended.ended_by == "limit":
-        why = "it took longer than it may and was ended"
-    elif found and found.error:
+    if found and found.error:
         at = f" ({found.where})" if found.where else ""
         if found.exit_status and "exit" not in found.error:
             at += f", exit status {found.exit_status}"

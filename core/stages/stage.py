@@ -85,7 +85,6 @@ class StageJob(Protocol):
         cwd: Path,
         environment: Mapping[str, str],
         on_line: LineSink | None = None,
-        limit: float | None = None,
     ) -> Exit:
         """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
 

@@ -1,0 +1,152 @@
+"""What happens around a stage: cancels, full disks, secrets in what a tool complains of, races with other processes."""
+
+import asyncio
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workshop import FILE_TEMPLATE, Workshop, role
+
+from core import process
+from core.engine.dispatcher import Dispatcher
+from core.engine.execution import Execution, Pipeline
+from core.engine.job import Job, holds_of
+from core.engine.slots import Slots
+from core.errors import ToolError
+from core.model.run import Run, RunState, StageState
+from core.stages import checkout
+from core.stages.stage import StageJob
+from core.stages.work import in_thread
+from core.store.index import Index
+
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    made = Workshop(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(workshop: Workshop) -> Run:
+    workshop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    return workshop.new_run(role())
+
+
+def job_of(workshop: Workshop, run: Run, key: str) -> Job:
+    stage = run.stage(key)
+    assert stage is not None
+    workshop.index.update_stage(run.uid, key, state=StageState.RUNNING)
+    return Job(workshop.around, run, stage)
+
+
+class CancelledMeanwhile(Index):
+    """Somebody in another process cancels each run right after it was looked at."""
+
+    def runs(
+        self, workspace_id: str | None = None, *, active_only: bool = False, limit: int | None = None
+    ) -> list[Run]:
+        found = super().runs(workspace_id, active_only=active_only, limit=limit)
+        for run in found:
+            self.ask_cancel(run.uid, "Bob")
+        return found
+
+
+async def test_a_run_that_is_cancelled_in_the_moment_it_begins_keeps_no_slot(workshop: Workshop, run: Run) -> None:
+    workshop.index.set_run_state(run.uid, RunState.FAILED)
+    index = CancelledMeanwhile(workshop.places.index)
+    queued = [index.add_run(run.request, ("checkout",)) for _ in range(2)]
+    slots, begun = Slots(2), list[Run]()
+    execution = Execution(workshop.around, Pipeline({}, lambda _run, _succeeded: None), lambda: None)
+    Dispatcher(index, slots, execution, begun.append).look()
+    assert [workshop.again(one).state for one in queued] == [RunState.CANCELLED] * 2
+    assert (slots.free, begun) == (2, [])
+    index.close()
+
+
+async def test_a_cancelled_stage_ends_after_its_thread(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def work() -> None:
+        go_on.wait(20)
+        (tmp_path / "made").touch()
+
+    stage = asyncio.create_task(in_thread(work))
+    await asyncio.sleep(0.05)
+    stage.cancel()
+    await asyncio.sleep(0.05)
+    assert not stage.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await stage
+    assert (tmp_path / "made").exists()
+
+
+async def test_a_run_that_is_cancelled_while_it_reserves_gives_the_version_back(workshop: Workshop, run: Run) -> None:
+    """Wherever in the stage the cancel comes."""
+    for number in range(6):
+        run = workshop.new_run(role())
+        job = job_of(workshop, run, "checkout")
+        stage = asyncio.ensure_future(checkout.carry_out(job))
+        await asyncio.wait({stage}, timeout=0.05 * number)
+        stage.cancel()
+        await asyncio.wait({stage})
+        job.close()
+        workshop.end(run, succeeded=False)
+        assert workshop.ledger.read().reservations == ()
+
+
+async def test_progress_that_cannot_be_written_ends_nothing(workshop: Workshop, run: Run) -> None:
+    job = job_of(workshop, run, "checkout")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        job.progress("doing it")
+        job.say("a line that waits")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, UNLIMITED)
+    job.say("and the next")
+    job.close()
+    job.say("too late")
+    assert workshop.log(run, "checkout") == "a line that waits\nand the next\n"
+
+
+async def test_a_secret_in_a_complaint_is_not_in_the_index(workshop: Workshop) -> None:
+    workshop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    run = workshop.new_run(role(), secrets={"PKR_VAR_token": "correct-horse-battery"})
+
+    async def fails(job: StageJob) -> dict[str, object]:
+        raise ToolError(f"web.pkr.hcl:3: {job.secrets['PKR_VAR_token']} is no number.", "Not correct-horse-battery.")
+
+    pipeline = Pipeline({"checkout": fails}, lambda _run, _succeeded: None)
+    execution = Execution(workshop.around, pipeline, lambda: None)
+    assert await execution.carry_out(run.uid, "checkout") == "failed"
+    await execution.finish(run.uid)
+    assert workshop.again(run).reason == "checkout: web.pkr.hcl:3: «redacted» is no number."
+    for file in workshop.places.home.rglob("*"):
+        assert not file.is_file() or b"correct-horse" not in file.read_bytes(), file
+
+
+async def test_a_tool_whose_output_has_no_room_shows_the_run_as_waiting(workshop: Workshop, run: Run) -> None:
+    job = job_of(workshop, run, "checkout")
+    gate = workshop.root.parent / "gate"
+    script = f"echo ready; until [ -e {gate} ]; do sleep 0.1; echo x; done"
+    environment = process.environment()
+    tool = asyncio.create_task(job.tool("sh", ["sh", "-c", script], cwd=workshop.root, environment=environment))
+    async with asyncio.timeout(60):
+        while "ready" not in workshop.log(run, "checkout"):  # noqa: ASYNC110 - another program writes it
+            await asyncio.sleep(0.05)
+        (hold,) = await holds_of(workshop.places, run.uid)
+        resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert "disk space" in workshop.again(run).reason
+        resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, UNLIMITED)
+        while workshop.again(run).state is not RunState.RUNNING:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        gate.touch()
+        assert (await tool).code == 0
+    job.close()
