@@ -15,7 +15,6 @@ from core.errors import ToolError
 # By name: they carry no types, and nothing here needs them. At once: a worker outlives the replacement of its program.
 _boto3: Any = import_module("boto3")
 _botocore: Any = import_module("botocore.session")
-_config: Any = import_module("botocore.config")
 _exceptions: Any = import_module("botocore.exceptions")
 
 RETRIES = 8

@@ -200,11 +200,6 @@ class GitRepository:
         gone = self.git("ls-files", "-z", "--deleted", doing="Listing the files")
         return sorted(set(there.paths) - set(gone.paths))
 
-    def files_at(self, commit: str) -> list[str]:
-        """Files of a commit, relative to the root; submodules are not looked into."""
-        answer = self.git("ls-tree", "-r", "-z", "--full-tree", "--name-only", _hash(commit), doing="Listing the files")
-        return answer.paths
-
     def file_at(self, commit: str, path: str) -> bytes:
         """What a file held at a commit. Raises WorkspaceError when it was not there."""
         answer = self.git("cat-file", "blob", f"{_hash(commit)}:{_inside(path)}")

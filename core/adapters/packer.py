@@ -237,8 +237,6 @@ class ManifestBuild(msgspec.Struct):
     """One artifact in a manifest."""
 
     name: str
-    builder_type: str
-    artifact_id: str = ""
     packer_run_uuid: str = ""
     files: list[ManifestFile] | None = None
 

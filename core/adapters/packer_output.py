@@ -6,7 +6,6 @@ builders); a line that it does not know changes nothing.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _FROM_BUILD = re.compile(r"^(?:==>|   ) (?P<build>[^\s:][^:]*): (?P<message>.*)$")
@@ -140,10 +139,6 @@ class OutputReader:
         if spoken := _FROM_BUILD.match(line):
             return self._step(spoken["message"].strip())
         return None
-
-    def feed_all(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.feed(line)
 
     def _read_result(self, line: str) -> bool:
         if result := _RESULT.match(line):

@@ -31,8 +31,6 @@ class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
     """`qcow2`, `raw`, `vpc` (VHD), `vmdk`, …"""
     virtual_size: int
     """Bytes that the machine sees as its disk."""
-    actual_size: int = 0
-    """Bytes that the file takes on this machine's disk."""
     backing_filename: str = ""
     """The image that this one only holds the differences to, as it is written in it; empty for a whole one."""
 
@@ -98,16 +96,6 @@ async def convert(source: Path, destination: Path, disk_format: str, *, compress
         await asyncio.to_thread(part.replace, destination)
     finally:
         part.unlink(missing_ok=True)
-
-
-async def overlay(backing: Path, destination: Path) -> None:
-    """An empty qcow2 on top of `backing`: what a machine writes goes there, and `backing` stays as it is.
-
-    Raises ToolError.
-    """
-    found = await info(backing)
-    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing.absolute()), "-F", found.format]
-    await process.run([*argv, str(destination.absolute())], check=True)
 
 
 def _last_line(said: bytes) -> str:

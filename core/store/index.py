@@ -249,11 +249,6 @@ class Index:
             if state is RunState.QUEUED:
                 self.set_run_state(uid, RunState.CANCELLED, f"cancelled by {by} before it began")
 
-    def cancel_asked(self, uid: str) -> str:
-        """Who asked for the end of the run; empty when nobody did."""
-        rows = self._read("SELECT cancel_asked_by FROM runs WHERE uid = ?", uid)
-        return rows[0]["cancel_asked_by"] if rows else ""
-
     # Images, as the ledgers have them
 
     def replace_images(self, workspace_id: str, images: Sequence[ImageVersion], ledger_head: str) -> None:

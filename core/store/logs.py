@@ -283,17 +283,6 @@ class LogReader:
             first += len(taken)
         return lines
 
-    def line_at_offset(self, offset: int) -> int:
-        """The line that holds this byte; the last one for an offset behind the end."""
-        if offset >= self._scan.end:
-            return max(self.line_count - 1, 0)
-        place = self._place(offset, by=1)
-        if place < 0:
-            return 0
-        line, start, _ = self._record(place)
-        # Line starts lie in the first STRIDE bytes of a block: what comes after belongs to its last line.
-        return line + os.pread(self._log, min(offset - start, STRIDE), start).count(b"\n")
-
     def search(self, pattern: str, start: int = 0, *, backwards: bool = False) -> Iterator[SearchStep]:
         """The lines that hold `pattern`, from line `start` on (or back), each once.
 

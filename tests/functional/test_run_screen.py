@@ -253,7 +253,7 @@ async def test_cancelling_asks_and_enter_alone_means_no(house: House) -> None:
         await seen(app, "building")
         await pilot.press("x", "enter")
         await pilot.pause()
-        assert house.index.cancel_asked(run.uid) == ""
+        assert (house.index.run(run.uid) or run).cancel_asked_by == ""
         assert isinstance(app.screen, RunScreen)
 
 

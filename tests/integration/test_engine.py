@@ -258,7 +258,7 @@ def test_an_engines_database_that_cannot_be_opened_is_told_to_who_submits(tmp_pa
 
 def test_the_client_loads_neither_the_engine_nor_a_screen() -> None:
     code = (
-        "import sys, core.engine.client, core.compose;"
+        "import sys, core.engine.client;"
         "print([name for name in ('dbos', 'sqlalchemy', 'textual', 'asyncio', 'boto3', 'git') if name in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

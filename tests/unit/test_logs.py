@@ -207,15 +207,6 @@ def test_an_index_whose_end_was_lost_while_a_writer_lives_gets_no_gap(log: Path)
         assert_reads_as(LogReader(log), log.read_bytes())
 
 
-@relaxed
-@given(chunks, st.data())
-def test_the_line_of_any_byte_is_known(log: Path, drawn: list[Runs], draw: st.DataObject) -> None:
-    data = b"".join(spelled(chunk) for chunk in drawn) + b"end"
-    fresh(log).write_bytes(data)
-    offset = draw.draw(st.integers(0, len(data) - 1))
-    assert LogReader(log).line_at_offset(offset) == data.count(b"\n", 0, offset)
-
-
 def test_a_needle_cut_by_two_slices_of_a_giant_line_is_found(log: Path) -> None:
     for place in range(990, 1010):
         log.write_bytes(b"first\n" + b"." * place + b"needle" + b"." * 5000 + b"\nneedle again\n")
