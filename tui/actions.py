@@ -77,6 +77,8 @@ class Action:
     """Its name as a `:` command."""
     argument: str = ""
     """What the command takes: `role`, `run`, `version`; empty for nothing."""
+    at_once: bool = False
+    """Its key is looked at before any other widget sees it: what is typed right after it is for what it opens."""
     internal: bool = False
     """A key that needs no line in help and palette."""
 
@@ -89,7 +91,14 @@ class Action:
 def bindings(actions: Iterable[Action]) -> list[BindingType]:
     """Textual's bindings for a table of actions: all lead to `action_act`."""
     return [
-        Binding(",".join(action.keys), f"act('{action.id}')", action.title, show=False, id=action.id)
+        Binding(
+            ",".join(action.keys),
+            f"act('{action.id}')",
+            action.title,
+            show=False,
+            id=action.id,
+            priority=action.at_once,
+        )
         for action in actions
         if action.keys
     ]

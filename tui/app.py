@@ -20,7 +20,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input
 
 from core.errors import IngotError
 from core.model.run import Run
@@ -73,7 +74,7 @@ class Notice:
 
 
 EVERYWHERE = (
-    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7),
+    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7, at_once=True),
     Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=2),
     Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
     Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),
@@ -364,6 +365,14 @@ class Ingot(App[None]):
             self.notify(reason, title=f"{action.title}: not now", severity="warning")
             return
         getattr(self, f"do_{action.id}")()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that is looked at first (`at_once`) is text where text is typed, and nothing in a question."""
+        known = find(EVERYWHERE, str(parameters[0])) if action == "act" and parameters else None
+        if known is not None and known.at_once:
+            typing = isinstance(self.focused, Input) or bool(getattr(self.focused, "typing", False))
+            return not typing and not isinstance(self.screen, ModalScreen)
+        return True
 
     def action_act(self, action_id: str) -> None:
         if action := find(EVERYWHERE, action_id):

@@ -116,7 +116,9 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
         rows += _paragraph(told, width, Tone.BAD, 2)
     end = [row for line in advice.splitlines() for row in _paragraph(f"{UNICODE.into} {line}", width, Tone.ACCENT, 2)]
     room = height - len(rows) - len(end)
-    said = [line for line in (failure.output if failure else ()) if line.strip() and line.strip() not in (error, told)]
+    above = ("", error, told)
+    output = failure.output if failure else ()
+    said = [line for line in output if line.strip().removeprefix(f"{UNICODE.bad} ") not in above]
     if room > 0 and said:
         rows += [PanelRow((Piece("  "), Piece(line, Tone.FAINT))) for line in said[-min(room, 5) :]]
     return [*rows, *end][:height] if len(rows) + len(end) <= height else [*rows[: height - len(end)], *end]

@@ -269,9 +269,12 @@ class Workbench(Acting):
         self._say_what_is_missing()
         self.show_footer()
 
+    def on_screen_resume(self) -> None:
+        self.show_footer()
+
     def show_footer(self) -> None:
-        if not self.is_attached:
-            return
+        if not self.is_attached or not self.is_current:
+            return  # what can be done then is the business of the screen on top
         table = self.table
         if table is not None and table.typing:
             self.footer.set_parts(

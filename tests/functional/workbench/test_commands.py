@@ -2,11 +2,13 @@
 
 from screen import line_with, lines, shown, until
 from shop import Shop
+from textual import events
 
 from tui.actions import Actor, key_name, offers
 from tui.app import Ingot
 from tui.screens.command import Command, completions
 from tui.screens.image import ImageScreen
+from tui.widgets.typed import Typed
 
 FULL = (140, 42)
 
@@ -60,6 +62,23 @@ async def test_a_command_is_completed_with_tab_and_carried_out(shop: Shop) -> No
         await pilot.press("tab", "enter")
         await until(pilot, lambda: shop.asked.heard)
         assert shop.asked.heard == ["build frontend"]
+
+
+async def test_what_is_typed_at_once_after_a_key_that_takes_text_is_text(shop: Shop) -> None:
+    """A slow line delivers many keys together: `b` of `:build` must not build, nor `l` of a filter open a log."""
+    app = shop.app()
+    async with app.run_test(size=(140, 42)) as pilot:
+        await until(pilot, lambda: app.loaded and not app.discovering)
+        for key, character in ((":", ":"), ("b", "b"), ("x", "x"), ("S", "S")):
+            app.post_message(events.Key("colon" if key == ":" else key, character))
+        await until(pilot, lambda: isinstance(app.screen, Command) and app.screen.query_one(Typed).value == "bxS")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.workbench)
+        for key in "/bl":
+            app.post_message(events.Key("slash" if key == "/" else key, key))
+        await until(pilot, lambda: app.workbench.roles.rows.needle == "bl")
+        assert app.screen is app.workbench
+        assert shop.asked.heard == []
 
 
 async def test_commands_go_to_panes_and_an_unknown_one_is_named(shop: Shop) -> None:

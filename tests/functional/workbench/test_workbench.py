@@ -266,6 +266,18 @@ async def test_runs_that_a_dead_worker_left_get_a_new_one(shop: Shop, readonly: 
         await until(pilot, lambda: min(shop.asked.woken, 1) == woken)
 
 
+async def test_the_footer_is_the_workbenchs_own_after_a_run_that_was_opened_at_the_start(shop: Shop) -> None:
+    (run, *_) = shop.index.runs()
+    app = shop.app(run_uid=run.uid)
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        await until(pilot, lambda: "Follow" in lines(app)[-1] or "Wrap" in lines(app)[-1])
+        app.workbench.discovered()  # while another screen is on top
+        await pilot.press("escape")
+        await until(pilot, lambda: "Build" in lines(app)[-1])
+        assert "Wrap" not in lines(app)[-1]
+
+
 async def test_problems_of_the_workspace_are_shown_with_their_place(bare: Shop) -> None:
     bare.save([], (Problem("ingot.toml", "no key `rolez`", 3, "Did you mean `roles`?"),))
     app = bare.app()
