@@ -11,6 +11,8 @@ import hashlib
 import logging
 import os
 import sqlite3
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Never, Protocol
 
@@ -28,6 +30,8 @@ SUCCEEDED = "succeeded"
 """The result of a stage after which the next one begins. Any other word ends the run."""
 
 _ALIVE = ("PENDING", "ENQUEUED", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_FORGOTTEN_AT_ONCE = 500
 
 
 class Work(Protocol):
@@ -166,6 +170,24 @@ class Flows:
             number += 1
         with SetWorkflowID(_flow_id(uid, number)):
             DBOS.start_workflow(image_run, uid, list(keys))
+
+    def forget_ended(self, older_than: float) -> int:
+        """Take away flows that ended more than so many seconds ago, some hundreds at once; gives how many.
+
+        Their runs are in the index; DBOS itself keeps everything for ever.
+        """
+        moment = datetime.fromtimestamp(time.time() - older_than, tz=UTC).isoformat()
+        ended = DBOS.list_workflows(
+            status=list(_ENDED),
+            end_time=moment,
+            executor_id=self._version.partition(".")[0],
+            limit=_FORGOTTEN_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        if ended:
+            DBOS.delete_workflows([flow.workflow_id for flow in ended])
+        return len(ended)
 
 
 def _application_version(executor: str) -> str:

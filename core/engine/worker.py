@@ -52,6 +52,8 @@ _LOOK_EVERY = 0.5
 _LOCK_PATIENCE = 0.3
 """Seconds that the lock may be held by clients which only look whether somebody has it."""
 _START_AGAIN = 5.0
+_FLOWS_KEPT = 7 * 24 * 3600.0
+"""Seconds for which the engine keeps the flow of a run that has ended, for who looks into a defect."""
 
 log = logging.getLogger("ingot.worker")
 
@@ -92,9 +94,9 @@ class Worker:
                 self._slots.take(run.uid)
             self._start_flow(run)
         log.info("worker %s of process %d: %d at once", mine(), os.getpid(), self._settings.concurrency)
-        loading = asyncio.ensure_future(asyncio.to_thread(load_the_rest))
+        aside = asyncio.ensure_future(asyncio.to_thread(self._do_aside, self._flows))
         await self._until_done()
-        loading.cancel()
+        aside.cancel()
         log.info("worker of process %d ends", os.getpid())
         await self._execution.let_go()
         if self._socket is not None:
@@ -128,6 +130,14 @@ class Worker:
             await asyncio.wait({changed, stopping}, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
             stopping.cancel()
+
+    def _do_aside(self, flows: Flows) -> None:
+        """What nobody waits for. In a thread."""
+        load_the_rest()
+        try:
+            flows.forget_ended(_FLOWS_KEPT)
+        except Exception as error:  # noqa: BLE001 - another worker does it; nothing stands on it
+            log.warning("old flows are not taken away: %s", type(error).__name__)
 
     def _look_soon(self) -> None:
         self._changed.set()

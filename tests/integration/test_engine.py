@@ -263,3 +263,36 @@ def test_the_client_loads_neither_the_engine_nor_a_screen() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+FORGETTING = """
+import os, sys, time
+from pathlib import Path
+from core.engine.flows import Flows
+from dbos import DBOS
+
+class Work:
+    def carry_out(self, uid, key):
+        while uid == "lives":
+            time.sleep(1)
+        return "succeeded"
+    def finish(self, uid):
+        pass
+
+home = Path(sys.argv[1])
+flows = Flows.open(f"sqlite:///{home}/engine.sqlite", home, Work())
+for uid in ("one", "two", "lives"):
+    flows.start(uid, ("a", "b"))
+until = time.time() + 60
+while len(DBOS.list_workflows(status="SUCCESS")) < 2 and time.time() < until:
+    time.sleep(0.1)
+print(flows.forget_ended(3600), flows.forget_ended(0), [flow.workflow_id for flow in DBOS.list_workflows()], flush=True)
+os._exit(0)
+"""
+
+
+def test_old_flows_of_ended_runs_are_taken_away_and_no_others(tmp_path: Path) -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", FORGETTING, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert out.splitlines()[-1] == "0 2 ['lives']"
