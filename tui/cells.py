@@ -151,7 +151,8 @@ def doing(run: Run) -> Piece:
 def role_columns() -> tuple[Column[RoleView], ...]:
     def name(view: RoleView) -> Cell:
         sign, tone = _ROLE[view.state]
-        return (Piece(f"{sign} ", tone), Piece(view.role.name))
+        below = "  " * min(view.depth, 3)  # the roles it is built on stand above it
+        return (Piece(f"{below}{sign} ", tone), Piece(view.role.name))
 
     def state(view: RoleView) -> Cell:
         return Piece(view.state.value, _ROLE[view.state][1])

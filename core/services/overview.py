@@ -6,8 +6,8 @@ screen.
 """
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from core.errors import IngotError, WorkspaceError
 from core.model.image import ImageState, ImageVersion
 from core.model.role import Problem, Role
 from core.model.run import Run, RunState
+from core.model.stale import parent_of
 from core.model.workspace import GitFacts, Workspace
 from core.places import Places
 from core.store.index import Index
@@ -71,6 +72,8 @@ class RoleView:
     """Why its sources are newer than its last image; empty when they are not."""
     run: Run | None = None
     """Its newest run."""
+    depth: int = 0
+    """How many roles of the workspace it is built on, one on the other."""
 
     @property
     def state(self) -> RoleState:
@@ -200,7 +203,7 @@ class Overviews:
             root=str(root),
             workspace=workspace,
             git=catalogue.git if catalogue else GitFacts(),
-            roles=tuple(views),
+            roles=_by_lineage(views),
             images=images,
             runs=runs,
             problems=catalogue.problems if catalogue else (),
@@ -287,6 +290,24 @@ class Overviews:
         if (head := _first_line(git / "HEAD")) is not None and head.startswith("ref: "):
             looked_at.append(common / head.removeprefix("ref: "))
         return tuple(_stamp(path) for path in looked_at)
+
+
+def _by_lineage(views: Sequence[RoleView]) -> tuple[RoleView, ...]:
+    """Each role after the one that it is built on, and right below it; else in the order given."""
+    known = {view.role.name for view in views}
+    children: dict[str, list[RoleView]] = {}
+    for view in views:
+        parent = parent_of(view.role)
+        children.setdefault(parent if parent in known and parent != view.role.name else "", []).append(view)
+    ordered: list[RoleView] = []
+    left = list(reversed(children.pop("", [])))
+    while left:
+        view = left.pop()
+        ordered.append(view)
+        below = children.pop(view.role.name, [])
+        left += [replace(child, depth=view.depth + 1) for child in reversed(below)]
+    # Roles built on each other in a circle: a mistake, which must not hide them.
+    return (*ordered, *(view for rest in children.values() for view in rest))
 
 
 def has_packer() -> bool:

@@ -1,9 +1,11 @@
 """What the workbench reads: runs that have ended are not read again, and nothing gets lost by that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from shop import Shop, fill, open_shop
 
+from core.model.role import Role, Upstream, UpstreamKind
 from core.model.run import RunState
 from core.services.overview import Overviews, RoleState
 
@@ -41,6 +43,22 @@ def test_each_state_of_a_role_is_told_from_the_others(tmp_path: Path) -> None:
         "database": RoleState.FAILED,
         "legacy": RoleState.BROKEN,
     }
+    overviews.close()
+    shop.index.close()
+
+
+def test_roles_stand_below_the_one_that_they_are_built_on(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+
+    def on(name: str, parent: str) -> Role:
+        return replace(shop.role(name), upstream=Upstream(UpstreamKind.ROLE, role=parent))
+
+    built = {"app": "web", "base": "", "db": "elsewhere", "one": "two", "two": "one", "web": "base", "zoo": ""}
+    shop.save([on(name, parent) if parent else shop.role(name) for name, parent in built.items()])
+    overviews = Overviews(shop.places, shop.root)
+    shown = [(view.role.name, view.depth) for view in overviews.read().roles]
+    assert shown[:5] == [("base", 0), ("web", 1), ("app", 2), ("db", 0), ("zoo", 0)]
+    assert {name for name, _ in shown[5:]} == {"one", "two"}, "a circle is a mistake, and hides nobody"
     overviews.close()
     shop.index.close()
 
