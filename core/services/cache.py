@@ -126,7 +126,7 @@ def _children(directory: Path) -> list[Path]:
 
 
 def _notes(upstream: Path) -> list[Path]:
-    """What is kept beside an upstream about it (stages/upstream): meaningless without it."""
+    """What is kept beside an upstream about it (core/stages/upstream_*.py): meaningless without it."""
     fetched = upstream.with_name(f"{upstream.name[:64]}.fetched.json")  # its name begins with its sha256
     return [note for note in (upstream.with_suffix(".json"), fetched) if note.is_file()]
 

@@ -26,9 +26,9 @@ from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
+from core.stages.given import file_digest
 from core.stages.leftovers import RUN_NOTE, file_name, version_directory
 from core.stages.stage import StageJob
-from core.stages.upstream import file_digest
 from core.stages.work import Meter, in_thread, metered
 
 STAMPED_INSIDE = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
