@@ -109,7 +109,7 @@ class Hold:
             if gone:
                 break
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
+            pause = min(pause * 1.5, 0.02)
         if started is not None:
             started.signal(signal.SIGTERM)  # it must not start its tool when nobody waits for that any more
         raise EngineError(

@@ -37,7 +37,17 @@ class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
 
 async def accelerator() -> Accelerator:
     """`kvm` where a virtual processor runs with it, else `tcg`. /dev/kvm may be there and not work (FACTS.md)."""
-    return "kvm" if Path("/dev/kvm").exists() and await runs_with("kvm") else "tcg"
+    device = Path("/dev/kvm")
+    if not device.exists():
+        return "tcg"
+    key = (str(process.find("qemu-system-x86_64")), device.stat().st_ctime_ns)
+    if key not in _kvm_works and await runs_with("kvm"):
+        _kvm_works.add(key)
+    return "kvm" if key in _kvm_works else "tcg"
+
+
+_kvm_works: set[tuple[str, int]] = set()
+"""Where it was seen to work: a run asks three times. A failure is not kept; it may have been the machine's load."""
 
 
 async def runs_with(wanted: Accelerator) -> bool:
