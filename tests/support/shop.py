@@ -90,10 +90,24 @@ class Shop:
     clock: list[float]
     asked: Asked
 
-    def app(self, *, readonly: bool = False, ascii_only: bool = False, worker: WorkerView | None = None) -> Ingot:
+    def app(
+        self,
+        *,
+        readonly: bool = False,
+        ascii_only: bool = False,
+        worker: WorkerView | None = None,
+        run_uid: str = "",
+    ) -> Ingot:
         overviews = Still(self.places, self.root)
         overviews.said = worker
-        return Ingot(overviews, self.asked, readonly=readonly, ascii_only=ascii_only, clock=lambda: self.clock[0])
+        return Ingot(
+            overviews,
+            self.asked,
+            readonly=readonly,
+            ascii_only=ascii_only,
+            run_uid=run_uid,
+            clock=lambda: self.clock[0],
+        )
 
     def role(self, name: str, problems: tuple[Problem, ...] = ()) -> Role:
         return Role(

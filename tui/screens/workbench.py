@@ -311,11 +311,7 @@ class Workbench(Acting):
         self._paged = paged and not small
         self.set_class(small, "-small")
         self.set_class(self._paged, "-paged")
-        self.too_small.set_parts(
-            [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}"), Part(f"{LEAST[0]}×{LEAST[1]}", 2)]
-            if width >= 38
-            else [Part(f"needs {LEAST[0]}×{LEAST[1]}")]
-        )
+        self.too_small.set_parts(needs(width, height))
         self._show_pages()
 
     def _show_pages(self) -> None:
@@ -589,6 +585,13 @@ class Workbench(Acting):
 
         self.notify(f"{size(freed)} free again.", title=f"Deleted the files of {image.role} {image.version}")
         self.house.discover()
+
+
+def needs(width: int, height: int) -> list[Part]:
+    """What a terminal that is too small is told, in what fits there."""
+    if width < 38:
+        return [Part(f"needs {LEAST[0]}×{LEAST[1]}")]
+    return [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}"), Part(f"{LEAST[0]}×{LEAST[1]}", 2)]
 
 
 def _where(problem: Problem) -> str:

@@ -271,11 +271,11 @@ async def test_the_footer_is_the_workbenchs_own_after_a_run_that_was_opened_at_t
     app = shop.app(run_uid=run.uid)
     async with app.run_test(size=FULL) as pilot:
         await settled(pilot, app)
-        await until(pilot, lambda: "Follow" in lines(app)[-1] or "Wrap" in lines(app)[-1])
+        await until(pilot, lambda: "Next stage" in lines(app)[-1])
         app.workbench.discovered()  # while another screen is on top
         await pilot.press("escape")
         await until(pilot, lambda: "Build" in lines(app)[-1])
-        assert "Wrap" not in lines(app)[-1]
+        assert "Next stage" not in lines(app)[-1]
 
 
 async def test_problems_of_the_workspace_are_shown_with_their_place(bare: Shop) -> None:
