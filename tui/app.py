@@ -7,6 +7,7 @@ loop is never held. Closing it ends nothing but itself.
 import asyncio
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -48,6 +49,8 @@ READ_AGAIN = 2.0
 """Seconds until the index is read again after that failed."""
 FIRST_PICTURE = 0.2
 """Seconds that the first picture waits for its data; a larger index is shown when it has been read."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status of a program that was asked to end, as a shell gives it."""
 VISIBLE_WAIT = 0.2
 """Seconds after which waiting is shown."""
 
@@ -89,6 +92,7 @@ EVERYWHERE = (
         last=True,
         command="quit",
     ),
+    Action("suspend", "To the shell", ("ctrl+z",), "Back to the shell; fg comes back here", internal=True),
 )
 
 
@@ -177,6 +181,8 @@ class Ingot(App[None]):
         except IngotError as error:
             self._failed("reading", error)
             self.loaded = True
+        # Asked to end, it leaves the terminal as it found it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(self.exit, return_code=TERMINATED))
         self.set_interval(POLL, self._poll)
         self.set_interval(LOOK, self._look)
         self.call_after_refresh(self._after_first_picture)
@@ -377,6 +383,9 @@ class Ingot(App[None]):
     def action_act(self, action_id: str) -> None:
         if action := find(EVERYWHERE, action_id):
             self.act(action)
+
+    def do_suspend(self) -> None:
+        self.action_suspend_process()
 
     def do_quit(self) -> None:
         self.exit()

@@ -17,7 +17,7 @@ from core.places import Places
 from core.services.changing import Changing
 from core.services.overview import Overviews
 from core.store.index import Index
-from core.store.logs import LogWriter
+from core.store.log_writer import LogWriter
 from tui.app import Ingot
 from tui.screens.run import RunScreen
 from tui.theme import plain
@@ -164,6 +164,16 @@ async def test_a_stage_that_was_chosen_stays_until_the_one_at_work_is_chosen(hou
         house.stage(run, "register", "registering\n")
         await seen(app, "registering")
         assert screen(app).shown == "register"
+
+
+async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House) -> None:
+    run = house.run()
+    app = house.app(run)
+    async with app.run_test(size=(30, 8)) as pilot:
+        shown = await seen(app, "needs 60×15")
+        assert "build web" not in shown
+        await pilot.resize_terminal(60, 15)
+        assert "needs 60" not in await seen(app, f"run {run.id}", "build web")
 
 
 async def test_the_list_of_stages_chooses_too(house: House) -> None:

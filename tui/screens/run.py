@@ -20,6 +20,7 @@ from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, app_of, bindings
 from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
+from tui.screens.workbench import LEAST, needs
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
@@ -107,6 +108,7 @@ class RunScreen(Acting):
         self.facts = Panel(ascii_only=plain, id="run-facts")
         self.wrong = Panel(ascii_only=plain, id="run-wrong")
         self.log_view = LogView(ascii_only=plain, id="run-log")
+        self.too_small = Line(ascii_only=plain, id="too-small")
         self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
         yield self.signs
@@ -117,6 +119,7 @@ class RunScreen(Acting):
             with Vertical(id="run-main"):
                 yield self.wrong
                 yield self.log_view
+        yield self.too_small
         yield self.footer
 
     def on_mount(self) -> None:
@@ -323,6 +326,8 @@ class RunScreen(Acting):
         if small and self.stages.has_focus:
             self.log_view.focus()
         self.set_class(small, "-paged")
+        self.set_class(width < LEAST[0] or height < LEAST[1], "-small")
+        self.too_small.set_parts(needs(width, height))
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size.width, event.size.height)

@@ -105,6 +105,13 @@ def test_closing_the_terminal_ends_it(terminal: Terminal) -> None:
     assert terminal.ended() != 0
 
 
+def test_asked_to_end_it_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.wait_for(b"frontend")
+    terminal.process.terminate()
+    assert terminal.ended() == 128 + signal.SIGTERM
+    assert terminal.modes == terminal.modes_before
+
+
 def test_nothing_hostile_reaches_the_terminal(bare: Shop) -> None:
     """A repository that nobody prepared: names of folders are whatever the file system takes."""
     subprocess.run(["git", "init", "-q", bare.root], check=True)
