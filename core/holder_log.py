@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.errors import StoreError
 from core.secrets import Redactor
-from core.store.logs import LogWriter
+from core.store.log_writer import LogWriter
 
 _CARRY_OVER = 0.1
 """Seconds that what may be the start of a secret is held back (DESIGN.md, Secrets)."""

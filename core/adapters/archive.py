@@ -21,7 +21,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import stat
 import struct
@@ -32,79 +31,17 @@ from pathlib import Path
 from typing import Protocol
 
 from core import process
+from core.adapters import archive_system
 from core.errors import ToolError, UpstreamError
 from core.model.role import Upstream
 
 KEYRINGS: Mapping[str, Path] = {"debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg")}
 """Distribution → the keyring that its archive must be signed with (of the package debian-archive-keyring)."""
 
-MINIMUM = (
-    "systemd-sysv",
-    "systemd-resolved",
-    "dbus",
-    "udev",
-    "iproute2",
-    "netbase",
-    "openssh-server",
-    "ca-certificates",
-    "python3",
-    "linux-image-cloud-amd64",
-)
-"""What boots, gets an address, answers on SSH and can be worked on by Ansible."""
-
 _SMALLEST_DISK = 1 << 30
 _FIRST_SECTOR = 2048
 """Of the partition: the usual 1 MiB, whose room before it the boot loader has."""
 _SECTOR = 512
-
-_AFTER_HOST_KEYS = "[Unit]\nRequires=ssh-host-keys.service\nAfter=ssh-host-keys.service\n"
-
-_FILES: Mapping[str, str] = {
-    "/etc/hostname": "debian\n",
-    "/etc/hosts": "127.0.0.1 localhost\n127.0.1.1 debian\n::1 localhost ip6-localhost ip6-loopback\n",
-    "/etc/fstab": "LABEL=system / ext4 errors=remount-ro,noatime 0 1\n",
-    "/etc/systemd/network/80-dhcp.network": (
-        "# Any Ethernet interface, whatever its name.\n[Match]\nType=ether\n\n[Network]\nDHCP=yes\n"
-    ),
-    "/etc/ssh/sshd_config.d/05-keys.conf": (
-        "# Keys given at boot are in /run (tmpfiles.d/provision.conf) and gone with it.\n"
-        "AuthorizedKeysFile .ssh/authorized_keys /run/ssh-keys/%u\n"
-        "HostKey /etc/ssh/ssh_host_ed25519_key\n"
-        "HostKey /etc/ssh/ssh_host_ecdsa_key\n"
-    ),
-    # In place of systemd's file of the same name, which writes the key to /root/.ssh, where it would stay.
-    "/etc/tmpfiles.d/provision.conf": (
-        "f^ /etc/motd.d/50-provision.conf - - - - login.motd\n"
-        "f^ /etc/issue.d/50-provision.conf - - - - login.issue\n"
-        "d /run/ssh-keys 0755 root root -\n"
-        "f^ /run/ssh-keys/root 0600 root root - ssh.authorized_keys.root\n"
-    ),
-    "/etc/systemd/system/ssh-host-keys.service": (
-        "[Unit]\n"
-        "Description=Make this machine's SSH host keys\n"
-        "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n"
-        "\n"
-        "[Service]\n"
-        "Type=oneshot\n"
-        "RemainAfterExit=yes\n"
-        'ExecStart=/usr/bin/ssh-keygen -q -t ecdsa -N "" -f /etc/ssh/ssh_host_ecdsa_key\n'
-        'ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key\n'
-    ),
-    "/etc/systemd/system/ssh@.service.d/host-keys.conf": _AFTER_HOST_KEYS,
-    "/etc/systemd/system/ssh.service.d/host-keys.conf": _AFTER_HOST_KEYS,
-    # The kernel's packages keep the links /vmlinuz and /initrd.img at the newest kernel: nothing here changes with it.
-    "/boot/grub/grub.cfg": (
-        "# kernel-options.cfg, where there is one, says: set kernel_options=…\n"
-        "if [ -e /boot/grub/kernel-options.cfg ]; then\n"
-        "  source /boot/grub/kernel-options.cfg\n"
-        "fi\n"
-        "linux /vmlinuz root=LABEL=system ro quiet console=tty0 console=ttyS0,115200 $kernel_options\n"
-        "initrd /initrd.img\n"
-        "boot\n"
-    ),
-}
-
-_GRUB_MODULES = "biosdisk part_msdos ext2 normal configfile test linux echo"
 
 # Features that every ext4 has had since Debian 12 and Ubuntu 20.04, whatever the host's mke2fs would choose: GRUB and
 # e2fsck in the disk may be older than the host.
@@ -119,31 +56,6 @@ inode_ratio = 32768
 ext4 = {
     features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
 }
-"""
-
-# SSH listens through systemd's socket: that is there before the network is, so that nobody who knocks early is turned
-# away and comes back only after half a minute (QEMU's user network repeats a lost SYN after 6, 18, 42 s).
-#
-# Runs when the packages are in, outside of the new system, whose root is $1. `.record` is taken out of it again.
-_HOOK = """\
-#!/bin/sh
-set -eu
-mkdir "$1/.record"
-cp "$1"/var/lib/apt/lists/*_InRelease "$1/.record/"
-chroot "$1" dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\\n' > "$1/.record/packages"
-cd "$1/.record"
-APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -o APT::Sandbox::User=root download grub-pc-bin grub-common
-for package in *.deb; do dpkg-deb --extract "$package" grub; done
-chroot "$1" /.record/grub/usr/bin/grub-mkimage --directory=/.record/grub/usr/lib/grub/i386-pc --format=i386-pc \
-  --output=/.record/core.img --prefix='(hd0,msdos1)/boot/grub' GRUB_MODULES
-cp grub/usr/lib/grub/i386-pc/boot.img .
-rm -rf grub ./*.deb
-sed -i /force-unsafe-io/d "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
-rm -f "$1"/etc/ssh/ssh_host_* "$1"/var/log/*.log "$1"/var/log/apt/* "$1"/var/cache/ldconfig/aux-cache
-WRITE_FILES
-chroot "$1" systemctl --quiet disable ssh.service systemd-networkd-wait-online.service e2scrub_all.timer \
-  e2scrub_reap.service
-chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service ssh.socket
 """
 
 # What mmdebstrap says when it begins a step → what that is in a few words, and how much of the whole lies behind it
@@ -330,7 +242,7 @@ async def _bootstrap(
     hook = temporary / "finish"
     if not hook.exists():  # else a living mmdebstrap may be reading it
         part = temporary / "finish.part"
-        part.write_text(_hook())
+        part.write_text(archive_system.hook())
         part.chmod(0o755)
         part.rename(hook)
 
@@ -348,7 +260,7 @@ async def _bootstrap(
         f"--keyring={keyring}",
         f"--keyring={no_keys}",
         "--skip=check/signed-by",
-        f"--include={','.join((*MINIMUM, *upstream.packages))}",
+        f"--include={','.join((*archive_system.MINIMUM, *upstream.packages))}",
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -370,19 +282,6 @@ async def _bootstrap(
             f"mmdebstrap could not make {upstream.distribution} {upstream.suite} (exit status {ended.code}).",
             "Its last lines in the log say why; is the archive within reach, and the suite's name right?",
         )
-
-
-def settings() -> Mapping[str, str]:
-    """The files that are written into the new system: path → content."""
-    return _FILES
-
-
-def _hook() -> str:
-    lines: list[str] = []
-    for path, content in settings().items():
-        lines.append(f'mkdir -p "$1"{shlex.quote(str(Path(path).parent))}')
-        lines.append(f'printf %s {shlex.quote(content)} > "$1"{shlex.quote(path)}')
-    return _HOOK.replace("GRUB_MODULES", _GRUB_MODULES).replace("WRITE_FILES", "\n".join(lines))
 
 
 def _child(say: Callable[[str], None]) -> Tool:

@@ -16,7 +16,7 @@ from core.places import Places
 from core.secrets import Redactor
 from core.stages.stage import LedgerOfRun, LineSink
 from core.store.index import Index
-from core.store.logs import LogWriter
+from core.store.log_writer import LogWriter
 
 _SHOWN_EVERY = 0.25
 """Seconds between two writes of a stage's progress."""

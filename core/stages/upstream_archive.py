@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from core import __version__, text
-from core.adapters import archive
+from core.adapters import archive, archive_system
 from core.errors import IngotError, UpstreamError
 from core.holding import Exit
 from core.model.image import UpstreamRecord
@@ -43,7 +43,7 @@ async def from_archive(job: StageJob, upstream: Upstream) -> Mapping[str, object
                 upstream.suite,
                 sorted(upstream.packages),
                 upstream.disk_size,
-                archive.MINIMUM,
+                archive_system.MINIMUM,
             ]
         )
     ).hexdigest()[:16]

@@ -21,7 +21,8 @@ from pathlib import Path
 from textual.app import App, ComposeResult
 
 from core.store.line_index import HEADER, STRIDE, index_of, pack
-from core.store.logs import LogLine, LogReader, LogWriter
+from core.store.log_writer import LogWriter
+from core.store.logs import LogLine, LogReader
 from tui.theme import INGOT
 from tui.widgets.log_view import LogView
 

@@ -10,7 +10,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from core.store.logs import LogWriter
+from core.store.log_writer import LogWriter
 from tui.theme import INGOT
 from tui.widgets.log_view import LogView
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters import archive
+from core.adapters import archive, archive_system
 from core.errors import UpstreamError
 from core.model.role import Upstream, UpstreamKind
 
@@ -104,6 +104,6 @@ def test_the_boot_sector_has_one_active_partition_over_all_of_the_disk() -> None
 
 
 def test_the_disk_keeps_no_key_that_is_given_at_boot() -> None:
-    provision = archive.settings()["/etc/tmpfiles.d/provision.conf"]
+    provision = archive_system.settings()["/etc/tmpfiles.d/provision.conf"]
     written = [line.split()[1] for line in provision.splitlines() if "ssh.authorized_keys" in line]
     assert written == ["/run/ssh-keys/root"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from core.errors import StoreError
 from core.store.line_index import RECORD_SIZE, STRIDE, index_of
-from core.store.logs import LINE_LIMIT, LogReader, LogWriter
+from core.store.log_writer import LogWriter
+from core.store.logs import LINE_LIMIT, LogReader
 
 # Runs of one byte make long lines and empty ones cheap to draw; STRIDE and LINE_LIMIT are among the lengths.
 runs = st.tuples(
@@ -305,7 +306,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from core.errors import StoreError
-from core.store.logs import LogWriter
+from core.store.log_writer import LogWriter
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -365,7 +366,7 @@ def test_a_reader_beside_a_racing_writer_never_sees_a_wrong_line(log: Path) -> N
 
 def test_two_processes_append_without_losing_a_line(log: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from core.store.logs import LogWriter\n"
+        "import sys; from pathlib import Path; from core.store.log_writer import LogWriter\n"
         "writer = LogWriter(Path(sys.argv[1]))\n"
         "for n in range(3000): writer.write(b'%s %d\\n' % (sys.argv[2].encode(), n))\n"
     )
