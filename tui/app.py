@@ -31,6 +31,7 @@ from core.services.changing import Changing
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
 from tui.actions import Action, Offer, bindings, find, offers
+from tui.hangup import end_with
 from tui.palette import Offers
 from tui.screens.workbench import Workbench
 from tui.theme import INGOT, has_unicode
@@ -449,6 +450,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
 
     Gives the exit status when it is closed. Raises StoreError when the index cannot be opened.
     """
+    end_with(sys.__stdin__.fileno() if sys.__stdin__ else 0)
     directory = (root or Path()).resolve()
     overviews = Overviews(places, directory)
     try:

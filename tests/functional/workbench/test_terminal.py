@@ -1,5 +1,6 @@
 """The real command on a real terminal: what a headless screen cannot show."""
 
+import contextlib
 import os
 import pty
 import select
@@ -11,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator
 from fcntl import ioctl
+from pathlib import Path
 
 import pytest
 from shop import Shop
@@ -22,12 +24,18 @@ PATIENCE = 90.0
 class Terminal:
     """A program on a pty, and all that it wrote."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], environment: dict[str, str], *, controlling: bool = False) -> None:
         self.ours, self._theirs = pty.openpty()
         ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 42, 140, 0, 0))
         self.modes_before = termios.tcgetattr(self._theirs)
         self.process = subprocess.Popen(
-            argv, stdin=self._theirs, stdout=self._theirs, stderr=self._theirs, env=environment, start_new_session=True
+            argv,
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=(lambda: ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
         )
         self.said = b""
 
@@ -58,6 +66,11 @@ class Terminal:
             self.read(0.05)
         self.read(0.2)
         return self.process.returncode
+
+    def hang_up(self) -> None:
+        """The window is gone."""
+        os.close(self.ours)
+        os.close(self._theirs)
 
     def close(self) -> None:
         os.close(self.ours)
@@ -103,6 +116,26 @@ def test_closing_the_terminal_ends_it(terminal: Terminal) -> None:
     terminal.wait_for(b"frontend")
     os.killpg(terminal.process.pid, signal.SIGHUP)
     assert terminal.ended() != 0
+
+
+def test_closing_a_terminal_whose_leader_waits_for_it_ends_it(shop: Shop, tmp_path: Path) -> None:
+    """As `make demo` does in a window of its own: the leader gets the signal, and waits for its child."""
+    child = tmp_path / "child"
+    leader = (
+        "import signal, subprocess, sys; signal.signal(signal.SIGHUP, lambda *_: None)\n"
+        "child = subprocess.Popen(sys.argv[2:]); open(sys.argv[1], 'w').write(str(child.pid)); child.wait()"
+    )
+    ingot = [sys.executable, "-m", "core.cli", "-C", str(shop.root)]
+    opened = Terminal([sys.executable, "-c", leader, str(child), *ingot], environment(shop), controlling=True)
+    try:
+        opened.wait_for(b"frontend")
+        opened.hang_up()
+        opened.process.wait(PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child.read_text()), signal.SIGKILL)
+        opened.process.kill()
+        opened.process.wait()
 
 
 def test_asked_to_end_it_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
