@@ -60,7 +60,8 @@ def test_the_demo_makes_its_first_image_from_a_verified_upstream(shop: Shop) -> 
     assert "signature" in image["upstream"]["verified"].lower()
     (artifact,) = image["artifacts"]
     file = Path(artifact["location"])
-    assert artifact["digest"] == "sha256:" + hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
+    with file.open("rb") as content:
+        assert artifact["digest"] == "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
     assert image["tools"]["packer"]
 
 
