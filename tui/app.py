@@ -35,6 +35,7 @@ from tui.hangup import end_with
 from tui.palette import Offers
 from tui.screens.workbench import Workbench
 from tui.theme import INGOT, has_unicode
+from tui.timers import once
 
 _R = TypeVar("_R")
 
@@ -276,7 +277,7 @@ class Ingot(App[None]):
     async def _discover(self) -> None:
         self._discovering = True
         words = "looking through the repository…"
-        late = self.set_timer(VISIBLE_WAIT, partial(self._now_busy, words))
+        late = once(self, VISIBLE_WAIT, partial(self._now_busy, words))
         try:
             await self.overviews.discover()
         except IngotError as error:
@@ -315,7 +316,7 @@ class Ingot(App[None]):
         """
 
         async def carry() -> None:
-            late = self.set_timer(VISIBLE_WAIT, partial(self._now_busy, words))
+            late = once(self, VISIBLE_WAIT, partial(self._now_busy, words))
             try:
                 result = await asyncio.to_thread(work)
             except IngotError as error:

@@ -25,6 +25,7 @@ from core.store.logs import SLICE, LogLine, LogReader
 from core.text import cut_end, cut_middle, from_bytes, moment, visible
 from tui.actions import Action, app_of, bindings, find
 from tui.theme import ASCII, TONE_CLASSES, UNICODE, Signs, Tone, in_ascii, tone_class
+from tui.timers import once
 from tui.widgets.log_actions import READING
 from tui.widgets.log_finding import ErrorLines, Search
 from tui.widgets.log_lines import Shown, breaks, matches, pieces, shown, window
@@ -250,7 +251,7 @@ class LogView(ScrollView, can_focus=True):
             if more or len(self._errors) != before:
                 self._frame()
         if more:
-            self._slice = self.set_timer(_NEXT_SLICE, self._next_slice)
+            self._slice = once(self, _NEXT_SLICE, self._next_slice)
 
     def _next_slice(self) -> None:
         self._slice = None

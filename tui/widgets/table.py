@@ -25,6 +25,7 @@ from textual.timer import Timer
 from core.text import cut_end, cut_middle, visible
 from tui.actions import Action, app_of, bindings, find
 from tui.theme import ASCII, UNICODE, Piece, Signs, Tone, in_ascii, pieces_of, plain, tone_style, tone_variable
+from tui.timers import once
 from tui.widgets.columns import GAP, Column, fit
 from tui.widgets.rows import Rows
 
@@ -260,7 +261,7 @@ class Table(ScrollView, Generic[T], can_focus=True):
         """The rows may show in another order now: find the cursor's row again and keep it in its place on screen."""
         if self._rows.working:
             if self._timer is None and self.is_attached:
-                self._timer = self.set_timer(0.001, self._go_on)
+                self._timer = once(self, 0.001, self._go_on)
             self._frame()
             return
         shown = self._rows.shown

@@ -1,0 +1,22 @@
+"""Timers that do what they were set for."""
+
+from collections.abc import Callable
+
+from textual.message_pump import MessagePump
+from textual.timer import Timer
+
+
+def once(node: MessagePump, seconds: float, callback: Callable[[], None]) -> Timer:
+    """Call back once, after so many seconds. Stopping the timer before takes that back.
+
+    Textual's own `set_timer` forgets its callback when the process is held for longer than `seconds` between setting it
+    and its first look at the clock: it takes that for a tick that was missed (textual/timer.py, Timer._run, 8.2.8).
+    What waits for the call then waits for ever. A repeated timer goes on to the next tick; this ends with its first.
+    """
+
+    def tick() -> None:
+        timer.stop()
+        callback()
+
+    timer = node.set_interval(seconds, tick)
+    return timer
