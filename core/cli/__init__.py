@@ -28,7 +28,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from core import __version__
 
-        parser.exit(message=f"ingot {__version__}\n")
+        print(f"ingot {__version__}")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:

@@ -141,6 +141,10 @@ def test_what_cannot_be_done_is_refused_with_the_reason(site: Site, words: tuple
     assert message in site(*words, status=2)
 
 
+def test_the_version_goes_to_standard_output(site: Site) -> None:
+    assert site.ingot("--version").stdout.startswith("ingot 0.")
+
+
 @pytest.mark.parametrize("words", [["roles"], ["images"], ["runs", "--all"], ["doctor"], ["worker"], ["cache"]])
 def test_no_headless_command_loads_the_screens(site: Site, words: list[str]) -> None:
     look = f"import sys; from core.cli import main; main({words!r}); print([m for m in sys.modules if 'textual' in m])"
