@@ -100,6 +100,8 @@ def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(
     second.shows("step 1 of 8")
     assert json.loads(ingot("runs", "--json", cwd=shop).stdout)[0]["uid"] == run["uid"], "no second run"
     go.touch()
-    second.shows("step 8 of 8")
     second.shows("succeeded")
+    second.shows("nothing that can be kept")  # the view has followed on, to the last stage
+    second.press("1", "Up")
+    second.shows("step 8 of 8")
     second.press("q")
