@@ -1,0 +1,82 @@
+"""A machine of a build: where it is, how to get into it, and who owns it. No secret is in here, only files of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MachineState(StrEnum):
+    """Who owns the machine."""
+
+    BUILDING = "building"
+    """Packer is at work in it."""
+    PAUSED = "paused"
+    """Packer waits for an answer, and the machine with it."""
+    KEPT = "kept"
+    """Packer let go of it: it is Ingot's, until somebody ends it or its time is over."""
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to be let in by one SSH server."""
+
+    user: str = ""
+    key_files: tuple[str, ...] = ()
+    """Absolute paths of private keys."""
+    password_file: str = ""
+    """Absolute path of a 0600 file with the password."""
+    agent: str = ""
+    """`SSH_AUTH_SOCK` of the agent to ask; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The host that the connection goes through (Packer's `ssh_bastion_…`)."""
+
+    host: str
+    port: int = 22
+    login: Login = Login()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine of one build of one run."""
+
+    run_uid: str
+    stage_key: str
+    build: str
+    """`qemu.web`"""
+    kind: str
+    """The builder's type, `qemu`."""
+    state: MachineState = MachineState.BUILDING
+    communicator: str = "ssh"
+    """`ssh`, `winrm`, `none`."""
+    host: str = ""
+    """Empty as long as Packer has not said it."""
+    port: int = 22
+    login: Login = Login()
+    jump: Jump | None = None
+    known_hosts: str = ""
+    """Absolute path of the file that pins the machine's host key; made on first contact."""
+    connected: bool = False
+    """Packer has been in: from now on a shell can be opened."""
+    instance: str = ""
+    """The cloud's id of it."""
+    region: str = ""
+    pid: int = 0
+    """QEMU's process; 0 when not known."""
+    console: str = ""
+    """File or UNIX socket of its serial console."""
+    vnc: str = ""
+    """`127.0.0.1:5901`"""
+    image: str = ""
+    """What it was started from: `base 0.1.0`."""
+    until: float | None = None
+    """KEPT: when it is ended (seconds since the epoch)."""
+    kept_by: str = ""
+
+    @property
+    def address(self) -> str:
+        """`root@127.0.0.1:3059`"""
+        user = f"{self.login.user}@" if self.login.user else ""
+        return f"{user}{self.host}:{self.port}" if self.host else ""
