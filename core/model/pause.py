@@ -54,6 +54,10 @@ class Pausing:
     """Seconds after which a paused machine is cleaned up."""
 
 
+NEVER = Pausing()
+"""For builds that nobody watches."""
+
+
 class PauseKind(StrEnum):
     """What Packer waits for."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.model.pause import NEVER, Pausing
 from core.model.role import Role
 from core.model.workspace import Workspace
 
@@ -87,6 +88,8 @@ class RunRequest:
     """Environment variables with secrets that the person's shell had; their values travel over the worker's socket."""
     parent_run: str = ""
     """Uid of the run that makes the parent role's image (`--stale` builds parents first); waits for it."""
+    pausing: Pausing = NEVER
+    """When the build may pause. Requests of an Ingot that knew none have none."""
 
 
 @dataclass(frozen=True, slots=True)

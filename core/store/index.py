@@ -4,24 +4,21 @@ One SQLite file, shared by the workbench, the commands and the worker. Losing it
 rebuilt from the ledgers. Holds no secret, and no log.
 """
 
-import os
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from core.errors import EngineError, RefusedError, StoreError
+from core.errors import EngineError, RefusedError
 from core.model.image import ImageVersion
 from core.model.run import Run, RunRequest, RunState, Stage, StageState
 from core.model.workspace import Catalogue, Workspace
-from core.store.filesystem import refuse_network_filesystem
-from core.store.schema import MIGRATIONS
+from core.store.database import decode, sound
+from core.store.index_pauses import Pauses
 
 _T = TypeVar("_T")
 
@@ -44,45 +41,17 @@ class StageFields(TypedDict, total=False):
     result: Mapping[str, object]
 
 
-class Index:
-    """The index at a path; made when it is not there. May be used from several threads.
+class Index(Pauses):
+    """The index at a path; made when it is not there. May be used from several threads. Of pauses and machines it knows
+    by Pauses.
 
     All methods raise StoreError when the file is damaged, full, on a network file system or of a newer Ingot.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
+        super().__init__(path)
         self._clock = clock
-        self._lock = threading.RLock()
         self._requests: dict[str, RunRequest] = {}
-        refuse_network_filesystem(path.parent)
-        with self._told():
-            # Made here and not by SQLite, which would leave it readable by others; its -wal and -shm follow it.
-            # Only where there is none: closing any descriptor of an existing file would drop the locks that another
-            # connection of this process has on it, and the file gets damaged (sqlite.org/howtocorrupt.html, 2.2).
-            with suppress(FileExistsError):
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            path.chmod(0o600)
-            self._connection = sqlite3.connect(
-                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-        try:
-            with self._told():
-                self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file; the index cannot be used any more."""
-        with self._lock:
-            self._connection.close()
-
-    def data_version(self) -> int:
-        """A number that grows when anybody commits a change, this process included."""
-        with self._told():
-            others: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            return others + self._connection.total_changes
 
     # Workspaces and what was found in them
 
@@ -101,13 +70,13 @@ class Index:
         newest: dict[str, Workspace] = {}
         for row in rows:
             if row["workspace_id"] not in newest:
-                newest[row["workspace_id"]] = _decode(row["workspace"], Workspace)
+                newest[row["workspace_id"]] = decode(row["workspace"], Workspace)
         return list(newest.values())
 
     def workspace_at(self, root: str) -> Workspace | None:
         """The workspace that was last seen at this root."""
         rows = self._read("SELECT workspace FROM roots WHERE root = ?", root)
-        return _decode(rows[0]["workspace"], Workspace) if rows else None
+        return decode(rows[0]["workspace"], Workspace) if rows else None
 
     def trusted(self, workspace_id: str) -> bool:
         """Whether somebody said that what the workspace's templates execute may be executed here."""
@@ -135,7 +104,7 @@ class Index:
             root,
             root,
         )
-        return _decode(rows[0]["catalogue"], Catalogue) if rows else None
+        return decode(rows[0]["catalogue"], Catalogue) if rows else None
 
     def save_stale(self, workspace_id: str, why: Mapping[str, str]) -> None:
         """Keep which roles are stale (role → why); the others are not."""
@@ -232,7 +201,7 @@ class Index:
     def stage_result(self, uid: str, key: str) -> dict[str, object]:
         """What the stage returned; empty before it has succeeded."""
         rows = self._read("SELECT result FROM stages WHERE run_uid = ? AND key = ?", uid, key)
-        return _decode(rows[0]["result"], dict[str, object]) if rows and rows[0]["result"] is not None else {}
+        return decode(rows[0]["result"], dict[str, object]) if rows and rows[0]["result"] is not None else {}
 
     def ask_cancel(self, uid: str, by: str) -> None:
         """Ask for the end of a run; the worker acts on it, now or when one lives again.
@@ -281,7 +250,7 @@ class Index:
             role,
         )
         decoder = msgspec.json.Decoder(ImageVersion)
-        with _sound():
+        with sound():
             return [decoder.decode(row["image"]) for row in rows]
 
     def ledger_head(self, workspace_id: str) -> str:
@@ -290,34 +259,6 @@ class Index:
         return rows[0]["head"] if rows else ""
 
     # How it is done
-
-    def _prepare(self) -> None:
-        connection = self._connection
-        connection.row_factory = sqlite3.Row
-        mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise StoreError(
-                f"{self._path} is on a file system where SQLite cannot share a file safely.",
-                "Set INGOT_HOME to a directory on a local disk.",
-            )
-        # In WAL mode NORMAL survives a killed process; a power cut may lose the last moments, never the file
-        # (sqlite.org/pragma.html#pragma_synchronous).
-        connection.executescript("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{self._path} was written by a newer Ingot (format {version}; this one knows {len(MIGRATIONS)}).",
-                "Run the newer one, or set INGOT_HOME to another directory.",
-            )
-        if version < len(MIGRATIONS):
-            with self._writing() as write:
-                # Another process may have done it while this one waited for its turn.
-                done: int = connection.execute("PRAGMA user_version").fetchone()[0]
-                for migration in MIGRATIONS[done:]:
-                    for statement in migration.split(";"):
-                        if statement.strip():
-                            write(statement, ())
-                write(f"PRAGMA user_version = {len(MIGRATIONS)}", ())
 
     def _runs(self, rest: str, *values: object) -> list[Run]:
         with self._lock:
@@ -337,7 +278,7 @@ class Index:
         if request is None:
             if len(self._requests) >= _REMEMBERED_REQUESTS:
                 self._requests.clear()
-            request = self._requests[row["uid"]] = _decode(row["request"], RunRequest)
+            request = self._requests[row["uid"]] = decode(row["request"], RunRequest)
         return Run(
             id=row["id"],
             uid=row["uid"],
@@ -366,70 +307,6 @@ class Index:
             raise EngineError(f"There is no run {uid}.")
         return rows[0]
 
-    def _read(self, query: str, *values: object) -> list[sqlite3.Row]:
-        with self._told():
-            return self._connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _writing(self) -> Generator[Callable[[str, tuple[object, ...]], int]]:
-        """One transaction, all or nothing; inside another it is part of that.
-
-        Gives what executes a statement and counts the rows that it changed.
-        """
-
-        def write(statement: str, values: tuple[object, ...]) -> int:
-            return self._connection.execute(statement, values).rowcount
-
-        with self._told():
-            if self._connection.in_transaction:
-                yield write
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield write
-            except BaseException:
-                self._connection.rollback()
-                raise
-            self._connection.commit()
-
-    @contextmanager
-    def _told(self) -> Generator[None]:
-        """One user of the connection at a time, and what SQLite says turned into words for a person."""
-        with self._lock:
-            try:
-                yield
-            except sqlite3.OperationalError as error:
-                raise self._trouble(error) from error
-            except sqlite3.ProgrammingError:
-                raise  # a defect of ours, such as use after close
-            except sqlite3.DatabaseError as error:
-                raise self._damaged(str(error)) from error
-            except OSError as error:
-                raise StoreError(f"Cannot open {self._path}: {error.strerror}.", "Look at its directory.") from error
-
-    def _trouble(self, error: sqlite3.OperationalError) -> StoreError:
-        said = str(error)
-        if "full" in said:
-            return StoreError(f"No room to write {self._path}.", "Free disk space; `ingot cache` shows what can go.")
-        if "locked" in said or "busy" in said:
-            return StoreError(
-                f"{self._path} has been locked by another process for {_PATIENCE:.0f} s.",
-                f"See who holds it: fuser -v {self._path}",
-            )
-        if "readonly" in said or "unable to open" in said:
-            return StoreError(
-                f"Cannot write {self._path}: {said}.", "Look at the rights of the file and its directory."
-            )
-        return self._damaged(said)
-
-    def _damaged(self, said: str) -> StoreError:
-        return StoreError(
-            f"{self._path} is damaged ({said}).",
-            f"Move it away and start again: mv {self._path} {self._path}.damaged",
-            kept="No image is lost: what is known of them is in the ledgers and will be read from there again; "
-            "the list of past runs will be empty.",
-        )
-
 
 _ENDED_AS: Mapping[RunState, str] = {
     RunState.SUCCEEDED: "succeeded",
@@ -451,22 +328,6 @@ def _stage(row: sqlite3.Row) -> Stage:
         error=row["error"],
         next_step=row["next_step"],
     )
-
-
-@contextmanager
-def _sound() -> Generator[None]:
-    try:
-        yield
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise StoreError(
-            f"The index holds something that this Ingot does not understand ({error}).",
-            "Run `ingot roles --refresh`; if it stays, move the index away: it is made again.",
-        ) from error
-
-
-def _decode(raw: bytes | str, kind: type[_T]) -> _T:
-    with _sound():
-        return msgspec.json.decode(raw, type=kind)
 
 
 def _portions(items: list[str], size: int) -> Iterable[list[str]]:

@@ -79,5 +79,30 @@ MIGRATIONS: tuple[str, ...] = (
         head TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE pauses (
+        run_uid TEXT NOT NULL REFERENCES runs (uid) ON DELETE CASCADE,
+        stage_key TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        step TEXT NOT NULL,
+        why TEXT NOT NULL,
+        since REAL NOT NULL,
+        until REAL,
+        provisioners INTEGER NOT NULL,
+        answer TEXT NOT NULL,
+        answered_by TEXT NOT NULL,
+        answered_at REAL,
+        PRIMARY KEY (run_uid, stage_key, number)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE machines (
+        run_uid TEXT NOT NULL REFERENCES runs (uid) ON DELETE CASCADE,
+        stage_key TEXT NOT NULL,
+        state TEXT NOT NULL,
+        machine BLOB NOT NULL,
+        PRIMARY KEY (run_uid, stage_key)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings an index from version n (`PRAGMA user_version`) to n + 1. Never changed once released, only added to."""
