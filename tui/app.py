@@ -31,6 +31,7 @@ from core.services.changing import Changing
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
 from tui.actions import Action, Offer, bindings, find, offers
+from tui.asking import Asking
 from tui.hangup import end_with
 from tui.palette import Offers
 from tui.screens.workbench import Workbench
@@ -130,6 +131,7 @@ class Ingot(App[None]):
         super().__init__()
         self.overviews = overviews
         self.changes = changes
+        self.asking = Asking(self)
         self.readonly = readonly
         self.ascii_only = ascii_only
         self.clock = clock

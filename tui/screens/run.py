@@ -20,7 +20,7 @@ from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, app_of, bindings
 from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
-from tui.screens.workbench import LEAST, needs
+from tui.sizes import LEAST, RUN, needs
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
@@ -31,8 +31,6 @@ from tui.widgets.table import Table
 if TYPE_CHECKING:
     from tui.app import Ingot
 
-FULL = (100, 24)
-"""Columns and rows from which the stages are a list; below, they are one line of signs."""
 POLL = 0.25
 """Seconds between two looks at whether the run's record changed."""
 
@@ -322,7 +320,7 @@ class RunScreen(Acting):
     # panes
 
     def _fit(self, width: int, height: int) -> None:
-        small = width < FULL[0] or height < FULL[1]
+        small = width < RUN[0] or height < RUN[1]
         if small and self.stages.has_focus:
             self.log_view.focus()
         self.set_class(small, "-paged")
@@ -405,21 +403,8 @@ class RunScreen(Acting):
         self.dismiss()
 
     def do_cancel(self, _: str) -> None:
-        from tui.screens.questions import cancel_question
-
-        run = self.run
-        if run is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.house.carry_out(
-                    f"cancelling run {run.id}…",
-                    partial(self.house.changes.cancel, run.uid),
-                    lambda _: self.notify(f"Run {run.id} is being cancelled", timeout=4),
-                )
-
-        app_of(self).push_screen(cancel_question([run]), answered)
+        if self.run is not None:
+            self.house.asking.cancel([self.run])
 
     def do_rebuild(self, _: str) -> None:
         """The same request again; the screen goes over to the new run."""

@@ -14,11 +14,14 @@ from textual.containers import Horizontal, Vertical
 
 from core.model.image import ImageVersion
 from core.model.role import Problem
-from core.model.run import Run, RunState
-from core.services.overview import Overview, RoleState, RoleView, has_packer
+from core.model.run import Run
+from core.services.overview import Overview, RoleView
 from core.text import visible
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import image_columns, role_columns, run_columns
+from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
+from tui.screens.workbench_actions import ACTIONS
+from tui.sizes import LEAST, WORKBENCH, needs
 from tui.theme import UNICODE, Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
@@ -28,82 +31,10 @@ from tui.widgets.table import Table
 if TYPE_CHECKING:
     from tui.app import Ingot
 
-FULL = (100, 30)
-"""Columns and rows from which all panes show at once; below, panes are pages."""
-LEAST = (60, 15)
-"""Columns and rows that the workbench needs at all."""
 AGES = 30.0
 """Seconds between two drawings of ages, where nothing runs."""
 
-NO_FLEETS = (
-    "No fleets yet.\n"
-    "A fleet is a group of machines launched from one role's images. What it should run, what it runs, and which"
-    " machines are behind will show here."
-)
-
 PANES = ("roles", "images", "fleets", "runs")
-
-ACTIONS = (
-    Action(
-        "build",
-        "Build",
-        ("b",),
-        "Build the image of the role, or of the marked roles",
-        "Workbench",
-        True,
-        1,
-        command="build",
-        argument="role",
-    ),
-    Action(
-        "stale",
-        "Build stale",
-        ("S",),
-        "Build every role whose sources changed since its last image, parents first",
-        "Workbench",
-        True,
-        6,
-        command="stale",
-    ),
-    Action(
-        "logs",
-        "Logs",
-        ("l",),
-        "The log of the run; of a role its newest run, of an image the run that made it",
-        "Workbench",
-        rank=4,
-        command="logs",
-        argument="run",
-    ),
-    Action(
-        "cancel",
-        "Cancel…",
-        ("x",),
-        "End the run, or the marked runs; what they started is cleaned up",
-        "Workbench",
-        True,
-        3,
-        command="cancel",
-        argument="run",
-    ),
-    Action(
-        "delete",
-        "Delete…",
-        ("D",),
-        "Delete the files of the image version, or of the marked ones",
-        "Workbench",
-        True,
-        7,
-        command="delete",
-        argument="image",
-    ),
-    Action("roles", "Roles", ("1",), "To the roles", "Panes", command="roles"),
-    Action("images", "Image versions", ("2",), "To the image versions of the chosen role", "Panes", command="images"),
-    Action("fleets", "Fleets", ("3",), "To the fleets", "Panes", command="fleets"),
-    Action("runs", "Runs", ("4",), "To the runs", "Panes", command="runs"),
-    Action("next_pane", "Next pane", ("tab",), "To the next pane", "Panes"),
-    Action("previous_pane", "Previous pane", ("shift+tab",), "To the pane before", "Panes"),
-)
 
 
 class Workbench(Acting):
@@ -191,11 +122,11 @@ class Workbench(Acting):
         if self._role is None:
             self.images.set_title("2 Image versions")
             self.images.set_note(Piece(""))
-            self.images.set_empty("Image versions of the chosen role will show here.")
+            self.images.set_empty(NO_ROLE_CHOSEN)
             self.images.set_rows((), subject_changed=self._shown_role is not None)
         else:
             self.images.set_title(f"2 {self._role} · image versions")
-            self.images.set_empty(self._why_no_images(self._role))
+            self.images.set_empty(no_images(self._overview, self._role))
             versions = self._overview.images.get(self._role, ())
             changed = self._role != self._shown_role
             view = self._overview.role(self._role)
@@ -204,55 +135,23 @@ class Workbench(Acting):
             self.images.set_rows(((image.version, image) for image in versions), subject_changed=changed)
         self._shown_role = self._role
 
-    def _why_no_images(self, role: str) -> str:
-        view = self._overview.role(role)
-        if view is not None and view.role.problems:
-            problem = view.role.problems[0]
-            fix = f"\n{problem.fix}" if problem.fix else ""
-            return f"{role} cannot be built.\n{_where(problem)}: {problem.reason}{fix}"
-        state = view.state if view is not None else RoleState.NO_IMAGE
-        if state is RoleState.BUILDING and view is not None and view.run is not None:
-            return f"The first image of {role} is being made.\nl shows the log of run {view.run.id}."
-        if state is RoleState.QUEUED:
-            return f"The first image of {role} is queued.\nIt begins when a build that runs now has ended."
-        if state is RoleState.FAILED and view is not None and view.run is not None:
-            return f"No images yet: run {view.run.id} failed.\nl shows its log; b builds {role} again."
-        return f"No images yet.\nPress b to build the role {role}."
-
     def _say_what_is_missing(self) -> None:
         """The one next step, where there is nothing to show."""
         overview, app = self._overview, self.house
-        if app.overviews.root is None:
-            self.roles.set_empty(
-                f"No Git repository.\nLooked for .git in {overview.root} and above."
-                "\nStart ingot in a repository with Packer templates, or try: ingot demo"
-            )
-        elif app.trouble and not overview.roles:
-            self.roles.set_empty(f"Nothing could be read.\n{app.trouble}\nF5 tries again; N shows what was said.")
-        elif overview.workspace is None or not overview.read_at:
-            self.roles.set_empty("Looking through the repository…")
-        elif overview.problems and not overview.roles:
-            problem = overview.problems[0]
-            self.roles.set_empty(f"No roles.\n{_where(problem)}: {problem.reason}\n{problem.fix}")
-        else:
-            self.roles.set_empty(
-                "No Packer templates.\nLooked for *.pkr.hcl, *.pkr.json and JSON files with builders in the whole"
-                " repository.\nAdd one, name it in ingot.toml, or see how it looks with: ingot demo"
-            )
+        self.roles.set_empty(no_roles(overview, app.overviews.root, app.trouble))
         if not overview.runs:
-            packer = "" if has_packer() else "\n! Packer is not installed here: ingot doctor says how to get it."
-            self.runs.set_empty(f"No runs yet.\nPress b on a role to start one.{packer}")
+            self.runs.set_empty(no_runs())
 
     def _say_problems(self) -> None:
         """What is wrong in `ingot.toml` and elsewhere beyond one role: once in a notice, and as long as it is so."""
         problems = self._overview.problems
-        first = _where(problems[0]) if problems else ""
+        first = where(problems[0]) if problems else ""
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         said = f"{UNICODE.attention} {first}: {problems[0].reason}{more}" if problems and self._overview.roles else ""
         self.roles.set_note(Piece(said, Tone.STALE))
         for problem in problems if self._overview.roles else ():
             if problem not in self._problems:
-                self.notify(problem.fix, title=f"{_where(problem)}: {problem.reason}", severity="warning", timeout=10)
+                self.notify(problem.fix, title=f"{where(problem)}: {problem.reason}", severity="warning", timeout=10)
         self._problems = frozenset(problems)
 
     def show_header(self, app: "Ingot") -> None:
@@ -307,7 +206,7 @@ class Workbench(Acting):
 
     def _fit(self, width: int, height: int) -> None:
         small = width < LEAST[0] or height < LEAST[1]
-        paged = width < FULL[0] or height < FULL[1]
+        paged = width < WORKBENCH[0] or height < WORKBENCH[1]
         self._paged = paged and not small
         self.set_class(small, "-small")
         self.set_class(self._paged, "-paged")
@@ -450,26 +349,14 @@ class Workbench(Acting):
                 self.notify(f"There is no role {visible(role)} in this workspace.", severity="warning")
                 roles.remove(role)
             elif view.role.problems:
-                self.notify(self._why_no_images(role), title="Not built", severity="warning")
+                self.notify(no_images(self._overview, role), title="Not built", severity="warning")
                 roles.remove(role)
         if roles:
-            self._when_trusted(partial(self._build, roles))
-
-    def _build(self, roles: list[str], trust: bool) -> None:
-        """All in one request: parents are queued before those built on them, and a refusal queues none."""
-        what = roles[0] if len(roles) == 1 else f"{len(roles)} roles"
-        self.house.carry_out(
-            f"asking for a build of {what}…", partial(self.house.changes.build, roles, trust=trust), self._queued
-        )
-        self.roles.clear_marks()
+            self.house.asking.build(roles, self._queued)
 
     def _queued(self, runs: list[Run]) -> None:
-        """Say it once, and have the newest run chosen for whoever goes to the runs next."""
-        if len(runs) == 1:
-            self.notify(f"Run {runs[0].id} queued: build {runs[0].role}", timeout=4)
-        elif runs:
-            names = ", ".join(f"{run.role} (run {run.id})" for run in runs)
-            self.notify(f"Queued: {names}", timeout=4)
+        """Have the newest run chosen for whoever goes to the runs next."""
+        self.roles.clear_marks()
         if runs and not self.runs.has_focus:
             self._choose_run = runs[-1].uid
             self._choose_queued()
@@ -482,31 +369,7 @@ class Workbench(Acting):
 
     def do_stale(self, _: str) -> None:
         """Build everything that is stale, parents first."""
-        self._when_trusted(self._build_stale)
-
-    def _build_stale(self, trust: bool) -> None:
-        def done(runs: list[Run]) -> None:
-            if not runs:
-                self.notify("Nothing is stale, or it is being built already.", timeout=4)
-            self._queued(runs)
-
-        self.house.carry_out(
-            "asking for builds of what is stale…", partial(self.house.changes.build_stale, trust=trust), done
-        )
-
-    def _when_trusted(self, go: Callable[[bool], None]) -> None:
-        if self._overview.trusted:
-            go(False)
-            return
-        from tui.screens.questions import trust_question
-
-        name = self._overview.workspace.name if self._overview.workspace else self._overview.root
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                go(True)
-
-        app_of(self).push_screen(trust_question(name, self._overview.root), answered)
+        self.house.asking.build_stale(self._queued)
 
     def do_logs(self, argument: str) -> None:
         run = self._named_run(argument) if argument else self._run_here()
@@ -521,8 +384,6 @@ class Workbench(Acting):
 
     def do_cancel(self, argument: str) -> None:
         """Ask, then cancel the run named, else the marked, else the chosen one."""
-        from tui.screens.questions import cancel_question
-
         if argument:
             named = self._named_run(argument)
             chosen = [named] if named is not None else []
@@ -533,23 +394,10 @@ class Workbench(Acting):
             if chosen:
                 self.notify("It has ended: there is nothing to cancel.", severity="warning")
             return
-
-        def answered(yes: bool | None) -> None:
-            for run in runs if yes else ():
-                self.house.carry_out(
-                    f"cancelling run {run.id}…",
-                    partial(self.house.changes.cancel, run.uid),
-                    lambda run: self.notify(_cancelled(run), timeout=4),
-                )
-            if yes:
-                self.runs.clear_marks()
-
-        app_of(self).push_screen(cancel_question(runs), answered)
+        self.house.asking.cancel(runs, self.runs.clear_marks)
 
     def do_delete(self, argument: str) -> None:
         """Ask for the names, then delete the files of the marked image versions, or of the chosen one."""
-        from tui.screens.questions import delete_question
-
         if argument:
             role, _, version = argument.partition(" ")
             named = self._overview.image(role, version)
@@ -560,45 +408,4 @@ class Workbench(Acting):
         else:
             images = self.images.chosen_or_marked
 
-        def ask(rest: list[ImageVersion]) -> None:
-            """One question for each: a name typed once must not stand for what was not read."""
-            image, *following = rest
-            question = delete_question(image)
-
-            def answered(yes: bool | None) -> None:
-                if not yes:
-                    return
-                self.house.carry_out(
-                    f"deleting {image.role} {image.version}…",
-                    partial(self.house.changes.delete, image.role, image.version, typed=question.typed),
-                    lambda freed: self._deleted(image, freed),
-                )
-                if following:
-                    ask(following)
-
-            app_of(self).push_screen(question, answered)
-
-        ask(images)
-
-    def _deleted(self, image: ImageVersion, freed: int) -> None:
-        from core.text import size
-
-        self.notify(f"{size(freed)} free again.", title=f"Deleted the files of {image.role} {image.version}")
-        self.house.discover()
-
-
-def needs(width: int, height: int) -> list[Part]:
-    """What a terminal that is too small is told, in what fits there."""
-    if width < 38:
-        return [Part(f"needs {LEAST[0]}×{LEAST[1]}")]
-    return [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}"), Part(f"{LEAST[0]}×{LEAST[1]}", 2)]
-
-
-def _where(problem: Problem) -> str:
-    return f"{problem.path}:{problem.line}" if problem.line else problem.path
-
-
-def _cancelled(run: Run) -> str:
-    if run.state is RunState.CANCELLED:
-        return f"Run {run.id} cancelled."
-    return f"Run {run.id} is being cancelled; what it started is cleaned up."
+        self.house.asking.delete(images)

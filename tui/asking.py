@@ -1,0 +1,121 @@
+"""What people ask for: the question that must be answered first, then the service, and a notice of what came of it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from core.model.image import ImageVersion
+from core.model.run import Run, RunState
+
+if TYPE_CHECKING:
+    from tui.app import Ingot
+
+Queued = Callable[[list[Run]], None]
+"""Told of the runs that were queued."""
+
+
+class Asking:
+    """On behalf of the screens of one app."""
+
+    def __init__(self, house: "Ingot") -> None:
+        self._house = house
+
+    def build(self, roles: Sequence[str], queued: Queued) -> None:
+        """All in one request: parents are queued before those built on them, and a refusal queues none."""
+        what = roles[0] if len(roles) == 1 else f"{len(roles)} roles"
+
+        def go(trust: bool) -> None:
+            self._house.carry_out(
+                f"asking for a build of {what}…",
+                partial(self._house.changes.build, roles, trust=trust),
+                partial(self._say_queued, queued),
+            )
+
+        self._when_trusted(go)
+
+    def build_stale(self, queued: Queued) -> None:
+        """Everything that is stale, parents first."""
+
+        def done(runs: list[Run]) -> None:
+            if not runs:
+                self._house.notify("Nothing is stale, or it is being built already.", timeout=4)
+            self._say_queued(queued, runs)
+
+        def go(trust: bool) -> None:
+            self._house.carry_out(
+                "asking for builds of what is stale…", partial(self._house.changes.build_stale, trust=trust), done
+            )
+
+        self._when_trusted(go)
+
+    def _say_queued(self, queued: Queued, runs: list[Run]) -> None:
+        if len(runs) == 1:
+            self._house.notify(f"Run {runs[0].id} queued: build {runs[0].role}", timeout=4)
+        elif runs:
+            names = ", ".join(f"{run.role} (run {run.id})" for run in runs)
+            self._house.notify(f"Queued: {names}", timeout=4)
+        queued(runs)
+
+    def _when_trusted(self, go: Callable[[bool], None]) -> None:
+        """Asks once whether what the workspace's templates execute may be executed here."""
+        overview = self._house.overview
+        if overview.trusted:
+            go(False)
+            return
+        from tui.screens.questions import trust_question
+
+        name = overview.workspace.name if overview.workspace else overview.root
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                go(True)
+
+        self._house.push_screen(trust_question(name, overview.root), answered)
+
+    def cancel(self, runs: Sequence[Run], then: Callable[[], None] | None = None) -> None:
+        """`then` is called when a person said yes."""
+        from tui.screens.questions import cancel_question
+
+        def answered(yes: bool | None) -> None:
+            for run in runs if yes else ():
+                self._house.carry_out(
+                    f"cancelling run {run.id}…",
+                    partial(self._house.changes.cancel, run.uid),
+                    lambda run: self._house.notify(_cancelled(run), timeout=4),
+                )
+            if yes and then is not None:
+                then()
+
+        self._house.push_screen(cancel_question(runs), answered)
+
+    def delete(self, images: Sequence[ImageVersion]) -> None:
+        """One question for each: a name typed once must not stand for what was not read."""
+        from tui.screens.questions import delete_question
+
+        image, *following = images
+        question = delete_question(image)
+
+        def answered(yes: bool | None) -> None:
+            if not yes:
+                return
+            self._house.carry_out(
+                f"deleting {image.role} {image.version}…",
+                partial(self._house.changes.delete, image.role, image.version, typed=question.typed),
+                lambda freed: self._deleted(image, freed),
+            )
+            if following:
+                self.delete(following)
+
+        self._house.push_screen(question, answered)
+
+    def _deleted(self, image: ImageVersion, freed: int) -> None:
+        from core.text import size
+
+        self._house.notify(f"{size(freed)} free again.", title=f"Deleted the files of {image.role} {image.version}")
+        self._house.discover()
+
+
+def _cancelled(run: Run) -> str:
+    if run.state is RunState.CANCELLED:
+        return f"Run {run.id} cancelled."
+    return f"Run {run.id} is being cancelled; what it started is cleaned up."
