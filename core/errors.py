@@ -9,6 +9,11 @@ IngotError
 ├── StoreError            the index, the record of runs or a log
 ├── EngineError           the worker or a holder
 ├── SpaceError            not enough disk or memory
+├── ConnectError          no shell in a machine
+│   ├── NoAnswerError     nothing answers there, or no longer
+│   ├── DeniedError       it does not let us in
+│   ├── HostKeyError      it is not known to be the one that it was
+│   └── NoShellError      there is no SSH to it
 └── RefusedError          a rule forbids it
 """
 
@@ -60,6 +65,26 @@ class EngineError(IngotError):
 
 class SpaceError(IngotError):
     """There is not enough disk or memory for it."""
+
+
+class ConnectError(IngotError):
+    """There is no shell to be had in a machine."""
+
+
+class NoAnswerError(ConnectError):
+    """The machine refuses the connection, does not answer, or the connection to it broke."""
+
+
+class DeniedError(ConnectError):
+    """The machine lets nobody in with the keys and the password that are known of it."""
+
+
+class HostKeyError(ConnectError):
+    """The machine shows another host key than it has to; nothing was sent to it."""
+
+
+class NoShellError(ConnectError):
+    """The machine is not, or not yet, one that SSH leads to."""
 
 
 class RefusedError(IngotError):

@@ -1,0 +1,149 @@
+"""A machine to log in to: OpenSSH's sshd on a port of its own, as the user who runs the tests."""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from core.model.machine import Jump, Login, Machine
+
+
+def missing() -> str:
+    """Which program is not here; empty when all are."""
+    programs = ("ssh", "ssh-keygen", "ssh-agent", "ssh-add")
+    return next((name for name in programs if not shutil.which(name)), "" if _sshd() else "sshd")
+
+
+def _sshd() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+
+
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
+    subprocess.run(("ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)), check=True)
+    return path
+
+
+def fingerprint_of(key: Path) -> str:
+    """As ssh-keygen prints it."""
+    told = subprocess.run(("ssh-keygen", "-l", "-f", f"{key}.pub"), check=True, capture_output=True, text=True)
+    return told.stdout.split()[1]
+
+
+class SshMachine:
+    """One sshd. `login` is a key that it lets in, `host` its own key."""
+
+    def __init__(self, place: Path, port: int = 0) -> None:
+        self.place = place
+        place.mkdir(mode=0o700, parents=True)
+        self.port = port or free_port()
+        self.user = getpass.getuser()
+        self.host = make_key(place / "host")
+        self.login = make_key(place / "login")
+        self.authorized = place / "authorized"
+        self.authorized.write_text((place / "login.pub").read_text())
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def machine(self, **more: object) -> Machine:
+        """How to get in with the right key; its pin is in a directory of its own."""
+        given: dict[str, object] = {
+            "run_uid": "1",
+            "stage_key": "build/qemu.web",
+            "build": "qemu.web",
+            "kind": "qemu",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "login": Login(self.user, (str(self.login),)),
+            "known_hosts": str(self.place / "keys" / "known_hosts"),
+        }
+        return Machine(**{**given, **more})  # pyright: ignore[reportArgumentType] - the fields of a Machine
+
+    @property
+    def as_jump(self) -> Jump:
+        return Jump("127.0.0.1", self.port, Login(self.user, (str(self.login),)))
+
+    def start(self, *more: str) -> None:
+        """`more` are lines of sshd_config."""
+        lines = (
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            *(() if any(line.startswith("HostKey ") for line in more) else (f"HostKey {self.host}",)),
+            f"AuthorizedKeysFile {self.authorized}",
+            "PidFile none",
+            "UsePAM no",
+            "StrictModes no",
+            "PermitRootLogin prohibit-password",
+            "PasswordAuthentication no",
+            "Subsystem sftp internal-sftp",
+            *more,
+        )
+        config = self.place / "sshd_config"
+        config.write_text("\n".join(lines) + "\n")
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd looks for its empty directory
+        with (self.place / "sshd.log").open("ab") as log:
+            argv = (str(_sshd()), "-D", "-e", "-f", str(config))
+            self._running = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_for(self.port)
+
+    def new_host_key(self) -> None:
+        """As after a new installation; takes effect with the next start."""
+        for path in (self.host, self.host.with_suffix(".pub")):
+            path.unlink()
+        make_key(self.host)
+
+    def stop(self) -> None:
+        """It is gone with everybody's connections and what they ran, as when the power fails."""
+        if self._running is None:
+            return
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._running.wait()
+        self._running = None
+
+    def freeze(self) -> None:
+        """It says nothing more, and its connections stay open: a machine that hangs. `stop` ends it."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def processes(self) -> list[int]:
+        """sshd and all that it started, sessions of their own too."""
+        assert self._running is not None
+        found = [self._running.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    found += [int(child) for child in task.read_text().split()]
+        return found
+
+
+@contextlib.contextmanager
+def ssh_machine(place: Path, *more: str) -> Generator[SshMachine]:
+    """Started for a test, and gone after it."""
+    machine = SshMachine(place)
+    machine.start(*more)
+    try:
+        yield machine
+    finally:
+        machine.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError("sshd does not answer")
