@@ -90,7 +90,8 @@ async def end(hold: Hold) -> Exit:
 
 
 CLIENT = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, and some CI, start the tests with it ignored
 from pathlib import Path
 from core.hold import ToolSpec
 from core.holding import Hold
