@@ -1,14 +1,16 @@
 """What a holder and its clients agree on: the files in a hold's directory and the messages on its socket.
 
-A hold is a directory (0700). `holder.json` says who holds, and is there before the tool starts; `exit.json` says how
-the tool ended, and is written last, whole or not at all. On the socket each message is one line of JSON, and so is each
-answer.
+A hold is a directory (0700). `holder.json` says who holds, and is there before the tool starts; `prompt.json` says what
+the tool waits for and who answered what; `exit.json` says how the tool ended, and is written last, whole or not at all.
+On the socket each message is one line of JSON, and so is each answer.
 """
 
 import base64
 import json
 import os
+import re
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,6 +21,7 @@ from core.living import Identity
 
 HOLDER_FILE = "holder.json"
 EXIT_FILE = "exit.json"
+PROMPT_FILE = "prompt.json"
 LOCK_FILE = "holder.lock"
 OWN_LOG_FILE = "holder.log"
 """What the holder itself has to say when it breaks; empty as a rule."""
@@ -27,6 +30,89 @@ MESSAGE_LIMIT = 1024 * 1024
 """Bytes of one message at most."""
 
 EndedBy = Literal["", "cancel", "limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question of the tool's, and what becomes of it: answered at once, or held until somebody answers."""
+
+    pattern: str
+    """Regular expression (MULTILINE, so that `^` is the start of a line); see `asks`."""
+    reply: str = ""
+    """Typed at once. Empty: the prompt is held."""
+    goodbye: str = ""
+    """Typed, in place of SIGINT, when the tool is to be ended while it waits here, and when it comes to ask this while
+    it is being ended."""
+
+    def __post_init__(self) -> None:
+        """Raises re.error here, and not in a holder, where the pattern is none."""
+        self._whole()
+
+    def asks(self, text: str) -> bool:
+        """Whether the end of this output is the prompt: the match reaches to the text's last character. A prompt has no
+        line end after it; what has one is told, not asked.
+
+        >>> Prompt("^==> [^:]+: Press enter to continue[.] ").asks("one line\\n==> web: Press enter to continue. ")
+        True
+        >>> Prompt(r"Press enter to continue[.]\\s*").asks("web: Press enter to continue.\\n")
+        False
+        """
+        return not text.endswith("\n") and self._whole().search(text) is not None
+
+    def _whole(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:{self.pattern})\Z", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A prompt that the tool waits at until somebody answers."""
+
+    number: int
+    """1, 2, … in this hold: an answer names it."""
+    text: str
+    """The end of the tool's output up to the prompt, earlier lines too: 4,096 characters at most, redacted, without
+    colours, with plain line ends."""
+    since: float
+    """When it was taken for a prompt (epoch)."""
+    pattern_index: int
+    """Which of `ToolSpec.prompts` it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How the wait at a held prompt was over."""
+
+    number: int
+    by: str
+    """Who answered, as in a commit: `Ada Example <ada@example.org>`. Empty where nobody did."""
+    what: str
+    """The answer in a word, such as `retry`; or `cancel`, `time limit`, `the tool ended`, `the tool went on`."""
+    at: float
+    """Epoch."""
+
+    def __str__(self) -> str:
+        clock = time.strftime("%H:%M", time.localtime(self.at))
+        if self.by:
+            return f"{self.by} answered it at {clock}: {self.what}."
+        return f"It is over since {clock}: {self.what}."
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRecord:
+    """`prompt.json`: what the tool waits for, and how all earlier prompts were over."""
+
+    held: Held | None = None
+    answers: tuple[Answered, ...] = ()
+
+    @classmethod
+    def read(cls, directory: Path) -> "PromptRecord":
+        try:
+            return msgspec.json.decode((directory / PROMPT_FILE).read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+
+    def write(self, directory: Path) -> None:
+        write_whole(directory / PROMPT_FILE, msgspec.json.encode(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +135,11 @@ class ToolSpec:
     rows: int = 50
     keep: bool = False
     """Do not end what the tool leaves behind (a machine after Packer's abort). The holder stays, and keeps the terminal
-    open for it, until it has ended or is interrupted."""
+    open for it, until it has ended, is interrupted, or the time limit is up. An answer can ask for this later."""
+    prompts: tuple[Prompt, ...] = ()
+    """What the tool may ask; the first whose pattern matches counts."""
+    prompt_limit: float | None = None
+    """Seconds that a held prompt may wait: its time limit from then on, until it is answered. None: the tool's own."""
 
     def to_json(self) -> bytes:
         """By the standard library, as arguments and variables may hold lone surrogates (os.fsdecode)."""
@@ -171,7 +261,35 @@ class Redact(msgspec.Struct, frozen=True, tag="redact", tag_field="do"):
     secrets: tuple[str, ...]
 
 
-Message = Status | Send | Interrupt | Limit | Redact
+class Reply(msgspec.Struct, frozen=True, tag="reply", tag_field="do"):
+    """Answer a held prompt, if it is the one that is held now."""
+
+    number: int
+    data: str
+    """What is typed: bytes in base64."""
+    by: str
+    what: str
+    keep: bool = False
+    """What the tool leaves behind from now on stays (ToolSpec.keep), and so does the time limit."""
+
+    @property
+    def raw(self) -> bytes:
+        return base64.b64decode(self.data, validate=True)
+
+
+class WaitHeld(msgspec.Struct, frozen=True, tag="wait_held", tag_field="do"):
+    """Say how it stands when a prompt later than `after` is held, or when prompt `after`, held now, is over."""
+
+    after: int
+
+
+class WaitAnswered(msgspec.Struct, frozen=True, tag="wait_answered", tag_field="do"):
+    """Say how it stands when this prompt is held no more; `Answer.answered` is then how this one was over."""
+
+    number: int
+
+
+Message = Status | Send | Interrupt | Limit | Redact | Reply | WaitHeld | WaitAnswered
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -179,6 +297,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     error: str = ""
     """Why it was not done; empty when it was."""
+    refused: bool = False
+    """Not done, as somebody was faster or it is too late: `error` says who and what."""
     tool: int = 0
     """Process id of the tool, 0 when it does not run."""
     ending: EndedBy = ""
@@ -188,3 +308,9 @@ class Answer(msgspec.Struct, frozen=True):
     """Output that was lost because the disk was full for too long."""
     unwritten: int = 0
     """Output that waits for room on the disk."""
+    held: Held | None = None
+    """The prompt that it waits at."""
+    answered: Answered | None = None
+    """How the last held prompt was over; to `Reply` and `WaitAnswered`: how that one was."""
+    keeps: bool = False
+    """The tool has ended, and what it left behind is kept."""

@@ -5,6 +5,7 @@ Nothing here is needed to keep a tool alive.
 """
 
 import asyncio
+import base64
 import contextlib
 import fcntl
 import os
@@ -16,27 +17,34 @@ from pathlib import Path
 import msgspec
 
 from core import process
-from core.errors import EngineError
+from core.errors import EngineError, RefusedError
 from core.hold import (
     LOCK_FILE,
     OWN_LOG_FILE,
     Answer,
+    Answered,
     Exit,
+    Held,
     HolderRecord,
     Interrupt,
     Limit,
     Message,
+    Prompt,
+    PromptRecord,
     Redact,
+    Reply,
     Send,
     Status,
     ToolSpec,
+    WaitAnswered,
+    WaitHeld,
     holder_command,
     read_exit,
 )
 from core.living import HOLDER_MARK, RUN_MARK, Identity, command, marked
 from core.places import Places
 
-__all__ = ["Answer", "Exit", "Hold", "ToolSpec", "VanishedError", "sweep"]
+__all__ = ["Answer", "Answered", "Exit", "Held", "Hold", "Prompt", "ToolSpec", "VanishedError", "sweep"]
 
 _START_PATIENCE = 60.0
 """Seconds that a holder may take to start its tool: long, as the machine may be busy building."""
@@ -75,6 +83,11 @@ class Hold:
     def exit(self) -> Exit | None:
         """How the tool ended; None as long as that is not known."""
         return read_exit(self.directory)
+
+    @property
+    def keeps(self) -> bool:
+        """The tool has ended, and its holder stays for what it left behind (ToolSpec.keep)."""
+        return self._record.holder.lives and self.exit is not None
 
     @staticmethod
     async def start(directory: Path, spec: ToolSpec) -> "Hold":
@@ -136,17 +149,26 @@ class Hold:
 
         Raises VanishedError when the holder dies without a word.
         """
-        while True:
-            lives = self._record.holder.lives  # before the look at the exit, which is written before the holder ends
-            if (ended := self.exit) is not None:
-                return ended
-            if not lives:
-                raise VanishedError(
-                    f"The holder of the tool that writes {self.log.name} was killed.",
-                    "Sweep the run to end what it left running, then build again.",
-                    kept="The log up to that moment is kept.",
-                )
+        while (ended := self._exit_or_vanished()) is None:
             await self._until_told()
+        return ended
+
+    async def wait_gone(self) -> None:
+        """Until the holder itself has ended: nothing of the tool is left, not even what was kept."""
+        while self._record.holder.lives:  # noqa: ASYNC110 - of another process's end nobody tells us
+            await asyncio.sleep(_CALM)
+
+    def _exit_or_vanished(self) -> Exit | None:
+        """The tool's exit, None while it runs. Raises VanishedError when nobody will ever know."""
+        lives = self._record.holder.lives  # before the look at the exit, which is written before the holder ends
+        ended = self.exit
+        if ended is None and not lives:
+            raise VanishedError(
+                f"The holder of the tool that writes {self.log.name} was killed.",
+                "Sweep the run to end what it left running, then build again.",
+                kept="The log up to that moment is kept.",
+            )
+        return ended
 
     async def _until_told(self) -> None:
         """Until the holder hangs up, as it does when its tool has ended; at most a calm while."""
@@ -164,7 +186,8 @@ class Hold:
             writer.close()
 
     async def interrupt(self) -> None:
-        """End the tool: SIGINT, after `grace` seconds SIGTERM, after as many again SIGKILL. Returns at once: `wait`."""
+        """End the tool: SIGINT, or at a held prompt its goodbye; after `grace` seconds SIGTERM, after as many again
+        SIGKILL. When the tool has ended: end what is kept of it. Returns at once: `wait`, `wait_gone`."""
         try:
             await self._ask(Interrupt())
         except EngineError:
@@ -175,17 +198,70 @@ class Hold:
     async def send(self, data: bytes) -> None:
         """Type something at the tool. Packer's prompts take `\\r`, never `\\n` (FACTS.md).
 
-        Raises EngineError when the tool has ended.
+        Raises EngineError when the tool has ended, RefusedError at a held prompt: `answer` that.
         """
         await self._ask(Send.of(data))
 
     async def set_limit(self, seconds: float | None) -> None:
-        """End the tool in so many seconds from now; None: never."""
+        """End the tool, or what is kept of it, in so many seconds from now; None: never. At a held prompt this is
+        how long the prompt may wait: the tool's own limit counts on when it is answered."""
         await self._ask(Limit(seconds))
 
     async def add_secrets(self, secrets: tuple[str, ...]) -> None:
         """Redact these as well, from now on."""
         await self._ask(Redact(secrets))
+
+    async def held(self) -> Held | None:
+        """The prompt that the tool waits at. Needs no answer of the holder's: `prompt.json` will do."""
+        try:
+            return (await self.status()).held
+        except EngineError:
+            if self._exit_or_vanished() is not None:
+                return None
+            return PromptRecord.read(self.directory).held
+
+    async def wait_held(self, after: int) -> Held | None:
+        """Until a prompt with a number greater than `after` is held. None when the tool has ended, or when prompt
+        `after` was held at the time of the call and is over now. Raises VanishedError."""
+        answer = await self._waited(WaitHeld(after))
+        return answer.held if answer and answer.held and answer.held.number > after else None
+
+    async def wait_answered(self, number: int) -> Answered | None:
+        """Until this prompt is held no more: at once where that is so already. Gives how it was over, None where no
+        prompt of this number was ever held. Raises VanishedError."""
+        answer = await self._waited(WaitAnswered(number))
+        if answer is not None:
+            return answer.answered
+        answers = PromptRecord.read(self.directory).answers
+        return next((one for one in answers if one.number == number), None)
+
+    async def answer(self, number: int, typed: bytes, by: str, what: str, *, keep: bool = False) -> Answered:
+        """Answer the held prompt of this number. Of several who answer, one does.
+
+        `by` as in a commit (`Ada Example <ada@example.org>`); `what` in a word, for the log and for whoever is late.
+        `keep`: from now on what the tool leaves behind stays (ToolSpec.keep), and so does the time limit.
+
+        Raises RefusedError, and nothing is typed, when it is not the prompt held now: the message says who answered,
+        what and when. Raises EngineError when the holder does not answer: `last_answer` tells what became of it.
+        """
+        reply = Reply(number, base64.b64encode(typed).decode(), by, what, keep)
+        try:
+            answer = await self._ask(reply)
+        except EngineError:
+            # The tool may have ended meanwhile: then the record says how the prompt was over.
+            if self._exit_or_vanished() is None:
+                raise
+            over = [one for one in PromptRecord.read(self.directory).answers if one.number == number]
+            raise RefusedError(str(over[0]) if over else "The tool has ended.") from None
+        assert answer.answered is not None
+        return answer.answered
+
+    async def last_answer(self) -> Answered | None:
+        """How the last held prompt was over; None before that. Also when the tool has ended."""
+        try:
+            return (await self.status()).answered
+        except EngineError:
+            return next(reversed(PromptRecord.read(self.directory).answers), None)
 
     async def status(self) -> Answer:
         """How it stands. Raises EngineError when the holder has ended."""
@@ -206,9 +282,26 @@ class Hold:
         if not line:
             raise self._unheard()
         answer = msgspec.json.decode(line, type=Answer)
+        if answer.refused:
+            raise RefusedError(answer.error)
         if answer.error:
             raise EngineError(answer.error)
         return answer
+
+    async def _waited(self, message: WaitHeld | WaitAnswered) -> Answer | None:
+        """The answer to a message that is answered in its time; None when the tool has ended."""
+        while self._exit_or_vanished() is None:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(self._record.socket)
+                try:
+                    writer.write(msgspec.json.encode(message) + b"\n")
+                    if line := await reader.readline():
+                        return msgspec.json.decode(line, type=Answer)
+                    continue  # it hangs up when the tool has ended
+                finally:
+                    writer.close()
+            await asyncio.sleep(_CALM)  # no socket now: it opens one anew
+        return None
 
     def _unheard(self) -> EngineError:
         if self.exit is not None:
