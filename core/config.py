@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from core import config_notify
+from core.config_notify import Notify
 from core.model import naming
 from core.model.role import Problem, Upstream, UpstreamKind
 
@@ -52,6 +54,7 @@ class Configuration:
     """`[build] variables`: for every role."""
     outside: tuple[str, ...] = ()
     """`[build] outside`: for every role."""
+    notify: Notify = field(default_factory=Notify)
     roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
 
@@ -126,7 +129,7 @@ class _Reader:
 
     def configuration(self) -> Configuration:
         top = self._known(
-            self._tables, (), ("id", "name", "ignore", "discovery", "version", "ledger", "build", "roles")
+            self._tables, (), ("id", "name", "ignore", "discovery", "version", "ledger", "build", "notify", "roles")
         )
         discovery = self._table(top, ("discovery",), ("enabled",))
         version = self._table(top, ("version",), ("tag_prefix",))
@@ -149,8 +152,18 @@ class _Reader:
             ledger_remote=remote or "",
             variables=self._variables(build, ("build", "variables")),
             outside=self._paths(build, ("build", "outside")) or (),
+            notify=self._notify(top),
             roles=self._roles(top),
             problems=tuple(self._problems),
+        )
+
+    def _notify(self, top: Mapping[str, Any]) -> Notify:
+        table = self._table(top, ("notify",), config_notify.KEYS)
+        return config_notify.checked(
+            self._texts(table, ("notify", "command")),
+            self._text(table, ("notify", "webhook")),
+            self._texts(table, ("notify", "on")),
+            lambda key, reason, fix: self._wrong(("notify", key), reason, fix),
         )
 
     def _roles(self, top: Mapping[str, Any]) -> dict[str, RoleSettings]:

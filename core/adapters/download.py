@@ -54,10 +54,10 @@ def fetch(
         raise UpstreamError(
             f"Cannot fetch {shown(url)}: {scheme} is not http, https or file.", "Correct the upstream's url."
         )
-    opener = _opener(url, environment)
+    opened = opener(url, environment)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _get(opener, url, part, meter)
+            _get(opened, url, part, meter)
         except urllib.error.HTTPError as error:
             error.close()
             fault = f"the server answered {error.code} {error.reason}"
@@ -86,8 +86,7 @@ def read_small(url: str, *, environment: Mapping[str, str], limit: int = 4 * PIE
             return Path(url).read_bytes()[:limit]
         if urllib.parse.urlsplit(url).scheme.lower() not in ("http", "https", "file"):
             raise UpstreamError(f"Cannot fetch {shown(url)}: not http, https or file.", "Correct the checksum's url.")
-        opener = _opener(url, environment)
-        with opener.open(url, timeout=TIMEOUT) as answer:
+        with opener(url, environment).open(url, timeout=TIMEOUT) as answer:
             return answer.read(limit)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
@@ -104,13 +103,13 @@ def shown(url: str) -> str:
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def _get(opener: urllib.request.OpenerDirector, url: str, part: Path, meter: Meter) -> None:
+def _get(opened: urllib.request.OpenerDirector, url: str, part: Path, meter: Meter) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310 - http(s), checked by `fetch`
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        answer = opener.open(request, timeout=TIMEOUT)
+        answer = opened.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
@@ -143,7 +142,10 @@ def _copy(source: Path, part: Path, meter: Meter) -> None:
         raise UpstreamError(f"Cannot read {source}: {error.strerror}.", "Correct the upstream's path.") from error
 
 
-def _opener(url: str, environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
+def opener(
+    url: str, environment: Mapping[str, str], *handlers: urllib.request.BaseHandler
+) -> urllib.request.OpenerDirector:
+    """What opens the URL, through the proxies that the environment names."""
     proxies: dict[str, str] = {}
     for scheme in ("http", "https", "no"):
         for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY"):
@@ -153,4 +155,4 @@ def _opener(url: str, environment: Mapping[str, str]) -> urllib.request.OpenerDi
     direct = [name.strip().lstrip(".") for name in proxies.pop("no", "").split(",") if name.strip()]
     if any(name == "*" or host == name or host.endswith(f".{name}") for name in direct):
         proxies.clear()
-    return urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    return urllib.request.build_opener(urllib.request.ProxyHandler(proxies), *handlers)

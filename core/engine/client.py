@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import process
+from core import config_notify, process
 from core.engine.protocol import (
     CANNOT_WORK,
     LINE_LIMIT,
@@ -160,7 +160,8 @@ class Engine:
         # Where this Ingot's home is not the shell's own, the worker's must still be the same.
         elsewhere = Places.of(os.environ) != self._places
         environment = process.environment(
-            keep=PASSED_ON, extra={"INGOT_HOME": str(self._places.home)} if elsewhere else None
+            keep=(*PASSED_ON, *(name for name in os.environ if name.startswith(config_notify.VARIABLE))),
+            extra={"INGOT_HOME": str(self._places.home)} if elsewhere else None,
         )
         try:
             pid = process.start_detached(self._worker, cwd=Path("/"), env=environment, log=self._places.worker_log)

@@ -27,8 +27,12 @@ PASSED_ON = (
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",
     "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
 )
-"""Variables of the person's shell that a worker is started with, beyond the small common environment."""
+"""Variables of the person's shell that a worker is started with, beyond the small common environment; the last three
+for a `[notify] command` that shows something on the screen. `INGOT_WEBHOOK…` come with them (core/config_notify.py)."""
 
 
 @dataclass(frozen=True, slots=True)

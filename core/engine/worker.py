@@ -25,6 +25,7 @@ from core.engine.equipment import Equipment, load_the_rest, product
 from core.engine.execution import Execution, FromThreads
 from core.engine.flows import Flows
 from core.engine.job import Memory, Surroundings
+from core.engine.notifying import Notifier
 from core.engine.protocol import (
     CANNOT_WORK,
     LINE_LIMIT,
@@ -73,6 +74,7 @@ class Worker:
         )
         self._execution = Execution(around, equipment.pipeline(places, self._index), self._look_soon)
         self._dispatcher = Dispatcher(self._index, self._slots, self._execution, self._start_flow)
+        self._notifier = Notifier(self._index, places, os.environ)
         self._flows: Flows | None = None
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -115,15 +117,18 @@ class Worker:
                 if (now := self._index.data_version()) != seen:
                     seen = now
                     active = self._dispatcher.look()
+                    self._notifier.look(active)
                     self._memory.keep_only([run.uid for run in active])
                     if active:
                         busy_at = float("inf")
                     elif busy_at == float("inf"):
                         busy_at = time.monotonic()
+                else:
+                    self._notifier.due()
             except IngotError as error:  # a full disk passes; until then nothing new begins
                 log.error("cannot look for work: %s", error)
                 seen = -1
-            if time.monotonic() - busy_at > self._settings.idle:
+            if time.monotonic() - busy_at > self._settings.idle and not self._notifier.busy:
                 return
             await self._listen_again()
             changed, stopping = (asyncio.ensure_future(event.wait()) for event in (self._changed, self._stopping))
