@@ -49,6 +49,9 @@ _ALWAYS: Settings = (
 
 _LFS_PROGRAMS = frozenset({"git-lfs clean -- %f", "git-lfs smudge -- %f", "git-lfs filter-process", "true"})
 
+_PROGRAMS = {"git": "git", "env": "coreutils"}
+"""What a Git command is run with, and the Debian packages that have it."""
+
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -88,7 +91,7 @@ def run(
     """Run `git ARGUMENTS` in a directory and give its answer, whatever its exit status.
 
     `given` is its standard input, `extra` are environment variables, `configuration` more settings of highest rank.
-    Raises ToolError when Git is missing or takes longer than `limit` seconds.
+    Raises ToolError when Git or env(1) is missing, or it takes longer than `limit` seconds.
     """
     chosen = [*_ALWAYS, *configuration]
     wanted = environment(
@@ -227,8 +230,12 @@ def _entries(raw: bytes) -> list[tuple[str, str, str]]:
 def _client(
     where: Path,
 ) -> Any:  # GitPython's `Git`: its overloads cannot say what `execute` gives for bytes of both streams
-    if shutil.which("git") is None:
-        raise ToolError("Git is not installed, or not on PATH.", "Install it: apt install git (or your system's way).")
+    for program, package in _PROGRAMS.items():
+        if shutil.which(program) is None:
+            raise ToolError(
+                f"{program} is not installed, or not on PATH.",
+                f"Install it: apt install {package} (or your system's way).",
+            )
     from git.cmd import Git  # 110 ms to import; only what talks to Git pays
 
     if not where.is_dir():

@@ -123,6 +123,20 @@ def test_a_bare_repository_is_refused_with_what_to_do(shop: Path, tmp_path: Path
             GitRepository.find(place)
 
 
+@pytest.mark.parametrize("missing", ["git", "env"])
+def test_a_program_that_is_missing_is_named_with_how_to_get_it(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in {"git", "env"} - {missing}:
+        (programs / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(ToolError, match=f"^{missing} is not installed, or not on PATH") as caught:
+        GitRepository.find(shop)
+    assert "apt install" in caught.value.next_step
+
+
 def test_a_repository_of_somebody_else_says_how_to_trust_it(shop: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can give a directory away")
