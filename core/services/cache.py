@@ -3,12 +3,13 @@
 What a run that is not over needs is not. Images are no cache: services/images deletes them.
 """
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import RefusedError
+from core.errors import IngotError, RefusedError
 from core.model.run import Run
 from core.places import Places
 from core.services import disk
@@ -30,6 +31,9 @@ class CacheEntry:
     used_by: str = ""
     """`run 12`: it cannot be deleted before that is over."""
 
+
+READING = 12 * 3600.0
+"""Seconds after which nobody can be reading a commit any more: its clone may take three hours (adapters/git.py)."""
 
 _WHOLE = {
     "packer": "what Packer downloaded",
@@ -69,6 +73,20 @@ def delete(places: Places, name: str) -> int:
     if path.parent == places.cache / "upstreams":
         for note in _notes(path):
             freed += disk.remove(note, places.home)
+    return freed
+
+
+def sweep(places: Places, now: float) -> int:
+    """Remove what a client left that was killed while it read a commit (services/building.py): gives the bytes.
+
+    No client says that it is alive, so age decides: READING is far more than the longest reading takes. What cannot be
+    removed is left for the next time.
+    """
+    freed = 0
+    for path in _children(places.home / "reading"):
+        with contextlib.suppress(OSError, IngotError):
+            if now - path.lstat().st_mtime > READING:
+                freed += disk.remove(path, places.home)
     return freed
 
 

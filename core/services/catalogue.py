@@ -20,6 +20,7 @@ from core.model import identity
 from core.model.role import Problem, Role
 from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.places import Places
+from core.services import cache
 from core.services.roles import RoleMaker
 from core.services.staleness import why_stale
 from core.services.templates import Finder
@@ -67,6 +68,7 @@ def refresh(places: Places, root: Path) -> Catalogue:
     WorkspaceError as `discover`, and StoreError where the index cannot be used.
     """
     places.create()
+    cache.sweep(places, time.time())
     found = discover(root, places)
     index = Index(places.index)
     try:

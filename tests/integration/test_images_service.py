@@ -299,6 +299,23 @@ def test_what_a_run_left_goes_apart_from_its_logs(shop: Shop) -> None:
     assert not any(entry.name.startswith(f"runs/{run.id}/") for entry in cache.listing(shop.places))
 
 
+def test_what_a_killed_client_was_reading_goes_and_what_one_reads_now_stays(shop: Shop, tmp_path: Path) -> None:
+    reading = shop.places.home / "reading"
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("x")
+    for name in ("killed", "living"):
+        (reading / name / ".git").mkdir(parents=True)
+        (reading / name / ".git/pack").write_bytes(b"x" * 9000)
+        (reading / name / "link").symlink_to(tmp_path / "precious")
+    (reading / "killed/.git").chmod(0o500)
+    long_ago = time.time() - cache.READING - 60
+    os.utime(reading / "killed", (long_ago, long_ago))
+    catalogue.refresh(shop.places, shop.root)
+    assert [path.name for path in reading.iterdir()] == ["living"]
+    assert (reading / "living/.git/pack").exists()
+    assert (tmp_path / "precious/file").exists()
+
+
 def test_a_link_in_the_cache_is_removed_and_not_followed(shop: Shop, tmp_path: Path) -> None:
     (shop.places.cache / "upstreams").mkdir()
     (tmp_path / "precious").mkdir()
