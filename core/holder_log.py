@@ -20,6 +20,36 @@ _RETRY = 1.0
 WAITING_LIMIT = 16 * 1024 * 1024
 """Bytes that wait in memory for room on the disk."""
 _LINE_END = re.compile(rb"\r+\n")
+_TAIL = 8192
+"""Bytes of output that a tail keeps at least: `TAIL_LIMIT` characters and the colours between them."""
+TAIL_LIMIT = 4096
+"""Characters that a tail gives at most."""
+_TEXT_LINE_END = re.compile(r"\r+\n")
+# ECMA-48: control sequences, operating system commands and the like up to their end, escapes of one character.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])")
+
+
+class Tail:
+    """The end of a stream of output."""
+
+    def __init__(self) -> None:
+        self._end = bytearray()
+        self._cut = False
+
+    def add(self, chunk: bytes) -> None:
+        self._end += chunk
+        if len(self._end) > 2 * _TAIL:
+            del self._end[:-_TAIL]
+            self._cut = True
+
+    def text(self) -> str:
+        """The last lines as text: without escape sequences, with plain line ends, what is not UTF-8 replaced. Begins
+        with a whole line, unless the last one alone is too long."""
+        text = _TEXT_LINE_END.sub("\n", _ESCAPES.sub("", self._end.decode(errors="replace")))
+        if not self._cut and len(text) <= TAIL_LIMIT:
+            return text
+        text = text[-TAIL_LIMIT:]
+        return text.partition("\n")[2] or text
 
 
 class ToolLog:
@@ -42,6 +72,8 @@ class ToolLog:
         self.dropped = 0
         """Bytes dropped in all."""
         self._at_line_start = True
+        self.tail = Tail()
+        """Of what the tool printed, redacted, and without what is held back."""
 
     def add_secrets(self, secrets: Iterable[str]) -> None:
         for secret in secrets:
@@ -64,7 +96,7 @@ class ToolLog:
         self._returns = chunk[len(text) :]
         if b"\r" in text:
             text = _LINE_END.sub(b"\n", text)
-        self._keep(self._redactor.feed(text))
+        self._take(self._redactor.feed(text))
         held = self._redactor.pending or self._returns
         self._flush_at = time.monotonic() + _CARRY_OVER if held else None
 
@@ -74,6 +106,10 @@ class ToolLog:
         start = b"" if self._at_line_start else b"\n"
         self._keep(start + self._redactor.redact(f"ingot: {line}\n".encode(errors="surrogateescape")))
         self.write()
+
+    def redacted(self, text: str) -> str:
+        """A text of others', without any secret."""
+        return self._redactor.redact(text.encode(errors="surrogateescape")).decode(errors="replace")
 
     def write(self) -> None:
         """Bring to disk what is ready; on a full disk, later."""
@@ -101,7 +137,11 @@ class ToolLog:
         self._flush_at = None
         # A lone return may be the middle of a CRLF secret: it goes through the redactor like everything.
         returns, self._returns = self._returns, b""
-        self._keep(self._redactor.feed(returns) + self._redactor.flush())
+        self._take(self._redactor.feed(returns) + self._redactor.flush())
+
+    def _take(self, output: bytes) -> None:
+        self.tail.add(output)
+        self._keep(output)
 
     def _keep(self, data: bytes) -> None:
         if not data:

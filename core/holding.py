@@ -252,7 +252,8 @@ class Hold:
             if self._exit_or_vanished() is None:
                 raise
             over = [one for one in PromptRecord.read(self.directory).answers if one.number == number]
-            raise RefusedError(str(over[0]) if over else "The tool has ended.") from None
+            why = str(over[0]) if over else "The tool has ended."
+            raise RefusedError(why, "Nothing was typed.") from None
         assert answer.answered is not None
         return answer.answered
 
@@ -283,7 +284,8 @@ class Hold:
             raise self._unheard()
         answer = msgspec.json.decode(line, type=Answer)
         if answer.refused:
-            raise RefusedError(answer.error)
+            # How it was over is told in the clock of whoever asks.
+            raise RefusedError(str(answer.answered or answer.error), "Nothing was typed: look what it waits for now.")
         if answer.error:
             raise EngineError(answer.error)
         return answer
