@@ -7,11 +7,13 @@ user's own SSH configuration nor keys that lie in `~/.ssh` are looked at: what l
 Light to import: the library behind it (core/adapters/ssh_session.py) is loaded by the first connection.
 """
 
+import asyncio
 import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.adapters import ssh_pins
 from core.errors import HostKeyError, NoShellError
 from core.model.machine import Jump, Login, Machine
 
@@ -38,13 +40,14 @@ async def pin(machine: Machine, *, shown: Collection[str] = (), timeout: float =
     """Pin the machine's host key, or compare it with what is pinned, and give its fingerprint. Logs in nowhere but at
     the jump host.
 
-    `shown` are the fingerprints that the cloud's console shows (`ssh_pins.shown_fingerprints`); when there are any, the
-    key must be one of them. Raises what `connect` raises.
+    `shown` are the fingerprints that the cloud's console shows (`ssh_pins.shown_fingerprints`). They are kept, and from
+    now on only these keys count, whatever was pinned before. Raises what `connect` raises.
     """
     check(machine)
     from core.adapters import ssh_session
 
-    return await ssh_session.pin(machine, frozenset(shown), timeout)
+    await asyncio.to_thread(ssh_pins.note_shown, Path(machine.known_hosts), shown)
+    return await ssh_session.pin(machine, timeout)
 
 
 def check(machine: Machine) -> None:
@@ -78,9 +81,17 @@ def jump_pins(machine: Machine) -> Path:
 def ssh_command(machine: Machine) -> list[str]:
     """An OpenSSH command line into the machine, with the same keys, pin, port and jump host; for a person to use.
 
-    Not quoted for a shell. It holds no secret: where a password is needed, ssh asks for it. Raises NoShellError.
+    Not quoted for a shell. It holds no secret: where a password is needed, ssh asks for it. It works once the host key
+    is pinned (`pin`). Raises NoShellError, and HostKeyError when the console shows another key than the pinned one.
     """
     check(machine)
+    known_hosts = Path(machine.known_hosts)
+    shown, pinned = ssh_pins.shown(known_hosts), ssh_pins.pinned(known_hosts)
+    if shown and not all(key.fingerprint in shown for key in pinned):
+        raise HostKeyError(
+            f"The pinned host key of {machine.address} is not one of those that the machine's own console shows.",
+            "That was not the machine of this build, or somebody is in between.",
+        )
     words = ["ssh", *_options(machine.login, machine.known_hosts)]
     if machine.jump is not None:
         words += ["-o", f"ProxyCommand={_proxy(machine, machine.jump)}"]
@@ -101,7 +112,8 @@ def _options(login: Login, known_hosts: str) -> list[str]:
     for option in options:
         words += ["-o", option]
     for key in login.key_files:
-        words += ["-i", key.replace("%", "%%")]
+        # -i takes a path as it is when it looks for the file, and expands it when it reads it (ssh.c).
+        words += ["-o", f"IdentityFile={_path_value(key)}"] if "%" in key else ["-i", key]
     return words
 
 

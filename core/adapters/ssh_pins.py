@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,32 @@ def pin(path: Path, host: str, port: int, key: HostKey) -> tuple[HostKey, ...]:
             "Without a pin there is no shell: make room or mend the directory's permissions.",
         ) from error
     return pinned(path)
+
+
+def note_shown(path: Path, fingerprints: Collection[str]) -> None:
+    """Keep the fingerprints that the machine's console shows, beside its pin: from now on only these count, whatever
+    was pinned before. Raises OSError."""
+    if not fingerprints:
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write("".join(f"{one}\n" for one in sorted(fingerprints)))
+        Path(part).replace(_shown_file(path))
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def shown(path: Path) -> frozenset[str]:
+    """What `note_shown` kept for this pin; empty when the console showed nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        return frozenset(_shown_file(path).read_text().split())
+    return frozenset()
+
+
+def _shown_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.shown")
 
 
 _FINGERPRINT = re.compile(r"\bSHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])")

@@ -146,13 +146,13 @@ async def _connect(machine: Machine) -> Connection:
     return Connection(machine, link, client, tunnel)
 
 
-async def pin(machine: Machine, shown: frozenset[str], timeout: float) -> str:  # noqa: ASYNC109 - it is in the error
+async def pin(machine: Machine, timeout: float) -> str:  # noqa: ASYNC109 - it is in the error
     """See `ssh.pin`."""
-    return await _within(timeout, machine.address, _pin(machine, shown))
+    return await _within(timeout, machine.address, _pin(machine))
 
 
-async def _pin(machine: Machine, shown: frozenset[str]) -> str:
-    pins = _Pins(Path(machine.known_hosts), machine.host, machine.port, shown)
+async def _pin(machine: Machine) -> str:
+    pins = _Pins(Path(machine.known_hosts), machine.host, machine.port)
     tunnel = await _to_jump(machine)
     try:
         found = await asyncssh.get_server_host_key(
@@ -185,7 +185,6 @@ class _Pins:
     path: Path
     host: str
     port: int
-    shown: frozenset[str] = frozenset()
     refused: HostKeyError | None = None
 
     def algorithms(self) -> list[str]:
@@ -199,10 +198,11 @@ class _Pins:
     def accept(self, offered: HostKey) -> None:
         """Pin it if nothing is pinned yet. Raises HostKeyError when it is another one."""
         where = f"{self.host}:{self.port}"
-        if self.shown and offered.fingerprint not in self.shown:
+        shown = ssh_pins.shown(self.path)
+        if shown and offered.fingerprint not in shown:
             raise HostKeyError(
                 f"{where} offers the host key {offered}, and the machine's own console shows others: "
-                f"{', '.join(sorted(self.shown))}.",
+                f"{', '.join(sorted(shown))}.",
                 "That is not the machine of this build, or somebody is in between. Nothing was sent to it.",
             )
         pinned = ssh_pins.pinned(self.path) or ssh_pins.pin(self.path, self.host, self.port, offered)

@@ -80,7 +80,7 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     directory = posixpath.dirname(path) or "."
     declared = declared_variables(template)
     texts = {name: "" if value is None else str(value) for name, value in declared.items()}
-    strings = _Strings({**texts, **values}, posixpath.normpath(posixpath.join(str(files.root), directory)))
+    strings = Strings({**texts, **values}, posixpath.normpath(posixpath.join(str(files.root), directory)))
     gathered = Gathered(files, bases_of(directory))
     builds: dict[str, Build] = {}
     upstreams: list[Upstream] = []
@@ -118,7 +118,7 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
     )
 
 
-class _Strings:
+class Strings:
     """Puts the values of variables into strings; other template functions stay as they are, to be recognised."""
 
     def __init__(self, values: Mapping[str, str], directory: str) -> None:
@@ -164,7 +164,7 @@ def _flat_objects(value: object) -> Iterator[Mapping[str, Any]]:
             yield from _objects(one)
 
 
-def _walk(given: Mapping[str, Any], gathered: Gathered, strings: _Strings) -> None:
+def _walk(given: Mapping[str, Any], gathered: Gathered, strings: Strings) -> None:
     for name, value in given.items():
         found = strings.of(value)
         if name in ("playbook_files", "floppy_files", "scripts") and len(found) == 1:
@@ -172,7 +172,7 @@ def _walk(given: Mapping[str, Any], gathered: Gathered, strings: _Strings) -> No
         gathered.add(name, found)
 
 
-def _walk_step(step: Mapping[str, Any], gathered: Gathered, strings: _Strings) -> None:
+def _walk_step(step: Mapping[str, Any], gathered: Gathered, strings: Strings) -> None:
     if step.get("type") == "file" and step.get("direction") == "download":
         return  # its source is a path inside the machine
     _walk(step, gathered, strings)
@@ -187,7 +187,7 @@ def _walk_step(step: Mapping[str, Any], gathered: Gathered, strings: _Strings) -
                 gathered.add_command(line)
 
 
-def _upstream(builder: Mapping[str, Any], gathered: Gathered, strings: _Strings) -> Upstream:
+def _upstream(builder: Mapping[str, Any], gathered: Gathered, strings: Strings) -> Upstream:
     urls = strings.of(builder.get("iso_url")) + strings.of(builder.get("iso_urls"))
     checksum = strings.of(builder.get("iso_checksum"))
     kind = strings.of(builder.get("iso_checksum_type"))

@@ -128,8 +128,8 @@ class SshMachine:
 def ssh_machine(place: Path, *more: str) -> Generator[SshMachine]:
     """Started for a test, and gone after it."""
     machine = SshMachine(place)
-    machine.start(*more)
     try:
+        machine.start(*more)
         yield machine
     finally:
         machine.stop()
