@@ -27,6 +27,8 @@ OLDEST = (1, 6, 0)
 WITH_INIT = (1, 7, 0)
 """The first with `packer init` and `required_plugins` (Packer's CHANGELOG)."""
 
+ON_ERROR_CLEAN_UP: Final = ("-on-error=cleanup",)
+
 _VERSION = re.compile(r"Packer v?(\d+)\.(\d+)\.(\d+)")
 _HCL_WHERE = re.compile(r"^  on (?P<file>.+) line (?P<line>\d+)(?:, in (?P<within>.*?))?:?$")
 _JSON_WHERE = re.compile(r"^At line (?P<line>\d+), column \d+")
@@ -118,9 +120,15 @@ def _body(file: Path) -> hcl.Body:
 
 
 def arguments(
-    packer: Packer, command: str, template: str, variable_files: Sequence[str] = (), chosen: str = ""
+    packer: Packer,
+    command: str,
+    template: str,
+    variable_files: Sequence[str] = (),
+    chosen: str = "",
+    pausing: Sequence[str] = ON_ERROR_CLEAN_UP,
 ) -> list[str]:
-    """`packer COMMAND … TEMPLATE`. `template` and the files are relative to the working directory, or absolute.
+    """`packer COMMAND … TEMPLATE`. `template` and the files are relative to the working directory, or absolute;
+    `pausing` (core/adapters/packer_prompts.py) tells a build what to do when a step fails.
 
     >>> packer = Packer(Path("packer"), (1, 6, 6))
     >>> arguments(packer, "build", ".", ["web.pkrvars.hcl"], "-only=qemu.web")[1:]
@@ -129,7 +137,7 @@ def arguments(
     options = [chosen] if chosen else []
     options += [f"-var-file={file}" for file in variable_files]
     if command == "build":
-        options = ["-color=false", "-on-error=cleanup", *options]
+        options = ["-color=false", *pausing, *options]
     # A path that starts with a dash would be read as an option; Packer has no `--`.
     return [str(packer.program), command, *options, f"./{template}" if template.startswith("-") else template]
 

@@ -13,6 +13,7 @@ hashicorp/packer-plugin-sdk):
 import re
 from typing import NamedTuple
 
+from core.adapters import packer
 from core.adapters.packer import Packer
 from core.hold import Prompt
 from core.model.pause import CLEAN_UP, EACH_PROVISIONER, FIRST_PROVISIONER, Answer, PauseKind, PauseMode, Pausing
@@ -40,7 +41,7 @@ _BEFORE_CLEAN_UP = rf"{_BEGIN}Pausing before cleanup of step '(?P<step>[^'\n]*)'
 _BEFORE_PROVISIONER = rf"{_BEGIN}Pausing before the next provisioner ?\. {_ENTER}{_END}"
 _FAILED = rf"{_BEGIN}{_ASK}{_END}"
 _ANY_PAUSE = rf"{_BEGIN}Pausing [^\n]*\. {_ENTER}{_END}"
-_DECIDED = rf"{_ASK} (?:[acAC][^\n]*)?\n"
+_DECIDED = rf"{_ASK}(?>[ \n]*)(?![rR])"
 _CLEANING_UP_ALREADY = rf"(?:Pausing before cleanup of step |{_DECIDED})(?s:.*){_BEFORE_CLEAN_UP}"
 """An earlier clean-up was announced, or a person has said what is to become of a failed build."""
 
@@ -67,14 +68,14 @@ def options(pausing: Pausing, kind: str) -> tuple[str, ...]:
     (('-on-error=ask',), ('-debug', '-on-error=ask'))
     """
     if pausing.mode is PauseMode.NEVER:
-        return ("-on-error=cleanup",)
+        return packer.ON_ERROR_CLEAN_UP
     steps = pausing.mode is PauseMode.STEP or kind.startswith("amazon-")
     return ("-debug", "-on-error=ask") if steps else ("-on-error=ask",)
 
 
-def announces_provisioners(packer: Packer, syntax: Syntax) -> bool:
+def announces_provisioners(found: Packer, syntax: Syntax) -> bool:
     """Whether this Packer says in debug mode that the next provisioner is about to begin."""
-    return syntax is Syntax.JSON or packer.version >= WITH_PROVISIONERS
+    return syntax is Syntax.JSON or found.version >= WITH_PROVISIONERS
 
 
 def rules(pausing: Pausing, *, announced: bool = False) -> tuple[Prompt, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.engine.execution import CarryOut, Pipeline
+from core.model.machine import MachineState
 from core.model.run import Run
 from core.places import Places
 from core.stages import build, checkout, leftovers, register, upstream, validate
@@ -52,7 +53,8 @@ def product() -> Equipment:
 
 def _pipeline(places: Places, index: Index) -> Pipeline:
     def clean_up(run: Run, succeeded: bool) -> None:
-        leftovers.clean_up(places, run, succeeded=succeeded)
+        kept = any(machine.state is MachineState.KEPT for machine in index.machines(run.uid))
+        leftovers.clean_up(places, run, succeeded=succeeded, kept=kept)
         if succeeded:
             # Now and not at somebody's next look: who waits for the end of the run asks for its image next.
             contents = _ledger(run).read()

@@ -12,12 +12,15 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from core.engine.job import Job, LostError, Surroundings, end_tool, holds_of, tools_directory
+from core.engine.holds import end_tool, holds_of, tools_directory
+from core.engine.job import Job, LostError
+from core.engine.surroundings import Surroundings
 from core.errors import EngineError, IngotError, StoreError
 from core.holding import sweep
+from core.model.machine import MachineState
 from core.model.pipeline import AFTER_BUILD
 from core.model.run import Run, RunState, Stage, StageState
 from core.stages.stage import StageJob
@@ -106,11 +109,21 @@ class Execution:
             except Exception as error:
                 log.error("run %d: cleaning up failed", run.id, exc_info=error)
                 reason = " ".join(part for part in (reason, f"Cleaning up failed: {error}") if part)
+            self._close(run, state)
             self._end(run, state, reason)
         self._around.memory.forget(uid)
         self._cancelled.discard(uid)
         self._around.slots.give_back(uid)
         self._ended()
+
+    def _close(self, run: Run, state: RunState) -> None:
+        """No question of a run that ends is open, and of its machines only those that are kept live on."""
+        for pause in self._index.pauses(run.uid, open_only=True):
+            over = "cancel" if state is RunState.CANCELLED else "the tool ended"
+            self._index.answered(pause.id, over, run.cancel_asked_by, time.time())
+        for machine in self._index.machines(run.uid):
+            if machine.state is not MachineState.KEPT:
+                self._index.save_machine(replace(machine, state=MachineState.GONE))
 
     def _end(self, run: Run, state: RunState, reason: str) -> None:
         if state is RunState.CANCELLED and run.state is not RunState.CANCELLING:
@@ -137,7 +150,9 @@ class Execution:
             await asyncio.wait(attempts, timeout=5.0)
 
     async def _begin(self, run: Run, stage: Stage) -> None:
-        """Have a slot and be running."""
+        """Have a slot and be running, unless a tool of it waits for an answer: that is seen when it is adopted."""
+        if run.state is RunState.PAUSED and await holds_of(self._around.places, run.uid, stage.key):
+            return
         if run.state is RunState.RUNNING or await holds_of(self._around.places, run.uid, stage.key):
             self._around.slots.take(run.uid)  # works already: nobody asks whether it may
         else:
@@ -147,11 +162,10 @@ class Execution:
 
     async def _attempt(self, run: Run, stage: Stage) -> str:
         uid, key = run.uid, stage.key
-        self._index.update_stage(
-            uid, key, state=StageState.RUNNING, attempt=stage.attempt + 1, started=stage.started or time.time()
-        )
-        # What `_begin` wrote, and the version that an earlier stage reserved.
-        job = Job(self._around, self._index.run(uid) or run, stage)
+        run = self._index.run(uid) or run  # what `_begin` wrote, and the version that an earlier stage reserved
+        state = stage.state if run.state is RunState.PAUSED else StageState.RUNNING
+        self._index.update_stage(uid, key, state=state, attempt=stage.attempt + 1, started=stage.started or time.time())
+        job = Job(self._around, run, stage)
         try:
             if self._needs_secrets_now(run, stage):
                 await job.wait_for_secrets()

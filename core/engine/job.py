@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.engine.following import Following
-from core.engine.slots import Slots
+from core.engine.holds import end_tool, tool_directory
+from core.engine.pausing import Waits
+from core.engine.surroundings import Surroundings
 from core.errors import EngineError, RefusedError, StoreError, ToolError
+from core.hold import Prompt
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
+from core.model.machine import Machine, MachineState
+from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
 from core.secrets import Redactor
-from core.stages.stage import LedgerOfRun, LineSink
-from core.store.index import Index
+from core.stages.stage import LedgerOfRun, LineSink, OnHeld
 from core.store.log_writer import LogWriter
 
 _SHOWN_EVERY = 0.25
@@ -35,46 +39,6 @@ _DISK_LOOKED_AT_EVERY = 2.0
 
 class LostError(EngineError):
     """What a stage ran vanished with its holder, and cannot simply be run again."""
-
-
-class Memory:
-    """The secrets of the runs, and nothing but this process's memory has them."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, dict[str, str]] = {}
-
-    def give(self, uid: str, secrets: Mapping[str, str]) -> None:
-        self._of.setdefault(uid, {}).update(secrets)
-
-    def of(self, uid: str) -> Mapping[str, str]:
-        return dict(self._of.get(uid, {}))
-
-    def forget(self, uid: str) -> None:
-        self._of.pop(uid, None)
-
-    def keep_only(self, uids: Collection[str]) -> None:
-        """Forget those of all other runs: a queued run that is cancelled never comes by here to end."""
-        for uid in self._of.keys() - set(uids):
-            del self._of[uid]
-
-    def missing(self, run: Run) -> tuple[str, ...]:
-        """Names of the secrets that the run needs and that are not here: a worker that ended has forgotten them."""
-        return tuple(name for name in run.request.secret_names if name not in self._of.get(run.uid, {}))
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What all jobs of a worker share."""
-
-    index: Index
-    places: Places
-    slots: Slots
-    memory: Memory
-    ledger: Callable[[Run], LedgerOfRun]
-    grace: float
-    """Seconds that a tool has for cleaning up before it is ended less politely."""
-    leaving: bool = False
-    """The worker is ending: what is cancelled now is only let go of, and goes on under its holder."""
 
 
 class Job:
@@ -151,6 +115,9 @@ class Job:
         cwd: Path,
         environment: Mapping[str, str],
         on_line: LineSink | None = None,
+        prompts: Sequence[Prompt] = (),
+        prompt_limit: float | None = None,
+        on_held: OnHeld | None = None,
     ) -> Exit:
         directory = tool_directory(self.places, self._run.uid, self._stage.key, name)
         beginning = directory.with_name(f"{name}.from")
@@ -165,15 +132,20 @@ class Job:
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
                 try:
-                    hold = await self._started(directory, self._spec(argv, cwd, environment))
+                    spec = self._spec(argv, cwd, environment)
+                    spec = replace(spec, prompts=tuple(prompts), prompt_limit=prompt_limit)
+                    hold = await self._started(directory, spec)
                 except EngineError:
                     if Hold.vanished(directory):
                         continue
                     raise
             try:
-                return await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line))
+                waits = Waits(self._around, self._run, self._stage, hold, on_held) if on_held else None
+                ended = await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line), waits)
             except VanishedError:
                 continue
+            self._machine_ended()
+            return ended
 
     async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
         """Start a tool. A cancel that comes in between ends it as soon as it has started: it would run unseen."""
@@ -196,6 +168,27 @@ class Job:
             run_uid=self._run.uid,
             grace=self._around.grace,
         )
+
+    def pauses(self) -> list[Pause]:
+        found = self._around.index.pauses(self._run.uid)
+        return [pause for pause in found if pause.stage_key == self._stage.key]
+
+    def machine(self) -> Machine | None:
+        return self._around.index.machine(self._run.uid, self._stage.key)
+
+    def save_machine(self, machine: Machine) -> None:
+        known = self.machine()
+        if known is not None:
+            machine = replace(machine, state=known.state, until=known.until, kept_by=known.kept_by)
+        # What is not written now is written when more is known of it: no build ends for that.
+        with contextlib.suppress(StoreError):
+            self._around.index.save_machine(machine)
+
+    def _machine_ended(self) -> None:
+        """The tool has ended, and its machine with it unless it was let go of."""
+        machine = self.machine()
+        if machine is not None and machine.state is not MachineState.KEPT:
+            self._around.index.save_machine(replace(machine, state=MachineState.GONE))
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
         if await until():
@@ -253,30 +246,41 @@ class Job:
         await self.wait_for_secrets()
         return {**environment, **{name: self.secrets[name] for name in missing}}
 
-    async def _until_ended(self, hold: Hold, following: Following) -> Exit:
+    async def _until_ended(self, hold: Hold, following: Following, waits: Waits | None) -> Exit:
         follower = asyncio.ensure_future(following.follow())
         disk = asyncio.ensure_future(self._watch_disk(hold))
         end = asyncio.ensure_future(hold.wait())
+        aside = {follower, asyncio.ensure_future(waits.watch())} if waits else {follower}
         try:
-            await asyncio.wait({follower, end}, return_when=asyncio.FIRST_COMPLETED)
-            if follower.done():
-                follower.result()  # only ever an error: what it tells of the lines to has a defect
+            while not end.done():
+                done, _ = await asyncio.wait({*aside, end}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done & aside:
+                    task.result()  # only ever an error: what the tool tells of to has a defect
+                aside -= done
             ended = end.result()
-            await _cancelled(follower)
+            for task in aside:
+                await _cancelled(task)
+            if waits:
+                waits.settle()
             following.rest()
         except VanishedError:
             raise
         except BaseException:
-            await _cancelled(follower)
+            for task in aside:
+                await _cancelled(task)
             end.cancel()
             if not self._around.leaving:
                 self.progress("cleaning up")
                 await end_tool(hold)
+                if waits:
+                    with contextlib.suppress(StoreError):
+                        waits.settle()
             raise
         else:
             return ended
         finally:
-            follower.cancel()
+            for task in aside:
+                task.cancel()
             await _cancelled(disk)
 
     async def _watch_disk(self, hold: Hold) -> None:
@@ -295,8 +299,11 @@ class Job:
                 self._show_full_disk(full=False)
 
     def _show_full_disk(self, *, full: bool) -> None:
-        # The index may be on the same disk; and a run that is being cancelled says that instead.
+        # The index may be on the same disk; and a run that is being cancelled, or is paused, says that instead.
         with contextlib.suppress(StoreError, RefusedError):
+            run = self._around.index.run(self._run.uid)
+            if run is not None and run.state is RunState.PAUSED:
+                return
             self._show_waiting(f"disk space: the log in {self._log_path.parent} cannot be written" if full else "")
 
     async def _vanished(self, name: str, *, again: bool) -> None:
@@ -351,39 +358,6 @@ class Job:
                 self._around.index.update_stage(
                     self._run.uid, self._stage.key, progress=self.redacted(text), fraction=fraction
                 )
-
-
-def tools_directory(places: Places, uid: str, stage_key: str) -> Path:
-    """Where the holds of a stage's tools are."""
-    return places.run(uid) / "tools" / stage_key.replace("/", ".")
-
-
-def tool_directory(places: Places, uid: str, stage_key: str, name: str) -> Path:
-    return tools_directory(places, uid, stage_key) / name
-
-
-async def holds_of(places: Places, uid: str, stage_key: str | None = None) -> list[Hold]:
-    """The living holds of a run, or of one stage of it."""
-    pattern = "*/*" if stage_key is None else "*"
-    base = places.run(uid) / "tools" if stage_key is None else tools_directory(places, uid, stage_key)
-    found = [await Hold.adopt(directory) for directory in sorted(base.glob(pattern)) if directory.is_dir()]
-    return [hold for hold in found if hold is not None and hold.exit is None]
-
-
-async def end_tool(hold: Hold) -> None:
-    """Interrupt a tool and wait until it has cleaned up; its holder ends it by force when that takes too long."""
-    with contextlib.suppress(VanishedError):
-        ended = asyncio.ensure_future(hold.wait())
-        try:
-            while not ended.done():
-                # A holder that does not answer now may be writing to a slow disk; asking twice does no harm.
-                with contextlib.suppress(EngineError):
-                    await hold.interrupt()
-                    break
-                await asyncio.wait({ended}, timeout=1.0)
-            await ended
-        finally:
-            ended.cancel()
 
 
 async def _cancelled(task: "asyncio.Future[None]") -> None:

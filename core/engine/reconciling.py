@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from core.engine.job import end_tool, holds_of
+from core.engine.holds import end_tool, holds_of
 from core.holding import sweep
 from core.living import RUN_MARK, marked
 from core.model.run import Run, RunState

@@ -1,4 +1,5 @@
-"""How many runs work at once. A run that waits or is paused gives its slot back and queues for one to go on."""
+"""How many runs work at once. A run that waits gives its slot back and queues for one to go on; one that was paused
+takes its slot again at once, for its tool goes on by itself."""
 
 import asyncio
 from collections import deque

@@ -24,7 +24,6 @@ from core.engine.dispatcher import Dispatcher
 from core.engine.equipment import Equipment, load_the_rest, product
 from core.engine.execution import Execution, FromThreads
 from core.engine.flows import Flows
-from core.engine.job import Memory, Surroundings
 from core.engine.notifying import Notifier
 from core.engine.protocol import (
     CANNOT_WORK,
@@ -43,6 +42,7 @@ from core.engine.protocol import (
 from core.engine.reconciling import reconcile
 from core.engine.settings import Settings
 from core.engine.slots import Slots
+from core.engine.surroundings import Memory, Surroundings
 from core.errors import EngineError, IngotError
 from core.model.run import Run, RunState
 from core.places import Places

@@ -17,16 +17,14 @@ from core.adapters import ssh_keys
 from core.adapters.packer_output import OutputReader
 from core.errors import ToolError
 from core.holding import Exit
-from core.model.failure import diagnose
+from core.model.failure import Failure
 from core.stages import space
 from core.stages.artifacts import DISK_BUILDERS, Made, made_by
 from core.stages.environment import Preparation, keys_of, prepare
 from core.stages.pace import Pace
+from core.stages.paused import Pauses, in_a_sentence, what_failed
 from core.stages.stage import StageJob
-from core.store.logs import LogReader
 
-LOOKED_BACK = 4000
-"""Lines of a failed build's log that are searched for what went wrong."""
 UNKNOWN_DISK = 4 * 1024**3
 """Bytes reserved for a disk that nothing is known of."""
 
@@ -102,32 +100,40 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
     pace = Pace.of(job, preparation.build.name)
 
     def look(line: str) -> None:
+        pauses.heard(line)
         if step := reader.feed(line):
             job.progress(step.text, pace.reached(step.marker))
 
+    pauses = Pauses(job, preparation)
+    arguments = preparation.arguments("build", pauses.options)
     job.progress("starting Packer")
     if pace.whole:
-        job.say(f"$ {shlex.join(['packer', *preparation.arguments('build')[1:]])}")
+        job.say(f"$ {shlex.join(['packer', *arguments[1:]])}")
     began = time.time()
     ended = await job.tool(
         "packer",
-        preparation.arguments("build"),
+        arguments,
         cwd=preparation.directory,
         environment=preparation.environment,
         on_line=look,
+        prompts=pauses.rules,
+        prompt_limit=pauses.limit,
+        on_held=pauses.held,
     )
     log = job.places.log(job.run.uid, job.stage.key)
-    if ended.code != 0:
-        raise await asyncio.to_thread(_failure, preparation, ended, reader, log)
+    if ended.code != 0 and not pauses.mended(ended):
+        found = await asyncio.to_thread(what_failed, log)
+        raise pauses.end_of(ended) or _failure(preparation, ended, reader, found)
     made = made_by(preparation, reader, ended.started or began)
     # Packer 1.6 takes an `-only` that nothing matches for a job well done.
-    if not made and not reader.results and (reader.nothing_built or not reader.finished):
+    if not made and not reader.results and not pauses.mended(ended) and (reader.nothing_built or not reader.finished):
         raise ToolError(
             f"Packer built nothing: {preparation.role.template} has no build {preparation.build.name} at this commit.",
             "ingot roles shows what it has.",
         )
     seconds = ended.ended - ended.started
-    pace.keep()
+    if not pauses.any:  # how long a person took to answer is no measure
+        pace.keep()
     named = ", ".join(one.location or Path(one.path).name for one in made)
     job.say(f"Built in {text.duration(seconds)}: {named or 'nothing to keep'}.")
     return _Result(
@@ -140,17 +146,10 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
     )
 
 
-def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, log: Path) -> ToolError:
-    lines = LogReader(log)
-    lines.refresh()
-    first = max(0, lines.line_count - LOOKED_BACK)
-    found = diagnose([text.from_bytes(line.raw) for line in lines.read(first, LOOKED_BACK)])
+def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, found: Failure | None) -> ToolError:
     next_step = "Look at the first error in the log, mend it, commit, and build again."
     if found and found.error:
-        at = f" ({found.where})" if found.where else ""
-        if found.exit_status and "exit" not in found.error:
-            at += f", exit status {found.exit_status}"
-        why = f"{found.step}: {found.error.rstrip('.')}{at}" if found.step else f"{found.error.rstrip('.')}{at}"
+        why = in_a_sentence(found).rstrip(".")
         next_step = found.next_step or next_step
     elif reader.error:
         why = reader.error.strip().rstrip(".")

@@ -4,14 +4,14 @@ building."""
 import asyncio
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from core import process
 from core.adapters import galaxy, packer, qemu, ssh_keys
-from core.adapters.packer import Packer
+from core.adapters.packer import ON_ERROR_CLEAN_UP, Packer
 from core.errors import ToolError
 from core.model.role import Build, Role, Syntax
 from core.stages.stage import StageJob
@@ -56,8 +56,8 @@ class Preparation:
     """Where templates that declare `ingot_output` put what they make; does not exist yet when Packer starts."""
     variables: dict[str, str] = field(default_factory=dict[str, str])
 
-    def arguments(self, command: str) -> list[str]:
-        return packer.arguments(self.packer, command, self.template, self.variable_files, self.chosen)
+    def arguments(self, command: str, pausing: Sequence[str] = ON_ERROR_CLEAN_UP) -> list[str]:
+        return packer.arguments(self.packer, command, self.template, self.variable_files, self.chosen, pausing)
 
 
 def checkout_of(job: StageJob) -> Path:

@@ -17,16 +17,20 @@ RUN_NOTE = ".run"
 """Beside the artifacts of a version as long as it is not in the ledger: the uid of the run that brings it there."""
 
 
-def clean_up(places: Places, run: Run, *, succeeded: bool) -> None:
+def clean_up(places: Places, run: Run, *, succeeded: bool, kept: bool = False) -> None:
     """Take away keys, temporary files and what came from outside Git always; the checkout when the run succeeded, for
     after a failure a person may want to look at it. Logs stay. An image version that never came into the ledger has no
-    place under `images/`. Can be repeated."""
+    place under `images/`. Can be repeated.
+
+    `kept`: a machine of the run lives on, with its disk, the keys that open it and the files that it was started with;
+    these go when it has gone.
+    """
     directory = places.run(run.uid)
-    ssh_keys.remove(keys_of(directory))
-    shutil.rmtree(directory / "tmp", ignore_errors=True)
-    shutil.rmtree(places.runtime / tmp_name(run.uid), ignore_errors=True)
-    for name in ("output", "register"):
-        shutil.rmtree(directory / name, ignore_errors=True)
+    shutil.rmtree(directory / "register", ignore_errors=True)
+    if not kept:
+        ssh_keys.remove(keys_of(directory))
+        for path in (directory / "tmp", places.runtime / tmp_name(run.uid), directory / "output"):
+            shutil.rmtree(path, ignore_errors=True)
     if succeeded:
         for name in ("checkout", "galaxy"):
             shutil.rmtree(directory / name, ignore_errors=True)

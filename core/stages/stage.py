@@ -10,21 +10,28 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from core.hold import Held, Prompt
 from core.holding import Exit
 from core.model.image import ImageVersion
+from core.model.machine import Machine
+from core.model.pause import Pause
 from core.model.run import Run, Stage
 from core.places import Places
 from core.store.ledger_sharing import Shared
 
 LineSink = Callable[[str], None]
 """Gets each line that a tool printed, redacted, without its end."""
+OnHeld = Callable[[Held], Awaitable[Pause]]
+"""Says what it means that a tool waits; `until` is left to the engine."""
 
 
 class LedgerOfRun(Protocol):
     """The part of the ledger that stages use (store/ledger.py has all of it)."""
 
     def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str: ...
-    def register(self, image: ImageVersion, who: str, why: str) -> None: ...
+    def register(
+        self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None
+    ) -> None: ...
     def images(self) -> list[ImageVersion]: ...
     @property
     def last_shared(self) -> Shared:
@@ -85,13 +92,32 @@ class StageJob(Protocol):
         cwd: Path,
         environment: Mapping[str, str],
         on_line: LineSink | None = None,
+        prompts: Sequence[Prompt] = (),
+        prompt_limit: float | None = None,
+        on_held: OnHeld | None = None,
     ) -> Exit:
         """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
 
         `name` tells the tools of one stage apart. `environment` is whole (see process.environment); secrets in it are
         passed to the holder in memory. When the run is cancelled the tool is interrupted, has its time to clean up,
         and CancelledError is raised.
+
+        While the tool waits at one of `prompts` that has no reply, the run is paused as `on_held` says, for
+        `prompt_limit` seconds at most: then its holder ends it.
         """
+        ...
+
+    def pauses(self) -> list[Pause]:
+        """Those of this stage so far, in order, with how they were answered."""
+        ...
+
+    def machine(self) -> Machine | None:
+        """The machine of this stage, as far as it is known."""
+        ...
+
+    def save_machine(self, machine: Machine) -> None:
+        """Show what is known of the machine now. Whose it is, and until when, the engine knows better: `state`, `until`
+        and `kept_by` count only when it is saved first."""
         ...
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:

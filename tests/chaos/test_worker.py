@@ -16,7 +16,7 @@ import pytest
 from engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
 from core.engine.client import Engine
-from core.engine.job import holds_of
+from core.engine.holds import holds_of
 from core.errors import StoreError
 from core.living import Identity
 from core.model.run import Run, RunState, StageState

@@ -12,7 +12,8 @@ from workshop import FILE_TEMPLATE, Workshop, role
 from core import process
 from core.engine.dispatcher import Dispatcher
 from core.engine.execution import Execution, Pipeline
-from core.engine.job import Job, holds_of
+from core.engine.holds import holds_of
+from core.engine.job import Job
 from core.engine.slots import Slots
 from core.errors import ToolError
 from core.model.run import Run, RunState, StageState

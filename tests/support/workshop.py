@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.adapters.git import GitRepository
-from core.engine.job import Job, Memory, Surroundings
+from core.engine.job import Job
 from core.engine.slots import Slots
+from core.engine.surroundings import Memory, Surroundings
 from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
