@@ -1,4 +1,5 @@
-"""EC2, as far as images need it: looking at an AMI and tagging it with its snapshots.
+"""EC2, as far as images need it: looking at an AMI and tagging it with its snapshots; looking at the machine of a
+build, what its console says, and ending it with what Packer made for it.
 
 Credentials are those that the run names (profile, region, container or instance role) or that its person's shell had;
 the worker's own environment is never looked at. Not for the workbench or the commands to import: boto3 takes a quarter
@@ -16,6 +17,11 @@ from core.errors import ToolError
 _boto3: Any = import_module("boto3")
 _botocore: Any = import_module("botocore.session")
 _exceptions: Any = import_module("botocore.exceptions")
+
+_IMAGES = "ec2:DescribeImages and ec2:CreateTags"
+_MACHINES = "ec2:DescribeInstances, ec2:TerminateInstances, ec2:DeleteKeyPair, ec2:DeleteSecurityGroup"
+_CONSOLE = "ec2:GetConsoleOutput"
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 
 RETRIES = 8
 """Attempts at one call, with botocore's jittered back-off between them ("standard" retry mode)."""
@@ -40,18 +46,43 @@ class Ami:
         return f"{self.region}:{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A machine as EC2 describes it."""
+
+    id: str
+    state: str
+    """`pending`, `running`, `shutting-down`, `terminated`, `stopping`, `stopped`."""
+    launched: float
+    """Seconds since the epoch."""
+    key_pair: str
+    security_groups: tuple[str, ...]
+    """Their names."""
+    tags: Mapping[str, str]
+
+    @property
+    def ended(self) -> bool:
+        """It is gone for good: it costs nothing any more."""
+        return self.state == "terminated"
+
+    @property
+    def ending(self) -> bool:
+        """Nothing needs to be done about it any more."""
+        return self.state in ("shutting-down", "terminated")
+
+
 class Ec2:
     """One region of EC2. Blocking: call it in a thread."""
 
     def __init__(self, region: str, environment: Mapping[str, str], endpoint: str = "") -> None:
         """`environment` holds AWS's usual variables; `endpoint` wins over them (the template's
-        `custom_endpoint_ec2`)."""
+        `custom_endpoint_ec2`). `region` may be empty: the profile's then."""
         self.region = region
         self._client: Any = _client(region, environment, endpoint)
 
     def ami(self, ami_id: str) -> Ami:
         """Raises ToolError when EC2 cannot be asked, or has no such AMI."""
-        answer = self._call("look at", ami_id, "describe_images", ImageIds=[ami_id])
+        answer = self._call("look at", ami_id, "describe_images", _IMAGES, ImageIds=[ami_id])
         images: list[dict[str, Any]] = answer.get("Images", [])
         if not images:
             raise ToolError(
@@ -78,20 +109,80 @@ class Ec2:
             "tag",
             ami.id,
             "create_tags",
+            _IMAGES,
             Resources=[ami.id, *ami.snapshots],
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )
 
-    def _call(self, doing: str, what: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    def instance(self, instance_id: str) -> Instance | None:
+        """None when EC2 knows nothing of it (any more). Raises ToolError."""
+        found = self._instances(instance_id, InstanceIds=[instance_id])
+        return found[0] if found else None
+
+    def instances_tagged(self, value: str) -> list[Instance]:
+        """Those that have this as the value of any tag. Raises ToolError."""
+        return self._instances(f"machines tagged {value}", Filters=[{"Name": "tag-value", "Values": [value]}])
+
+    def terminate(self, instance_id: str) -> None:
+        """Begin to end a machine; repeating it changes nothing. Look at it afterwards. Raises ToolError."""
+        self._call("end", instance_id, "terminate_instances", _MACHINES, InstanceIds=[instance_id])
+
+    def remove_key_pair(self, name: str) -> None:
+        """No error where there is none. Raises ToolError."""
+        self._call("remove the key pair", name, "delete_key_pair", _MACHINES, KeyName=name)
+
+    def remove_security_group(self, name: str) -> None:
+        """No error where there is none. Raises ToolError, such as while a machine has it."""
+        wanted = [{"Name": "group-name", "Values": [name]}]
+        found = self._call("look at", name, "describe_security_groups", _MACHINES, Filters=wanted)
+        groups: list[dict[str, Any]] = found.get("SecurityGroups", [])
+        for group in groups:
+            self._call("remove", name, "delete_security_group", _MACHINES, GroupId=group["GroupId"])
+
+    def console(self, instance_id: str) -> str:
+        """What the machine said on its console lately; empty where EC2 has nothing yet (minutes, at times). Raises
+        ToolError."""
+        answer = self._call(
+            "look at the console of", instance_id, "get_console_output", _CONSOLE, InstanceId=instance_id
+        )
+        return str(answer.get("Output") or "")
+
+    def _instances(self, what: str, **wanted: Any) -> list[Instance]:
+        try:
+            answer = self._call("look at", what, "describe_instances", _MACHINES, **wanted)
+        except ToolError as error:
+            if _code(error.__cause__) == "InvalidInstanceID.NotFound":
+                return []
+            raise
+        return [
+            Instance(
+                id=found["InstanceId"],
+                state=found["State"]["Name"],
+                launched=found["LaunchTime"].timestamp(),
+                key_pair=found.get("KeyName") or "",
+                security_groups=tuple(group["GroupName"] for group in found.get("SecurityGroups", [])),
+                tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+            )
+            for reservation in answer.get("Reservations", [])
+            for found in reservation["Instances"]
+        ]
+
+    def _call(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
         try:
             return getattr(self._client, operation)(**arguments)
         except (_exceptions.BotoCoreError, _exceptions.ClientError) as error:
+            why = "the credentials of this run have expired" if _code(error) in _EXPIRED else str(error)
             raise ToolError(
-                f"Cannot {doing} {what} in {self.region}: {error}",
-                "Look at the credentials and permissions of this run "
-                "(ec2:DescribeImages and ec2:CreateTags are needed), then retry.",
-                kept="The AMI itself is not touched.",
+                f"Cannot {doing} {what} in {self.region or 'AWS'}: {why.rstrip('.')}.",
+                f"Look at the credentials and permissions of this run ({needs} are needed), then retry.",
+                kept="The AMI itself is not touched." if needs == _IMAGES else "",
             ) from error
+
+
+def _code(error: BaseException | None) -> str:
+    """AWS's own word for what went wrong."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def _client(region: str, environment: Mapping[str, str], endpoint: str) -> Any:
@@ -108,7 +199,7 @@ def _client(region: str, environment: Mapping[str, str], endpoint: str) -> Any:
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             aws_session_token=environment.get("AWS_SESSION_TOKEN") if key else None,
-            region_name=region,
+            region_name=region or None,
         )
         return session.client(
             "ec2",

@@ -22,6 +22,8 @@ def as_sentence(event: Event, mark: str = "") -> str:
             what = f"{of} is paused in {event.stage_key}: {why}. {left}"
         case EventKind.FAILURE:
             what = f"{of} failed{f' in {event.stage_key}' if event.stage_key else ''}: {why}. "
+        case EventKind.CLEAN_UP if event.until is None:
+            what = f"{of}: its machine ({event.stage_key}) still runs: {why}. "
         case EventKind.CLEAN_UP:
             what = f"{of}: its machine ({event.stage_key}) is cleaned up at {until}. {why}. "
     return f"{what}{event.next_step}"

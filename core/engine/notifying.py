@@ -110,6 +110,10 @@ class Notifier:
             if warning.at <= now:
                 self._consider(warning.event)
 
+    def tell(self, event: Event) -> None:
+        """Tell what the index does not show, once."""
+        self._consider(event)
+
     async def settled(self) -> None:
         """Until nothing is being told."""
         while self._telling:
@@ -270,7 +274,7 @@ def _paused(run: Run, pause: Pause) -> Event:
         pause.why,
         pause.since,
         pause.until,
-        pause.number,
+        str(pause.number),
     )
 
 

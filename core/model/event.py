@@ -13,7 +13,7 @@ class EventKind(StrEnum):
     FAILURE = "failure"
     """A run failed or was lost."""
     CLEAN_UP = "clean-up"
-    """A paused or kept machine is about to be ended because its time is over."""
+    """A paused or kept machine is about to be ended because its time is over; or, without a time, it could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Event:
     """When it happened (seconds since the epoch)."""
     until: float | None = None
     """When the machine is ended (seconds since the epoch); None: never, or there is none."""
-    number: int = 0
-    """PAUSE: which of the stage's pauses."""
+    about: str = ""
+    """Tells events of one kind and stage apart: the number of a pause, what went wrong with a clean-up."""
 
     @property
     def key(self) -> str:
@@ -44,13 +44,14 @@ class Event:
 
         A clean-up has one for each stage, whatever its time: see `is_news`.
         """
-        return "/".join(part for part in (self.kind, self.stage_key, str(self.number or "")) if part)
+        return "/".join(part for part in (self.kind, self.stage_key, self.about) if part)
 
     @property
     def title(self) -> str:
         """Some words without anything that a tool said: `frontend: paused (run 12)`."""
         what = {EventKind.PAUSE: "paused", EventKind.FAILURE: "failed", EventKind.CLEAN_UP: "machine ends soon"}
-        return f"{self.role}: {what[self.kind]} (run {self.run})"
+        still_there = self.kind is EventKind.CLEAN_UP and self.until is None
+        return f"{self.role}: {'machine still runs' if still_there else what[self.kind]} (run {self.run})"
 
     @property
     def next_step(self) -> str:

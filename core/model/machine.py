@@ -4,6 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+def is_cloud(kind: str) -> bool:
+    """Whether machines of this builder run in a cloud that Ingot can end them in.
+
+    >>> is_cloud("amazon-ebs"), is_cloud("qemu")
+    (True, False)
+    """
+    return kind.startswith("amazon-")
+
+
 class MachineState(StrEnum):
     """Who owns the machine."""
 
@@ -74,6 +83,11 @@ class Machine:
     until: float | None = None
     """KEPT: when it is ended (seconds since the epoch)."""
     kept_by: str = ""
+
+    @property
+    def in_cloud(self) -> bool:
+        """It runs elsewhere, under an account that pays for it, and not as a process here."""
+        return is_cloud(self.kind)
 
     @property
     def address(self) -> str:

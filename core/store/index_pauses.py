@@ -4,10 +4,11 @@ The holder of a paused tool decides which answer counts (core/holding.py); here 
 """
 
 import sqlite3
+from dataclasses import replace
 
 import msgspec
 
-from core.errors import EngineError
+from core.errors import EngineError, RefusedError
 from core.model.machine import Machine, MachineState
 from core.model.pause import Pause, PauseKind
 from core.store.database import Database, decode
@@ -102,6 +103,21 @@ class Pauses(Database):
             MachineState.GONE,
         )
         return [decode(row["machine"], Machine) for row in rows]
+
+    def set_machine_until(self, run_uid: str, stage_key: str, until: float | None) -> Machine:
+        """Say when a kept machine is ended, seconds since the epoch; None: never, and now or earlier: now. The worker
+        acts on it (core/engine/keeping.py). Gives the machine as it is then.
+
+        Raises RefusedError where no machine is kept there, or no longer.
+        """
+        with self._writing():
+            machine = self.machine(run_uid, stage_key)
+            if machine is None or machine.state is not MachineState.KEPT:
+                why = "has ended" if machine is not None and machine.state is MachineState.GONE else "is not kept"
+                raise RefusedError(f"The machine of {stage_key.rpartition('/')[2]} {why}.")
+            machine = replace(machine, until=until)
+            self.save_machine(machine)
+            return machine
 
     def _known_pause(self, pause_id: str) -> Pause:
         rows = self._read("SELECT * FROM pauses WHERE run_uid = ? AND stage_key = ? AND number = ?", *_parts(pause_id))
