@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.model.touch import TOUCHED, Touch
+
 
 class ImageState(StrEnum):
     """Of an image version, as stored. DESIGN.md, Words."""
@@ -77,6 +79,8 @@ class ImageVersion:
     state: ImageState = ImageState.CANDIDATE
     marks: tuple[str, ...] = ()
     """`development`, `touched by hand`."""
+    touches: tuple[Touch, ...] = ()
+    """What was done by hand to the machines that it was made of, the oldest first."""
 
     @property
     def parent(self) -> str:
@@ -87,3 +91,29 @@ class ImageVersion:
     def size(self) -> int | None:
         sizes = [artifact.size for artifact in self.artifacts if artifact.size is not None]
         return sum(sizes) if sizes else None
+
+
+def may_become_good(image: ImageVersion) -> str:
+    """Why this image version can never be `good`; empty where nothing about how it was made is in the way.
+
+    What is in code can be built again and looked at; what was done by hand cannot.
+
+    >>> from dataclasses import replace
+    >>> from core.model.touch import Touch, TouchKind
+    >>> image = ImageVersion("web", "0.1.0", "c0ffee12345", 0.0, "r", "Ada", UpstreamRecord("none", ""), (), "web")
+    >>> may_become_good(image)
+    ''
+    >>> touch = Touch(TouchKind.SHELL, "Ada Example <ada@example.org>", 0.0, "qemu.web")
+    >>> may_become_good(replace(image, marks=(TOUCHED,), touches=(touch,)))
+    'web 0.1.0 was touched by hand (Ada Example: shell). Build it again from code: ingot build web --at c0ffee1'
+    """
+    if TOUCHED not in image.marks and not image.touches:
+        return ""
+    done: dict[str, None] = {}
+    for touch in image.touches:
+        done[f"{touch.who.partition(' <')[0] or 'somebody'}: {touch.kind.value}"] = None
+    by = f" ({', '.join(done)})" if done else ""
+    return (
+        f"{image.role} {image.version} was touched by hand{by}. "
+        f"Build it again from code: ingot build {image.role} --at {image.commit[:7]}"
+    )

@@ -24,6 +24,8 @@ from core.adapters.aws import Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
+from core.model.touch import Touch
+from core.stages import by_hand
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
 from core.stages.given import file_digest
@@ -48,6 +50,8 @@ class _Manifest(msgspec.Struct):
     tools: dict[str, str]
     stamp: str
     """Why it is not stamped inside; empty where it is."""
+    marks: tuple[str, ...] = ()
+    touches: tuple[Touch, ...] = ()
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -62,7 +66,8 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         registered = await _image(job, made)
         job.progress("writing to the ledger")
         try:
-            await in_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}")
+            beside = await by_hand.packed(job, registered)
+            await in_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}", beside)
         except asyncio.CancelledError:
             if await asyncio.to_thread(_registered, job) is None:
                 raise  # else it came too late: the image version is there for good, and the stage says so
@@ -106,6 +111,7 @@ async def _image(job: StageJob, made: Mapping[str, list[Made]]) -> ImageVersion:
         tools=tools,
         outside=msgspec.convert(job.result("checkout").get("outside") or [], tuple[str, ...]),
     )
+    image = await by_hand.marked(job, image)
     place = version_directory(job.places, request, version)
     if place.exists():
         if not (place / RUN_NOTE).is_file() or (place / RUN_NOTE).read_text() != job.run.uid:
@@ -181,6 +187,8 @@ async def _keep(
         upstream=image.upstream,
         tools=dict(image.tools),
         stamp=why_not,
+        marks=image.marks,
+        touches=image.touches,
     )
     note = staging / f"{name}.manifest.json"
     note.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")

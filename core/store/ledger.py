@@ -4,7 +4,9 @@ Facts are commits on `refs/ingot/ledger`. Each change is made by compare-and-swa
 reason, and with a remote it counts once it is pushed (docs/ledger.md). All methods block: call them from a thread.
 """
 
+import contextlib
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,12 @@ from core.store import ledger_tree
 from core.store.ledger_rules import check_names, same_building, without
 from core.store.ledger_sharing import PATIENCE, Shared, Sharing, attempts
 from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation, Signature
+from core.store.transcripts import LARGEST
 
 F = TypeVar("F", ImageVersion, Reservation)
 
+_GZIP = 31
+"""zlib's `wbits` for the gzip format."""
 _NO_REMOTE = Shared("local", "The workspace names no remote for its ledger (`ledger.remote` in ingot.toml).")
 
 
@@ -70,7 +75,7 @@ class Ledger:
         """All of the ledger. What cannot be read is among the problems and hides nothing else."""
         head = self._tree.head()
         entries = self._tree.entries(head)
-        contents = self._tree.contents(entries)
+        contents = self._tree.contents(entry for entry in entries if entry.kind != "transcripts")
         images: list[ImageVersion] = []
         reservations: list[Reservation] = []
         removals: list[Removal] = []
@@ -88,6 +93,8 @@ class Ledger:
                         removals.append(self._tree.decode(entry, content, Removal))
                     case "lost":
                         lost.append(self._tree.decode(entry, content, ImageVersion))
+                    case "transcripts":
+                        pass  # read one by one, when somebody wants to see it
                     case _:
                         problems.append(_unknown(entry))
             except LedgerError as problem:
@@ -181,8 +188,25 @@ class Ledger:
                 return mine.version
         raise _contended(f"the version of {role}")
 
-    def register(self, image: ImageVersion, who: str, why: str) -> None:
-        """Put an image version on the ledger for good; its reservation is used up.
+    def transcript(self, image: ImageVersion, name: str) -> bytes:
+        """What a machine printed while it was touched by hand (`Touch.transcript` is the name): asciinema v2.
+
+        Raises LedgerError when it is not on the ledger, or damaged.
+        """
+        path = ledger_tree.transcript_path(image.role, image.run, name)
+        for entry in self._tree.entries(self._tree.head(), path):
+            raw = self._tree.contents([entry]).get(entry.blob, b"")
+            with contextlib.suppress(zlib.error):
+                # Others may have written it: a few bytes could unpack to any number of them.
+                return zlib.decompressobj(_GZIP).decompress(raw, 2 * LARGEST)
+        raise LedgerError(
+            f"The transcript {name} of {image.role} {image.version} is not on the ledger, or is damaged.",
+            "What is too large for it stays on the machine that built the image, in the run's directory.",
+        )
+
+    def register(self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None) -> None:
+        """Put an image version on the ledger for good; its reservation is used up. `transcripts` (compressed, by name)
+        are those of its touches.
 
         The same building of the same run may be registered again and changes nothing. Raises RefusedError when another
         content has that version already, LostRaceError when another run holds it or was first on the remote.
@@ -193,12 +217,16 @@ class Ledger:
         path = ledger_tree.image_path(image.role, image.version)
         held_at = ledger_tree.reservation_path(image.role, image.version)
         blob = self._tree.write(ledger_tree.encode(image))
+        beside = {
+            ledger_tree.transcript_path(image.role, image.run, name): self._tree.write(packed)
+            for name, packed in (transcripts or {}).items()
+        }
         for _ in attempts():
             head = self._tree.head()
             there = {entry.path: entry for entry in self._tree.entries(head, path, held_at)}
             if self._registered(there.get(path), image):
                 break
-            edits: dict[str, str | None] = {path: blob}
+            edits: dict[str, str | None] = {path: blob, **beside}
             if held := there.get(held_at):
                 self._must_hold(held, image)
                 edits[held_at] = None

@@ -4,6 +4,7 @@
     roles/<role>/reserved/<version>.json            a version string that a run has for itself
     roles/<role>/removed/<version>/<digest>.json    an artifact of it whose file was deleted
     roles/<role>/lost/<version>-<run>.json          an image that was registered offline under a name others had by then
+    roles/<role>/transcripts/<run>/<name>.gz        what a machine printed while it was touched by hand in that run
 
 Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index
 (FACTS.md, Git as a ledger): the user's working tree, index and branches are never touched.
@@ -30,6 +31,7 @@ LARGEST = 1 << 20
 """Bytes of one manifest: a hundred times what a real one has. What is larger was not written by Ingot."""
 
 _FACT = re.compile(r"roles/(?P<role>[^/]+)/(?P<kind>images|reserved|removed|lost)/(?P<rest>[^/]+(?:/[^/]+)?)\.json")
+_TRANSCRIPT = re.compile(r"roles/[^/]+/transcripts/[^/]+/[^/]+\.gz")
 _CONTENDED = re.compile(r"but expected|reference already exists|\.lock': File exists")
 _WRITING = (
     ("i18n.commitEncoding", "UTF-8"),
@@ -82,9 +84,9 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """`images`, `reserved`, `removed` or `lost`; empty for what Ingot did not put there."""
+        """`images`, `reserved`, `removed`, `lost` or `transcripts`; empty for what Ingot did not put there."""
         found = _FACT.fullmatch(self.path)
-        return found["kind"] if found else ""
+        return found["kind"] if found else "transcripts" if _TRANSCRIPT.fullmatch(self.path) else ""
 
     @property
     def version(self) -> str:
@@ -115,6 +117,11 @@ def removal_path(role: str, version: str, location: str) -> str:
 
 def lost_path(role: str, version: str, run: str) -> str:
     return f"roles/{_name(role)}/lost/{_name(f'{version}-{run}')}.json"
+
+
+def transcript_path(role: str, run: str, name: str) -> str:
+    """By the run, not by the version: the image may lose its version to somebody who was first."""
+    return f"roles/{_name(role)}/transcripts/{_name(run)}/{_name(name)}.gz"
 
 
 def encode(fact: ImageVersion | Reservation | Removal) -> bytes:

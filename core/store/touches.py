@@ -48,15 +48,11 @@ class Touches:
                 "Without that record there is no shell: make room, and see that the run's directory is there.",
             ) from error
 
-    def withdraw(self, record: Path) -> None:
-        """Take a touch back that did not come about: the machine was not touched."""
-        record.unlink(missing_ok=True)
-        record.with_suffix(_TRANSCRIPT).unlink(missing_ok=True)
-
     def all(self) -> list[Touch]:
-        """The touches of the run, the oldest first. One whose file cannot be read is among them, without its
-        details."""
-        return sorted((_read(path) for path in self.directory.glob(f"*{_RECORD}")), key=lambda touch: touch.when)
+        """The touches of the run, the oldest first; each once. One whose file cannot be read is among them, without
+        its details."""
+        found = {_read(path): None for path in sorted(self.directory.glob(f"*{_RECORD}"))}
+        return sorted(found, key=lambda touch: touch.when)
 
     def transcript(self, of: Path | Touch) -> Path:
         """Where the transcript of a touch is, or will be: of its file, or of itself as `all` gives it."""

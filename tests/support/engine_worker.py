@@ -72,7 +72,7 @@ class NoLedger:
     def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str:
         raise NotImplementedError
 
-    def register(self, image: ImageVersion, who: str, why: str) -> None:
+    def register(self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None) -> None:
         raise NotImplementedError
 
     def images(self) -> list[ImageVersion]:
