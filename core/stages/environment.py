@@ -140,6 +140,7 @@ async def _offered(job: StageJob, build: Build, private: Path, output: Path) -> 
         "ingot_upstream": str(upstream.get("path") or ""),
         "ingot_upstream_checksum": digest or "none",
         "ingot_output": str(output),
+        "ingot_console": str(output.with_name(f"{output.name}.console")),
     }
     if not offered["ingot_upstream"]:
         # Templates give it a default for being run by hand; an empty value would hide that.

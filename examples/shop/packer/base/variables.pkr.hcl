@@ -51,6 +51,12 @@ variable "ingot_output" {
   default     = "output/base"
 }
 
+variable "ingot_console" {
+  type        = string
+  description = "File for what the machine says on its serial console; worth reading when SSH does not answer."
+  default     = "/dev/null"
+}
+
 variable "ingot_accelerator" {
   type        = string
   description = "kvm, or tcg where there is no hardware virtualisation."

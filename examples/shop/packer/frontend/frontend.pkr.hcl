@@ -20,6 +20,7 @@ source "qemu" "frontend" {
   boot_wait   = var.ingot_accelerator == "tcg" ? "9s" : "2s" # nothing can answer before
   qemuargs = [
     ["-cpu", "max"],
+    ["-serial", "file:${var.ingot_console}"],
     # systemd takes the key from the machine's firmware at boot, so no disk ever holds it (systemd.exec(5), SMBIOS credentials).
     ["-smbios", "type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root=${base64encode(var.ingot_ssh_public_key)}"],
   ]
