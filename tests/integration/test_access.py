@@ -1,0 +1,345 @@
+"""The way into a build's machine, found by watching the build: real sshd, real Packer, an EC2 that is not Amazon's."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import cloud_machine
+import pytest
+from ssh_machine import SshMachine, fingerprint_of, free_port, missing, ssh_machine
+from workshop import Workshop, role
+
+from core import process
+from core.adapters import packer, ssh
+from core.adapters.packer import Packer
+from core.engine.job import Job
+from core.hold import Prompt
+from core.living import RUN_MARK
+from core.model.machine import Machine
+from core.model.role import Build, Role
+from core.model.run import Run
+from core.stages.access import Watcher
+from core.stages.environment import Preparation
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SshMachine]:
+    with ssh_machine(tmp_path / "server") as started:
+        yield started
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    made = Workshop(tmp_path)
+    yield made
+    made.close()
+
+
+class Building:
+    """One build of one template in a workshop, as its stage would see it."""
+
+    def __init__(self, workshop: Workshop, template: str, build: str, kind: str) -> None:
+        workshop.commit({"web/web.pkr.hcl": template})
+        self.workshop = workshop
+        self.role: Role = role(builds=(Build(build, kind),), declares=())
+        self.run: Run = workshop.new_run(self.role)
+        self.key = f"build/{build}"
+        self.root = workshop.root
+
+    @property
+    def directory(self) -> Path:
+        return self.root / "web"
+
+    def preparation(self, environment: dict[str, str] | None = None) -> Preparation:
+        found = process.find("packer") or Path("packer")
+        return Preparation(
+            packer=Packer(found, (1, 6, 6)),
+            build=self.role.builds[0],
+            role=self.role,
+            checkout=self.root,
+            directory=self.directory,
+            template=".",
+            chosen=packer.only(self.role.builds[0].name),
+            variable_files=(),
+            environment={**process.environment(), **packer.QUIET, **(environment or {})},
+            output=self.workshop.places.run(self.run.uid) / "output",
+        )
+
+    @asynccontextmanager
+    async def watched(self, environment: dict[str, str] | None = None) -> AsyncGenerator[tuple[Job, Watcher]]:
+        run = self.workshop.again(self.run)
+        stage = run.stage(self.key)
+        assert stage is not None
+        job = Job(self.workshop.around, run, stage)
+        try:
+            async with Watcher(job, self.preparation(environment)) as watcher:
+                yield job, watcher
+        finally:
+            job.close()
+
+    @property
+    def machine(self) -> Machine:
+        """As everybody sees it."""
+        found = self.workshop.index.machine(self.run.uid, self.key)
+        assert found is not None
+        return found
+
+    @property
+    def log(self) -> str:
+        return self.workshop.log(self.run, self.key)
+
+
+@contextmanager
+def left_running(words: list[str], environment: dict[str, str], place: Path) -> Generator[int]:
+    with subprocess.Popen(words, env=environment, cwd=place, stdin=subprocess.DEVNULL) as running:
+        try:
+            yield running.pid
+        finally:
+            running.kill()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - a file, or a row of the index
+            await asyncio.sleep(0.02)
+
+
+def qemu(server: SshMachine, more: str = "") -> str:
+    login = f'  ssh_username = "{server.user}"\n  ssh_private_key_file = "{server.login}"\n'
+    return f'source "qemu" "web" {{\n{login}{more}}}\nbuild {{ sources = ["source.qemu.web"] }}\n'
+
+
+# Packer 1.6.6's own words, from a build's log; and those of 1.13 and newer (its source: every line begins with ==>).
+OLD = """\
+==> qemu.web: Found port for communicator (SSH, WinRM, etc): {port}.
+==> qemu.web: Looking for available port between 5900 and 6000 on 127.0.0.1
+==> qemu.web: Starting VM, booting disk image
+    qemu.web: view the screen of the VM, connect via VNC without a password to
+    qemu.web: vnc://127.0.0.1:5917
+==> qemu.web: Waiting 2s for boot...
+==> qemu.web: Using ssh communicator to connect: 127.0.0.1
+==> qemu.web: Waiting for SSH to become available...
+"""
+NEW = OLD.replace("    qemu", "==> qemu").replace("Using ssh", "Using SSH").replace("5917", "17")
+
+
+@pytest.mark.parametrize("said", [OLD, NEW], ids=["1.6.6", "1.13"])
+async def test_what_packer_says_becomes_a_machine_and_its_host_key_is_pinned(
+    workshop: Workshop, server: SshMachine, said: str
+) -> None:
+    building = Building(workshop, qemu(server, '  ssh_password = "templates-own"\n'), "qemu.web", "qemu")
+    async with building.watched() as (_, watcher):
+        for line in said.format(port=server.port).splitlines():
+            watcher.feed(line)
+        await until(lambda: watcher.machine.host and watcher.machine.login.user)
+        found = building.machine
+        assert (found.address, found.vnc) == (f"{server.user}@127.0.0.1:{server.port}", "127.0.0.1:5917")
+        assert not found.connected
+        assert not Path(found.known_hosts).exists()
+        watcher.feed("==> qemu.web: Connected to SSH!")
+        await until(Path(found.known_hosts).exists)
+        assert building.machine == watcher.machine
+        assert building.machine.connected
+    assert fingerprint_of(server.host) == await ssh.pin(building.machine)
+    await (await ssh.connect(building.machine)).close()
+    password = Path(building.machine.login.password_file)
+    keys = workshop.places.run(building.run.uid) / "keys" / "qemu.web"
+    assert password.parent == keys
+    assert password.read_text() == "templates-own"
+    assert (password.stat().st_mode & 0o777, keys.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert "templates-own" not in repr(building.machine)
+
+
+async def test_the_templates_password_is_a_secret_of_the_log(workshop: Workshop, server: SshMachine) -> None:
+    building = Building(workshop, qemu(server, '  ssh_password = "templates-own"\n'), "qemu.web", "qemu")
+    async with building.watched() as (job, watcher):
+        await watcher.look_now()
+        job.say("ssh_password is templates-own")
+    assert "templates-own" not in building.log
+
+
+async def test_what_prints_inside_the_machine_is_not_believed(workshop: Workshop, server: SshMachine) -> None:
+    building = Building(workshop, qemu(server), "qemu.web", "qemu")
+    async with building.watched() as (_, watcher):
+        for line in (*OLD.format(port=server.port).splitlines(), "==> qemu.web: Connected to SSH!"):
+            watcher.feed(line)
+        await watcher.look_now()
+        before = building.machine
+        for line in (
+            "==> qemu.web: Using ssh communicator to connect: evil.example.org",
+            "    qemu.web: Found port for communicator (SSH, WinRM, etc): 1.",
+            "    qemu.web: Instance ID: i-123",
+            "    qemu.web: Saving key for debug purposes: /etc/passwd",
+        ):
+            watcher.feed(line)
+        await watcher.look_now()
+        assert building.machine == before
+
+
+async def test_a_machine_that_cannot_be_pinned_is_a_line_in_the_log(workshop: Workshop, server: SshMachine) -> None:
+    building = Building(workshop, qemu(server), "qemu.web", "qemu")
+    async with building.watched() as (_, watcher):
+        for line in (*OLD.format(port=free_port()).splitlines(), "==> qemu.web: Connected to SSH!"):
+            watcher.feed(line)
+        await watcher.look_now()
+    assert "refuses the connection" in building.log
+    assert not Path(building.machine.known_hosts).exists()
+
+
+async def test_a_host_key_that_changed_by_the_next_pause_is_told(workshop: Workshop, server: SshMachine) -> None:
+    building = Building(workshop, qemu(server), "qemu.web", "qemu")
+    lines = (*OLD.format(port=server.port).splitlines(), "==> qemu.web: Connected to SSH!")
+    async with building.watched() as (_, watcher):
+        for line in lines:
+            watcher.feed(line)
+        await watcher.look_now()
+    server.stop()
+    server.new_host_key()
+    server.start()
+    async with building.watched() as (_, watcher):  # another worker, which reads the log again from its start
+        for line in lines:
+            watcher.feed(line)
+        await watcher.look_now()
+    assert "shows another host key than on first contact" in building.log
+
+
+async def test_a_key_of_the_checkout_outlives_it(workshop: Workshop, server: SshMachine) -> None:
+    template = qemu(server).replace(str(server.login), "keys/id.key")
+    building = Building(workshop, template, "qemu.web", "qemu")
+    (building.directory / "keys").mkdir()
+    (building.directory / "keys" / "id.key").write_bytes(server.login.read_bytes())
+    async with building.watched() as (_, watcher):
+        for line in OLD.format(port=server.port).splitlines():
+            watcher.feed(line)
+        await watcher.look_now()
+    shutil.rmtree(building.directory)
+    await (await ssh.connect(building.machine)).close()
+    (key,) = building.machine.login.key_files
+    assert Path(key).stat().st_mode & 0o777 == 0o600
+
+
+async def test_agent_and_jump_host_come_from_the_template(workshop: Workshop, server: SshMachine) -> None:
+    more = '  ssh_agent_auth = true\n  ssh_bastion_host = "jump.example.org"\n  ssh_bastion_port = 2022\n'
+    more += '  ssh_bastion_username = "hop"\n  ssh_bastion_password = "hush-hush"\n'
+    building = Building(workshop, qemu(server, more), "qemu.web", "qemu")
+    async with building.watched({"SSH_AUTH_SOCK": "/run/agent"}) as (_, watcher):
+        await until(lambda: watcher.machine.jump)
+    found = building.machine
+    assert found.login.agent == "/run/agent"
+    assert found.jump is not None
+    assert (found.jump.host, found.jump.port, found.jump.login.user) == ("jump.example.org", 2022, "hop")
+    assert found.jump.login.key_files == (str(server.login),)
+    assert found.jump.login.agent == ""
+    assert Path(found.jump.login.password_file).read_text() == "hush-hush"
+
+
+async def test_winrm_is_said_and_keeps_no_password(workshop: Workshop, server: SshMachine) -> None:
+    more = '  communicator = "winrm"\n  winrm_username = "Administrator"\n  winrm_password = "Passw0rd!"\n'
+    building = Building(workshop, qemu(server, more), "qemu.web", "qemu")
+    async with building.watched() as (_, watcher):
+        watcher.feed("==> qemu.web: Found port for communicator (SSH, WinRM, etc): 4000.")
+        watcher.feed("==> qemu.web: Using winrm communicator to connect: 127.0.0.1")
+        watcher.feed("==> qemu.web: Connected to WinRM!")
+        await watcher.look_now()
+    found = building.machine
+    assert (found.communicator, found.address) == ("winrm", "Administrator@127.0.0.1:4000")
+    assert found.login.password_file == ""
+    assert "way into the machine" not in building.log
+
+
+@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
+async def test_the_virtual_machines_own_process_says_where_its_console_is(
+    workshop: Workshop, server: SshMachine, tmp_path: Path
+) -> None:
+    building = Building(workshop, qemu(server), "qemu.web", "qemu")
+    port = free_port()
+    words = ["qemu-system-x86_64", "-S", "-M", "none", "-m", "16", "-nodefaults", "-vnc", "none"]
+    words += ["-serial", "unix:serial.sock,server=on,wait=off", "-netdev", f"user,id=n,hostfwd=tcp::{port}-:22"]
+    marked = {**process.environment(), RUN_MARK: building.run.uid}
+    with left_running(words, marked, tmp_path) as pid:
+        async with building.watched() as (_, watcher):
+            for line in OLD.format(port=port).splitlines():
+                watcher.feed(line)
+            await until(lambda: watcher.machine.pid)
+        assert building.machine.pid == pid
+        assert building.machine.console == str(tmp_path / "serial.sock")
+
+
+@pytest.mark.skipif(not shutil.which("packer"), reason="Packer is not installed")
+async def test_packers_null_builder_leads_into_its_machine(workshop: Workshop, server: SshMachine) -> None:
+    template = f"""\
+source "null" "web" {{
+  ssh_host             = "127.0.0.1"
+  ssh_port             = {server.port}
+  ssh_username         = "{server.user}"
+  ssh_private_key_file = "{server.login}"
+}}
+build {{
+  sources = ["source.null.web"]
+  provisioner "shell-local" {{
+    inline = ["while [ ! -e {workshop.root}/go-on ]; do sleep 0.1; done"]
+  }}
+}}
+"""
+    building = Building(workshop, template, "null.web", "null")
+    async with building.watched() as (job, watcher):
+        preparation = building.preparation()
+        build = asyncio.create_task(
+            job.tool(
+                "packer",
+                preparation.arguments("build"),
+                cwd=preparation.directory,
+                environment=preparation.environment,
+                on_line=watcher.feed,
+            )
+        )
+        await until(lambda: watcher.machine.connected and Path(watcher.machine.known_hosts).exists())
+        connection = await ssh.connect(building.machine)
+        (workshop.root / "go-on").touch()
+        await connection.close()
+        assert (await build).code == 0
+
+
+@pytest.mark.skipif(bool(cloud_machine.missing()), reason=f"{cloud_machine.missing()} is not installed")
+async def test_amazons_debug_key_is_kept_before_packer_takes_it_away(workshop: Workshop, tmp_path: Path) -> None:
+    with cloud_machine.cloud_machine(tmp_path / "cloud") as cloud:
+        lines = cloud.template().splitlines()
+        own_key = [line for line in lines if "private_key_file" not in line and "keypair_name" not in line]
+        template = "\n".join(own_key).replace("  region ", '  ssh_timeout = "3s"\n  region ', 1)
+        building = Building(workshop, template, "amazon-ebs.web", "amazon-ebs")
+        async with building.watched(cloud_machine.CREDENTIALS) as (job, watcher):
+            preparation = building.preparation(cloud_machine.CREDENTIALS)
+            argv = preparation.arguments("build")
+            ended = await job.tool(
+                "packer",
+                [*argv[:2], "-debug", *argv[2:]],
+                cwd=preparation.directory,
+                environment=preparation.environment,
+                on_line=watcher.feed,
+                prompts=(Prompt(r"Press enter to continue\. ?", reply="\r"),),
+            )
+            assert ended.code != 0  # nobody has put that key into the machine
+            await watcher.look_now()
+        found = building.machine
+        assert found.instance.startswith("i-")
+        assert (found.host, found.port, found.region) == ("127.0.0.1", cloud.ssh_port, cloud_machine.REGION)
+        (key,) = found.login.key_files
+        assert "PRIVATE KEY" in Path(key).read_text()
+        assert Path(key).stat().st_mode & 0o777 == 0o600
+        assert not list(building.directory.glob("*.pem"))
+        assert Path(found.known_hosts).exists()
+
+
+async def test_a_build_without_a_machine_has_none(workshop: Workshop) -> None:
+    template = 'source "file" "x" {\n  target = "x"\n}\nbuild { sources = ["source.file.x"] }\n'
+    building = Building(workshop, template, "file.x", "file")
+    async with building.watched() as (_, watcher):
+        await watcher.look_now()
+        assert watcher.machine == replace(watcher.machine, communicator="none", host="")
+    assert workshop.index.machines(building.run.uid) == []
