@@ -199,11 +199,13 @@ def read_exit(directory: Path) -> Exit | None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all, and for good (fsync)."""
+    """Write a small file whole or not at all, and for good (fsync). Raises OSError."""
     part = path.with_name(path.name + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, content)
+        left = memoryview(content)
+        while left:  # a disk that fills up takes a part first, and says so only the next time
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -44,7 +44,7 @@ from core.hold import (
 from core.holder_door import Door, Later
 from core.holder_leftovers import end_leftovers, leftovers
 from core.holder_limit import TimeLimit
-from core.holder_log import ToolLog
+from core.holder_log import ToolLog, complain
 from core.holder_prompts import Prompting
 from core.holder_tool import Tool
 from core.living import HOLDER_MARK, RUN_MARK, Identity
@@ -135,7 +135,7 @@ class Holder:
             # A tool that has ended already has no identity any more; its exit says all.
             self._record(self._tool.identity)
         except OSError as error:
-            print(f"the record cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201 - our own log
+            complain(f"the record cannot be written: {error.strerror}")
             self._record_again_at = time.monotonic() + _RECORD_AGAIN
         else:
             self._record_again_at = None
@@ -342,7 +342,7 @@ class Holder:
                 write_whole(self._directory / EXIT_FILE, msgspec.json.encode(self._tool.exit))
                 break
             except OSError as error:
-                print(f"the exit cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201 - our own log
+                complain(f"the exit cannot be written: {error.strerror}")
                 self._turn(1.0)
         self._exit_written = True
         self._door.hang_up()
@@ -370,13 +370,13 @@ def main() -> int:
     # No core dump, and no other program's look into our memory: secrets are in it. Tools are not affected (execve(2)).
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        print("cannot become the subreaper of what the tool starts", file=sys.stderr)  # noqa: T201 - our own log
+        complain("cannot become the subreaper of what the tool starts")
         return 1
     try:
         (directory / HOLDER_FILE).unlink(missing_ok=True)  # of one that vanished
         Holder(directory, socket_path, spec, tools_umask).run()
     except IngotError as error:
-        print(error.what, file=sys.stderr)  # noqa: T201 - our own log
+        complain(error.what)
         return 1
     return 0
 

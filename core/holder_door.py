@@ -4,7 +4,6 @@ import os
 import selectors
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core.hold import MESSAGE_LIMIT, Answer
+from core.holder_log import complain
 
 Later = Callable[[], Answer | None]
 """Gives the answer once there is one. Called again whenever something has changed."""
@@ -59,7 +59,7 @@ class Door:
             self._inode = self._path.stat().st_ino
         except OSError as error:  # we can do without: signals and files tell the most important things
             listening.close()
-            print(f"no socket at {self._path}: {error.strerror}", file=sys.stderr)  # noqa: T201 - our own log
+            complain(f"no socket at {self._path}: {error.strerror}")
             return
         self._listening = listening
         self._loop.register(listening, selectors.EVENT_READ, self._accept)

@@ -4,6 +4,8 @@ A tool is never held up or ended because its log cannot be written. Output waits
 is more is counted and lost, and the log says so at that place once it can be written again.
 """
 
+import contextlib
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -27,6 +29,13 @@ TAIL_LIMIT = 4096
 _TEXT_LINE_END = re.compile(r"\r+\n")
 # ECMA-48: control sequences, operating system commands and the like up to their end, escapes of one character.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])")
+
+
+def complain(line: str) -> None:
+    """A line in the holder's own log (hold.OWN_LOG_FILE): for what the tool's log is not the place. That it cannot be
+    written, as it may be on the same full disk, must not end the holder."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode(errors="replace"))
 
 
 class Tail:

@@ -2,7 +2,6 @@
 over.
 """
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from core.errors import RefusedError
 from core.hold import Answered, Held, Prompt, PromptRecord, Reply, ToolSpec
 from core.holder_limit import TimeLimit
-from core.holder_log import Tail, ToolLog
+from core.holder_log import Tail, ToolLog, complain
 from core.holder_tool import Tool
 
 QUIET = 0.1
@@ -109,7 +108,7 @@ class PromptBook:
         try:
             PromptRecord(self.held, tuple(self._answers.values())).write(self._directory)
         except OSError as error:
-            print(f"the prompts cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201 - our own log
+            complain(f"the prompts cannot be written: {error.strerror}")
             self.write_at = time.monotonic() + _AGAIN
         else:
             self.write_at = None

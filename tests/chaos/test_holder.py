@@ -10,84 +10,19 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from holds import PATIENCE, SECRET, end, python, said, sh, shows, until
 
 from core import living, process
 from core.errors import EngineError
 from core.hold import HolderRecord
-from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
+from core.holding import Hold, ToolSpec, VanishedError, sweep
 from core.living import Identity
-
-SECRET = "correct-horse/battery+staple"
-PATIENCE = 30.0
-
-
-@pytest.fixture
-def run_uid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """A run of its own. At the end nothing that carries its mark may live, and no holder."""
-    runtime = tempfile.mkdtemp(prefix="ingot-t-")  # short, as sockets are in it
-    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
-    uid = f"test-{os.getpid()}-{time.time_ns()}"
-    yield uid
-    records = [HolderRecord.read(path.parent) for path in tmp_path.rglob("holder.json")]
-    deadline = time.monotonic() + 5  # the exit is on disk a moment before the holder itself has ended
-    while any(record and record.holder.lives for record in records) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    left = living.marked(lambda marks: marks.get(living.RUN_MARK) == uid)
-    left += [record.holder for record in records if record and record.holder.lives]
-    names = [living.command(one.pid) for one in left]
-    for one in left:
-        one.signal(signal.SIGKILL)
-    shutil.rmtree(runtime)
-    assert not names, f"left running: {names}"
-
-
-@pytest.fixture
-def spec(tmp_path: Path, run_uid: str) -> ToolSpec:
-    """To be completed with what to run."""
-    return ToolSpec((), tmp_path, process.environment(), tmp_path / "tool.log", (SECRET,), run_uid, grace=0.5)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "hold"
-
-
-def sh(spec: ToolSpec, script: str) -> ToolSpec:
-    return replace(spec, argv=("sh", "-c", textwrap.dedent(script)))
-
-
-def python(spec: ToolSpec, script: str) -> ToolSpec:
-    return replace(spec, argv=(sys.executable, "-u", "-c", textwrap.dedent(script)))
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        await asyncio.sleep(0.02)
-
-
-async def shows(spec: ToolSpec, text: str) -> None:
-    await until(lambda: text in said(spec), f"the log shows {text!r}")
-
-
-def said(spec: ToolSpec) -> str:
-    return spec.log.read_text() if spec.log.exists() else ""
-
-
-async def end(hold: Hold) -> Exit:
-    async with asyncio.timeout(PATIENCE):
-        return await hold.wait()
-
 
 CLIENT = """
 import asyncio, signal, sys
