@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
@@ -31,6 +32,7 @@ from core.services.changing import Changing
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
 from tui.actions import Action, Offer, bindings, find, offers
+from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.hangup import end_with
 from tui.palette import Offers
@@ -156,8 +158,7 @@ class Ingot(App[None]):
         self.set_reactive(App.theme, "ingot")
         self._styled_with = self.get_css_variables()
         self.stylesheet.set_variables(self._styled_with)
-        if ascii_only:
-            self.add_class("-ascii")
+        self._only_ascii = [OnlyAscii()] if ascii_only else []
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheet again only for other colours: Textual does so at the start, for those that it has."""
@@ -165,6 +166,10 @@ class Ingot(App[None]):
         if variables != self._styled_with:
             self._styled_with = variables
             super().refresh_css(animate)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What whatever is drawn goes through last."""
+        return [*super().get_line_filters(), *self._only_ascii]
 
     # what is shown, and how it stays fresh
 

@@ -6,7 +6,7 @@ in screens.css, through the component classes that `tone_class` names; here noth
 
 import locale
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -159,14 +159,6 @@ ASCII = Signs(
     line="-",
     caret="_",
 )
-
-_TO_ASCII = {getattr(UNICODE, field.name): getattr(ASCII, field.name) for field in fields(Signs)} | {"…": "~"}
-
-
-def in_ascii(text: str) -> str:
-    """The text with our own signs replaced, for a terminal that lacks them; other text stays as it is."""
-    return "".join(_TO_ASCII.get(character, character) for character in text)
-
 
 def has_unicode(environment: Mapping[str, str]) -> bool:
     """Whether the terminal can be expected to show our signs.

@@ -15,7 +15,8 @@ from textual.widget import Widget
 
 from core.text import cut_middle
 from tui.actions import app_of
-from tui.theme import Cell, Piece, Tone, in_ascii, pieces_of, tone_style
+from tui.ascii import in_ascii
+from tui.theme import Cell, Piece, Tone, pieces_of, tone_style
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from textual.timer import Timer
 from core.errors import StoreError
 from core.store.logs import SLICE, LogReader
 from core.text import cut_end, cut_middle, moment, visible
-from tui.theme import ASCII, TONE_CLASSES, UNICODE, Signs, Tone, in_ascii, tone_class
+from tui.ascii import in_ascii
+from tui.theme import ASCII, TONE_CLASSES, UNICODE, Signs, Tone, tone_class
 from tui.timers import once
 from tui.widgets.log_finding import ErrorLines, Search
 from tui.widgets.log_frame import joined, status

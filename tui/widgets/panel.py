@@ -12,7 +12,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.text import cut_end, cut_middle, visible
-from tui.theme import TONE_CLASSES, Cell, Piece, Tone, in_ascii, pieces_of, tone_class
+from tui.ascii import in_ascii
+from tui.theme import TONE_CLASSES, Cell, Piece, Tone, pieces_of, tone_class
 
 
 class PanelRow(NamedTuple):

@@ -22,7 +22,8 @@ from textual.timer import Timer
 
 from core.text import cut_middle, visible
 from tui.actions import app_of
-from tui.theme import ASCII, UNICODE, Piece, Signs, Tone, in_ascii, plain, tone_style, tone_variable
+from tui.ascii import in_ascii
+from tui.theme import ASCII, UNICODE, Piece, Signs, Tone, plain, tone_style, tone_variable
 from tui.timers import once
 from tui.widgets.columns import GAP, Column, fit
 from tui.widgets.rows import Rows
