@@ -16,4 +16,4 @@ def needs(width: int, height: int) -> list[Part]:
     """What a terminal that is too small is told, in what fits there."""
     if width < 38:
         return [Part(f"needs {LEAST[0]}×{LEAST[1]}")]
-    return [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}"), Part(f"{LEAST[0]}×{LEAST[1]}", 2)]
+    return [Part(f"Ingot needs {LEAST[0]}×{LEAST[1]}, here are {width}×{height}")]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen
@@ -11,8 +12,9 @@ from tui.actions import Action, Offer, bindings, key_name
 from tui.theme import Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.table import Table
+from tui.widgets.too_small import TooSmall
 
-LEAVING = (Action("leave", "Back", ("q", "question_mark"), internal=True),)
+LEAVING = (Action("leave", "Back", ("q", "question_mark", "escape"), internal=True),)
 
 
 def _what(offer: Offer) -> Cell:
@@ -59,13 +61,19 @@ class Help(ModalScreen[tuple[Offer, str] | None]):
         super().__init__()
         self._offers = {str(at): offer for at, offer in enumerate(by_nearness(offers)) if not offer.action.internal}
         self.table: Table[Offer] = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
+        self.too_small = TooSmall(ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
         yield self.table
+        yield self.too_small
 
     def on_mount(self) -> None:
         self.table.set_rows(self._offers.items())
         self.table.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.too_small.fit(event.size):
+            self.set_focus(self.table)
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         message.stop()

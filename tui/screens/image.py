@@ -4,23 +4,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from core.model.image import ImageVersion
 from core.services.overview import Overview
 from core.text import moment, size
-from tui.actions import Acting, Action, app_of, bindings
+from tui.actions import Acting, Action, app_of, bindings, offers
 from tui.cells import image_state, when
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.table import Table
+from tui.widgets.too_small import TooSmall
 
 ACTIONS = (
     Action("logs", "Logs", ("l",), "The log of the run that made it", "Image", rank=1),
-    Action("leave", "Back", ("q",), "Back to the workbench", "Image", rank=9, last=True),
+    Action("leave", "Back", ("q", "escape"), "Back to the workbench", "Image", rank=9, last=True),
 )
 
 
@@ -86,6 +88,7 @@ class ImageScreen(Acting):
         self._clock = clock
         self.header = Line(ascii_only=ascii_only, id="header")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
+        self.too_small = TooSmall(ascii_only=ascii_only)
         self.table: Table[Fact] = Table(
             COLUMNS,
             title="Image version",
@@ -98,6 +101,7 @@ class ImageScreen(Acting):
     def compose(self) -> ComposeResult:
         yield self.header
         yield self.table
+        yield self.too_small
         yield self.footer
 
     def on_mount(self) -> None:
@@ -115,9 +119,11 @@ class ImageScreen(Acting):
         self.call_after_refresh(self._show_footer)
 
     def _show_footer(self) -> None:
-        from tui.actions import offers
-
         self.footer.set_offers(offers((self.table, self, app_of(self))))
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.too_small.fit(event.size):
+            self.set_focus(self.table)
 
     def show(self, overview: Overview) -> None:
         """Its state may change; nothing else of it does."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -14,11 +15,12 @@ from tui.cells import when
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.table import Table
+from tui.widgets.too_small import TooSmall
 
 if TYPE_CHECKING:
     from tui.app import Notice
 
-LEAVING = (Action("leave", "Back", ("q", "N"), internal=True),)
+LEAVING = (Action("leave", "Back", ("q", "N", "escape"), internal=True),)
 _SIGNS = {
     "information": (UNICODE.dot, Tone.FAINT),
     "warning": (UNICODE.attention, Tone.STALE),
@@ -54,14 +56,20 @@ class Notices(ModalScreen[None]):
             copied=lambda notice: f"{notice.title}\n{notice.text}".strip().replace("\n", " "),
         )
         self.whole = Static("", id="whole", markup=False)
+        self.too_small = TooSmall(ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
         yield self.table
         yield self.whole
+        yield self.too_small
 
     def on_mount(self) -> None:
         self.table.set_rows(self._notices.items())
         self.table.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.too_small.fit(event.size):
+            self.set_focus(self.table)
 
     def on_table_moved(self, message: Table.Moved) -> None:
         message.stop()

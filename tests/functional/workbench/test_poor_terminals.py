@@ -1,0 +1,148 @@
+"""Terminals that are too small, or know nothing but ASCII: every screen lives there and says what it can."""
+
+from collections.abc import Sequence
+
+import pytest
+from screen import lines, shown, until
+from shop import Shop
+from textual.geometry import Size
+from textual.pilot import Pilot
+from textual.widgets._toast import Toast
+
+from core.model.image import ImageState
+from core.services.overview import WorkerView
+from tui.actions import app_of
+from tui.app import Ingot
+from tui.ascii import in_ascii
+from tui.screens.questions import trust_question
+
+FULL = (140, 42)
+SCREENS = {
+    "workbench": (),
+    "runs": ("4",),
+    "help": ("question_mark",),
+    "notices": ("N",),
+    "image": ("2", "enter"),
+    "run": ("4", "enter"),
+    "command": ("colon", "b"),
+    "filter": ("slash", "b"),
+    "palette": ("ctrl+p", "b"),
+    "cancel": ("4", "x"),
+    "delete": ("2", "D"),
+}
+"""What is pressed to come there."""
+
+
+async def settled(pilot: Pilot[None], app: Ingot, keys: Sequence[str] = ()) -> None:
+    await until(pilot, lambda: app.loaded and not app.discovering)
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(0.05)
+    await pilot.pause(0.3)
+
+
+@pytest.mark.parametrize("name", ["help", "notices", "image", "run"])
+async def test_below_the_least_size_one_line_says_what_is_needed_and_nothing_is_lost(shop: Shop, name: str) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app, SCREENS[name])
+        before, screen = shown(app), app.screen
+        assert "needs" not in before
+        for size in ((59, 15), (60, 14), (20, 5), (5, 2), (1, 1)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+            expected = f"Ingot needs 60×15, here are {size[0]}×{size[1]}" if size[0] >= 38 else "needs 60×15"
+            if size[0] >= 20:
+                assert shown(app).strip() == expected
+        await pilot.resize_terminal(*FULL)
+        await pilot.pause(0.3)
+        assert app.screen is screen
+        assert shown(app) == before
+        await pilot.press("j")  # the list has the focus again
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert app.screen is app.workbench
+
+
+@pytest.mark.parametrize("name", ["help", "notices", "image"])
+async def test_a_screen_that_cannot_be_shown_is_left_by_its_keys(shop: Shop, name: str) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        for key in ("escape", "q"):
+            await settled(pilot, app, SCREENS[name])
+            await pilot.resize_terminal(20, 5)
+            await pilot.pause(0.1)
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            assert app.screen is app.workbench
+            await pilot.resize_terminal(*FULL)
+            await pilot.pause(0.1)
+
+
+async def test_a_terminal_of_20_by_5_lives_whatever_is_pressed(shop: Shop) -> None:
+    app = shop.app()
+    async with app.run_test(size=(20, 5), notifications=True) as pilot:
+        await settled(pilot, app)
+        for keys in SCREENS.values():
+            await settled(pilot, app, (*keys, "down", "escape", "escape", "escape"))
+        app.notify("It is " * 40, title="A notice")
+        await pilot.pause(0.3)
+        assert app.is_running
+        await pilot.resize_terminal(*FULL)
+        await pilot.pause(0.2)
+        assert "frontend" in shown(app)
+
+
+@pytest.mark.parametrize(("size", "rows"), [((80, 24), 2), ((60, 15), 2), ((59, 14), 1), ((20, 5), 1)])
+async def test_a_notice_takes_two_rows_of_a_small_terminal_at_most(
+    shop: Shop, size: tuple[int, int], rows: int
+) -> None:
+    app = shop.app()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        for key in ("", "question_mark"):
+            await settled(pilot, app, [key] if key else [])
+            app.notify("The disk is full. " * 10 + "\nMake room.\nThen try again.", title="The build failed " * 8)
+            await pilot.pause(0.2)
+            toast = next(widget for widget in app.screen.walk_children() if isinstance(widget, Toast))
+            assert toast.outer_size.height == rows
+            assert toast.outer_size.width <= size[0]
+            assert "The build f" in shown(app)
+            app.clear_notifications()
+            await pilot.press("escape")
+
+
+@pytest.mark.parametrize("size", [FULL, (80, 24)], ids=["140x42", "80x24"])
+@pytest.mark.parametrize("name", SCREENS)
+async def test_without_unicode_nothing_but_ascii_is_drawn(shop: Shop, name: str, size: tuple[int, int]) -> None:
+    role = "büro-東京"
+    many = [shop.image(role, f"0.1.{number}", 5 + number, ImageState.GOOD) for number in range(80)]
+    shop.save([shop.role("base"), shop.role(role)])
+    shop.index.replace_images(shop.workspace.id, [*shop.index.images(shop.workspace.id), *many], "head")
+    log = shop.places.log(shop.index.runs()[0].uid, "build/qemu.backend")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("qemu.backend: “cannot” open ‘x’ — größer ✓ 日本\n" * 200, "utf-8")
+    app = shop.app(ascii_only=True, worker=WorkerView(1, 1))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot, app, ("j", *SCREENS[name]))
+        app.notify("Größe … 3×4", title="“x”")
+        await pilot.pause(0.3)
+        drawn = lines(app)
+        strange = {character for character in "\n".join(drawn) if not character.isascii()}
+        assert strange == set(), "\n".join(drawn)
+        assert {len(line) for line in drawn} == {size[0]}
+
+
+async def test_a_question_is_ascii_too(shop: Shop) -> None:
+    app = shop.app(ascii_only=True)
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        app_of(app.workbench).push_screen(trust_question("büro", "/srv/büro"))
+        await pilot.pause(0.2)
+        assert shown(app).isascii()
+        assert "Trust buro?" in shown(app)
+
+
+def test_facts_on_a_line_are_parted_in_the_same_way_everywhere(shop: Shop) -> None:
+    assert in_ascii("a · b") == "a | b"
+    assert in_ascii("2 web · image versions … 3×4") == "2 web | image versions ~ 3x4"
+    assert Size(len(in_ascii("東京")), 1) == Size(4, 1)
