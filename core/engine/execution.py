@@ -111,7 +111,8 @@ class Execution:
                 reason = " ".join(part for part in (reason, f"Cleaning up failed: {error}") if part)
             self._close(run, state)
             self._end(run, state, reason)
-        self._around.memory.forget(uid)
+        if not any(machine.state is MachineState.KEPT for machine in self._index.machines(uid)):
+            self._around.memory.forget(uid)  # else whoever ends the machine needs its credentials (keeping.py)
         self._cancelled.discard(uid)
         self._around.slots.give_back(uid)
         self._ended()

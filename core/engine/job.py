@@ -14,7 +14,7 @@ from core.engine.surroundings import Surroundings
 from core.errors import EngineError, RefusedError, StoreError, ToolError
 from core.hold import Prompt
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
-from core.model.machine import Machine, MachineState
+from core.model.machine import Machine, MachineState, is_cloud
 from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
@@ -144,7 +144,8 @@ class Job:
                 ended = await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line), waits)
             except VanishedError:
                 continue
-            self._machine_ended()
+            # By a signal: it had no time for removing what it has elsewhere.
+            self._machine_ended(orderly=ended.signal is None)
             return ended
 
     async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
@@ -184,11 +185,24 @@ class Job:
         with contextlib.suppress(StoreError):
             self._around.index.save_machine(machine)
 
-    def _machine_ended(self) -> None:
-        """The tool has ended, and its machine with it unless it was let go of."""
+    def _machine_ended(self, *, orderly: bool) -> None:
+        """The tool has ended, and its machine with it unless it was let go of, or is in a cloud and was left there:
+        then it counts as kept, until now, and is looked for and ended (keeping.py)."""
         machine = self.machine()
-        if machine is not None and machine.state is not MachineState.KEPT:
-            self._around.index.save_machine(replace(machine, state=MachineState.GONE))
+        if machine is not None and machine.state is MachineState.KEPT:
+            return
+        if not orderly and is_cloud(kind := self._kind()):
+            left = machine or Machine(self._run.uid, self._stage.key, self._stage.build, kind, communicator="none")
+            machine = replace(left, state=MachineState.KEPT, until=time.time())
+        elif machine is not None:
+            machine = replace(machine, state=MachineState.GONE)
+        if machine is not None:
+            self._around.index.save_machine(machine)
+
+    def _kind(self) -> str:
+        """The type of the stage's builder; empty where the stage is no build."""
+        build = self._run.request.role.build(self._stage.build)
+        return build.kind if build else ""
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
         if await until():
@@ -272,6 +286,8 @@ class Job:
             if not self._around.leaving:
                 self.progress("cleaning up")
                 await end_tool(hold)
+                if hold.exit is not None and hold.exit.signal is not None:
+                    self._machine_ended(orderly=False)
                 if waits:
                     with contextlib.suppress(StoreError):
                         waits.settle()
@@ -313,6 +329,9 @@ class Job:
             f" What it had left running was ended: {', '.join(ended)}." if ended else " Nothing of it was left running."
         )
         if self._stage.build or not again:
+            self._machine_ended(orderly=False)
+            if is_cloud(self._kind()):
+                left += " Its machine in the cloud is looked for and ended; the log of this stage says how."
             raise LostError(
                 f"{name} and its holder vanished (a restart of the machine, or kill -9).{left}",
                 "Build again; what the build made outside this machine carries the run's id "

@@ -33,6 +33,8 @@ _STATE_EVERY = 5.0
 """Seconds between two looks whether a machine in a cloud has ended."""
 _AGAIN = (30.0, 60.0, 300.0)
 """Seconds until another try at ending a machine; the last of them for ever."""
+_GIVEN_UP_AFTER = 7 * 24 * 3600.0
+"""Seconds after its time for which ending a machine is tried."""
 _UNKNOWN_LOOKS = 3
 """Looks after which a machine that the cloud does not know is gone: it takes a moment to know a new one."""
 
@@ -77,6 +79,11 @@ class Keeper:
                 care.task.add_done_callback(lambda _, place=place: self._kept.pop(place))
             care.changed.set()
 
+    def again(self) -> None:
+        """Try at once what failed: there are credentials now."""
+        for care in self._kept.values():
+            care.changed.set()
+
     async def let_go(self) -> None:
         """The worker ends; the next one looks after them."""
         tasks = [care.task for care in self._kept.values() if care.task is not None]
@@ -105,6 +112,8 @@ class Keeper:
             except StoreError as error:
                 log.error("run %s: its kept machine cannot be looked after now: %s", uid, error)
             except IngotError as error:
+                if await self._given_up(uid, key, error):
+                    return
                 wait = _AGAIN[min(failed, len(_AGAIN) - 1)] * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
                 failed += 1
                 self._complain(uid, key, error)
@@ -189,6 +198,15 @@ class Keeper:
             self._around.memory.forget(run.uid)
         self._say(run, machine, "the kept machine has ended")
         log.info("run %d: the kept machine of %s has ended", run.id, machine.build)
+
+    async def _given_up(self, uid: str, key: str, error: IngotError) -> bool:
+        """Nobody gave credentials for a week: then nobody will, and no worker can wait for ever."""
+        run, machine = self._index.run(uid), self._index.machine(uid, key)
+        if run is None or machine is None or machine.until is None or machine.until > time.time() - _GIVEN_UP_AFTER:
+            return False
+        self._complain(uid, key, EngineError(f"it could not be ended for a week and is given up: {error.what}"))
+        await self._forget(run, machine)
+        return True
 
     def _complain(self, uid: str, key: str, error: IngotError) -> None:
         run, machine = self._index.run(uid), self._index.machine(uid, key)

@@ -24,6 +24,7 @@ from core.engine.dispatcher import Dispatcher
 from core.engine.equipment import Equipment, load_the_rest, product
 from core.engine.execution import Execution, FromThreads
 from core.engine.flows import Flows
+from core.engine.keeping import Keeper
 from core.engine.notifying import Notifier
 from core.engine.protocol import (
     CANNOT_WORK,
@@ -72,9 +73,11 @@ class Worker:
         around = Surroundings(
             self._index, places, self._slots, self._memory, ledger=equipment.ledger, grace=equipment.grace
         )
-        self._execution = Execution(around, equipment.pipeline(places, self._index), self._look_soon)
+        pipeline = equipment.pipeline(places, self._index)
+        self._execution = Execution(around, pipeline, self._look_soon)
         self._dispatcher = Dispatcher(self._index, self._slots, self._execution, self._start_flow)
         self._notifier = Notifier(self._index, places, os.environ)
+        self._keeper = Keeper(around, pipeline.clean_up, self._notifier.tell)
         self._flows: Flows | None = None
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -101,6 +104,7 @@ class Worker:
         aside.cancel()
         log.info("worker of process %d ends", os.getpid())
         await self._execution.let_go()
+        await self._keeper.let_go()
         if self._socket is not None:
             self._socket.close()
         with contextlib.suppress(OSError):
@@ -118,7 +122,8 @@ class Worker:
                     seen = now
                     active = self._dispatcher.look()
                     self._notifier.look(active)
-                    self._memory.keep_only([run.uid for run in active])
+                    self._keeper.look()
+                    self._memory.keep_only([*(run.uid for run in active), *self._keeper.keeps])
                     if active:
                         busy_at = float("inf")
                     elif busy_at == float("inf"):
@@ -128,7 +133,9 @@ class Worker:
             except IngotError as error:  # a full disk passes; until then nothing new begins
                 log.error("cannot look for work: %s", error)
                 seen = -1
-            if time.monotonic() - busy_at > self._settings.idle and not self._notifier.busy:
+            # A machine that is kept costs somebody something, until a worker ends it.
+            has_duties = self._notifier.busy or bool(self._keeper.keeps)
+            if time.monotonic() - busy_at > self._settings.idle and not has_duties:
                 return
             await self._listen_again()
             changed, stopping = (asyncio.ensure_future(event.wait()) for event in (self._changed, self._stopping))
@@ -220,6 +227,7 @@ class Worker:
             case GiveSecrets(run=uid, secrets=secrets):
                 journal.redact(secrets.values())
                 self._memory.give(uid, secrets)
+                self._keeper.again()
                 self._look_soon()
             case Wake():
                 self._look_soon()
