@@ -5,15 +5,29 @@ All that screens and commands see of pauses and machines. What is done by hand i
 not.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from core.engine.client import Engine
+from core.engine.holds import tool_directory
+from core.errors import EngineError, RefusedError
+from core.hold import PromptRecord
+from core.holding import Hold
 from core.model.failure import Failure
-from core.model.machine import Machine
-from core.model.pause import Answer, Choice, Pause
+from core.model.machine import Machine, MachineState
+from core.model.pause import Answer, Choice, Pause, PauseKind, choices
 from core.model.run import Run, Stage
 from core.model.touch import Touch
 from core.places import Places
+from core.services.entering import Entering
+from core.services.following import RunFollower
+from core.services.machine_facts import MachineFacts
+from core.services.shells import DebugShell
+from core.store.touches import Touches
+
+__all__ = ["DebugShell", "DebugView", "Debugging", "MachineFacts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,113 +55,159 @@ class DebugView:
         return None if self.until is None else max(self.until - now, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class MachineFacts:
-    """What a machine says of itself. What it does not tell is empty or None."""
+class Debugging(Entering):
+    """What the person whose shell `environ` is can do about machines. The way into them is in Entering."""
 
-    hostname: str = ""
-    system: str = ""
-    """`Debian GNU/Linux 12 (bookworm)`, from os-release(5)."""
-    uptime: float | None = None
-    """Seconds."""
-    load: str = ""
-    """Of the last 1, 5 and 15 minutes, `0.42 0.31 0.20`."""
-    disk_used: int | None = None
-    """Bytes of `/`."""
-    disk_size: int | None = None
-    """Bytes of `/`."""
-    release: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`/etc/image-release`: what the image that it was started from says that it is."""
+    def __init__(self, places: Places, environ: Mapping[str, str], *, engine: Engine | None = None) -> None:
+        super().__init__(places, environ)
+        self._engine = engine or Engine(places)
+        self._failures: dict[tuple[str, str, int], Failure | None] = {}
 
-
-class DebugShell:
-    """A shell in a machine. It goes on where the machine reboots: it says so, and opens a shell again."""
-
-    async def read(self) -> bytes:
-        """What came from the machine, some of it; empty at the end."""
-        raise NotImplementedError
-
-    def write(self, data: bytes) -> None:
-        """Type something. While the connection is lost nothing happens."""
-        raise NotImplementedError
-
-    def resize(self, columns: int, rows: int) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Leave: the shell ends, the machine stays."""
-        raise NotImplementedError
-
-    async def reconnect(self) -> None:
-        """Try again now, without waiting for the next time."""
-        raise NotImplementedError
-
-    @property
-    def exit_status(self) -> int | None:
-        """Of the shell; None as long as it runs, and when the connection was lost for good."""
-        raise NotImplementedError
-
-
-class Debugging:
-    """What the person whose shell `environ` is can do about machines."""
-
-    def __init__(self, places: Places, environ: Mapping[str, str]) -> None:
-        self._places = places
-        self._environ = environ
+    # What there is
 
     def pauses(self, run_uid: str | None = None) -> list[Pause]:
         """The open pauses, the oldest first: of one run, or all on this machine. Raises StoreError."""
-        raise NotImplementedError
+        with self._index() as index:
+            return [pause for pause in index.pauses(run_uid, open_only=True) if self._is_held(pause)]
 
     def machines(self, run_uid: str | None = None) -> list[Machine]:
         """The machines that are not gone. Raises StoreError."""
-        raise NotImplementedError
+        with self._index() as index:
+            return index.machines(run_uid)
 
     def view(self, run_uid: str, build: str = "") -> DebugView | None:
-        """How it stands with a run, or with one build of it: first one that pauses, then one whose machine is kept.
+        """How it stands with a run, or with one build of it: first one that pauses, then one whose machine is kept,
+        then any other.
 
         None when there is no such run. Reads its log: call it in a thread. Raises StoreError.
         """
-        raise NotImplementedError
+        with self._index() as index:
+            run = index.run(run_uid)
+            if run is None:
+                return None
+            pauses = [pause for pause in index.pauses(run.uid, open_only=True) if self._is_held(pause)]
+            machines = index.machines(run.uid, living_only=False)
+        stage = _chosen(run, build, pauses, machines)
+        key = stage.key if stage else ""
+        pause = next((pause for pause in pauses if pause.stage_key == key), None)
+        machine = next((machine for machine in machines if machine.stage_key == key), None)
+        kept = machine is not None and machine.state is MachineState.KEPT
+        return DebugView(
+            run=run,
+            stage=stage,
+            pause=pause,
+            machine=machine,
+            choices=choices(pause.kind, pause.step, pause.provisioners) if pause else (),
+            failure=self._failure(run, stage, pause) if stage else None,
+            touches=tuple(Touches(self._places.run(run.uid)).all()),
+            until=pause.until if pause else machine.until if machine is not None and kept else None,
+        )
+
+    def _is_held(self, pause: Pause) -> bool:
+        """Whether nobody has answered a pause that is open in the index: the holder knows it first."""
+        directory = tool_directory(self._places, pause.run_uid, pause.stage_key, "packer")
+        record = PromptRecord.read(directory)
+        return not any(answered.number == pause.number for answered in record.answers)
+
+    def _failure(self, run: Run, stage: Stage, pause: Pause | None) -> Failure | None:
+        """What went wrong, where something did; read once for each pause."""
+        if pause is not None and pause.kind is not PauseKind.FAILURE:
+            return None
+        if pause is None and not run.state.ended:
+            return None
+        key = (run.uid, stage.key, pause.number if pause else 0)
+        if key not in self._failures:
+            follower = RunFollower(self._places, run.uid)
+            try:
+                self._failures[key] = follower.failure(run, stage)
+            finally:
+                follower.close()
+        return self._failures[key]
+
+    # What becomes of it
 
     async def answer(self, pause: Pause, answer: Answer) -> str:
         """Answer a pause; gives what happens now, in a sentence.
 
         Raises RefusedError when it allows no such answer, or somebody was first: who, when and what.
         """
-        raise NotImplementedError
+        from core.adapters.packer_prompts import typed  # here: with all about Packer it takes long to load
+
+        allowed = choices(pause.kind, pause.step, pause.provisioners)
+        choice = next((choice for choice in allowed if choice.answer is answer), None)
+        if choice is None:
+            raise RefusedError(
+                f"This pause has no answer {answer.value}.",
+                f"It has: {', '.join(choice.answer.value for choice in allowed)}.",
+            )
+        run = await asyncio.to_thread(self._known, pause.run_uid)
+        who = await asyncio.to_thread(self._who, run)
+        hold = await self._hold(pause)
+        if keys := typed(pause.kind, answer):
+            await hold.answer(pause.number, keys, who, answer.value, keep=answer is Answer.KEEP)
+            # The worker notes it, and what follows from it (core/engine/pausing.py), now or when it lives again.
+            try:
+                await asyncio.to_thread(self._engine.wake)
+            except EngineError as error:
+                return f"{choice.consequence} {error.what}"
+            return choice.consequence
+        held = await hold.held()
+        if held is None or held.number != pause.number:
+            over = await hold.last_answer()
+            raise RefusedError(str(over) if over else "It is not paused there any more.")
+        # Packer has no such answer to this prompt: it cleans up when it is interrupted.
+        await asyncio.to_thread(self._engine.cancel, run.uid, who)
+        return choice.consequence
 
     async def extend(self, held: Pause | Machine, seconds: float) -> float:
-        """Keep a paused or kept machine for longer; gives when it is cleaned up now (epoch). Raises RefusedError."""
-        raise NotImplementedError
+        """Keep a paused or kept machine for longer; gives when it is cleaned up now (epoch).
+
+        Raises RefusedError when nothing ends it, or it is over.
+        """
+        now = time.time()
+        if isinstance(held, Machine) and held.state is not MachineState.KEPT:
+            pauses = await asyncio.to_thread(self.pauses, held.run_uid)
+            found = next((pause for pause in pauses if pause.stage_key == held.stage_key), None)
+            if found is None:
+                raise RefusedError(f"The machine of {held.build} is not paused: nothing ends it but its build.")
+            held = found
+        if held.until is None:
+            raise RefusedError("It waits for as long as it takes: there is no time to extend.")
+        until = max(held.until, now) + seconds
+        if isinstance(held, Machine):
+            with self._index() as index:
+                index.set_machine_until(held.run_uid, held.stage_key, until)
+            await asyncio.to_thread(self._engine.wake)
+            return until
+        hold = await self._hold(held)
+        there = await hold.held()
+        if there is None or there.number != held.number:
+            over = await hold.last_answer()
+            raise RefusedError(str(over) if over else "It is not paused there any more.")
+        await hold.set_limit(until - now)
+        with self._index() as index:
+            index.set_pause_until(held.id, until)
+        return until
 
     async def end_machine(self, machine: Machine) -> None:
         """End a kept machine: it and its disk are destroyed. Raises RefusedError for one that is not kept."""
-        raise NotImplementedError
+        with self._index() as index:
+            index.set_machine_until(machine.run_uid, machine.stage_key, time.time())
+        await asyncio.to_thread(self._engine.wake)
 
-    async def shell(
-        self, machine: Machine, columns: int, rows: int, on_output: Callable[[bytes], None] | None = None
-    ) -> DebugShell:
-        """A shell in the machine, in a terminal of this size. The run is marked as touched before it opens.
+    async def _hold(self, pause: Pause) -> Hold:
+        hold = await Hold.adopt(tool_directory(self._places, pause.run_uid, pause.stage_key, "packer"))
+        if hold is None:
+            raise RefusedError("Packer does not run there any more: nothing waits for an answer.")
+        return hold
 
-        `on_output` gets what `read` gives. Raises ConnectError when there is no way in, StoreError when it cannot be
-        written down.
-        """
-        raise NotImplementedError
 
-    async def command(self, machine: Machine, command: str) -> tuple[int, bytes, bytes]:
-        """Run a command in the machine, without a terminal: exit status, output, errors. Marks as `shell` does."""
-        raise NotImplementedError
-
-    def ssh_command(self, machine: Machine) -> str:
-        """A command line that opens a shell from any terminal on this machine. Marks as `shell` does: what will be done
-        with it nobody knows."""
-        raise NotImplementedError
-
-    async def facts(self, machine: Machine) -> MachineFacts:
-        """What the machine says of itself. Does not mark. Raises ConnectError."""
-        raise NotImplementedError
-
-    async def console(self, machine: Machine, last: int = 64 * 1024) -> bytes:
-        """The last bytes of its serial console. Raises IngotError when it has none, or it cannot be read."""
-        raise NotImplementedError
+def _chosen(run: Run, build: str, pauses: list[Pause], machines: list[Machine]) -> Stage | None:
+    """The stage to look at: of the build that is named, else the one that needs somebody most."""
+    if build:
+        return next((stage for stage in run.stages if stage.build == build), None)
+    order = (MachineState.KEPT, MachineState.PAUSED, MachineState.BUILDING, MachineState.GONE)
+    keys = [pause.stage_key for pause in pauses]
+    keys += [machine.stage_key for state in order for machine in machines if machine.state is state]
+    stages = [stage for key in keys if (stage := run.stage(key)) is not None]
+    return stages[0] if stages else run.failed_stage
