@@ -166,6 +166,8 @@ class Exit:
     ended: float
     ended_by: EndedBy = ""
     """Who wanted it: the tool itself (empty), a cancel, or the time limit."""
+    kept: bool = False
+    """What it left behind is kept (ToolSpec.keep), and the holder stays for that."""
 
 
 @dataclass(frozen=True, slots=True)

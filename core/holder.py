@@ -16,6 +16,7 @@ import selectors
 import signal
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -334,12 +335,13 @@ class Holder:
         if self._exit_written:
             return
         assert self._tool.exit is not None
+        ended = replace(self._tool.exit, kept=self._keeping)
         self._log.flush()
         while self._log.unwritten or self._prompting.book.write_at is not None:
             self._turn(1.0)
         while True:
             try:
-                write_whole(self._directory / EXIT_FILE, msgspec.json.encode(self._tool.exit))
+                write_whole(self._directory / EXIT_FILE, msgspec.json.encode(ended))
                 break
             except OSError as error:
                 complain(f"the exit cannot be written: {error.strerror}")

@@ -87,7 +87,8 @@ class Hold:
     @property
     def keeps(self) -> bool:
         """The tool has ended, and its holder stays for what it left behind (ToolSpec.keep)."""
-        return self._record.holder.lives and self.exit is not None
+        ended = self.exit
+        return ended is not None and ended.kept and self._record.holder.lives
 
     @staticmethod
     async def start(directory: Path, spec: ToolSpec) -> "Hold":
@@ -297,12 +298,14 @@ class Hold:
                 reader, writer = await asyncio.open_unix_connection(self._record.socket)
                 try:
                     writer.write(msgspec.json.encode(message) + b"\n")
-                    if line := await reader.readline():
-                        return msgspec.json.decode(line, type=Answer)
-                    continue  # it hangs up when the tool has ended
+                    if not (line := await reader.readline()):
+                        continue  # it hangs up when the tool has ended
+                    if not (answer := msgspec.json.decode(line, type=Answer)).error:
+                        return answer
                 finally:
                     writer.close()
-            await asyncio.sleep(_CALM)  # no socket now: it opens one anew
+            # No socket now: it opens one anew. Or a holder from before an upgrade, which knows no prompts.
+            await asyncio.sleep(_CALM)
         return None
 
     def _unheard(self) -> EngineError:
