@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from core import config_notify
+from core import config_debug, config_notify
+from core.config_debug import Debug
 from core.config_notify import Notify
 from core.model import naming
 from core.model.role import Problem, Upstream, UpstreamKind
@@ -54,6 +55,7 @@ class Configuration:
     """`[build] variables`: for every role."""
     outside: tuple[str, ...] = ()
     """`[build] outside`: for every role."""
+    debug: Debug = field(default_factory=Debug)
     notify: Notify = field(default_factory=Notify)
     roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
@@ -129,7 +131,9 @@ class _Reader:
 
     def configuration(self) -> Configuration:
         top = self._known(
-            self._tables, (), ("id", "name", "ignore", "discovery", "version", "ledger", "build", "notify", "roles")
+            self._tables,
+            (),
+            ("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "roles"),
         )
         discovery = self._table(top, ("discovery",), ("enabled",))
         version = self._table(top, ("version",), ("tag_prefix",))
@@ -152,9 +156,20 @@ class _Reader:
             ledger_remote=remote or "",
             variables=self._variables(build, ("build", "variables")),
             outside=self._paths(build, ("build", "outside")) or (),
+            debug=self._debug(top),
             notify=self._notify(top),
             roles=self._roles(top),
             problems=tuple(self._problems),
+        )
+
+    def _debug(self, top: Mapping[str, Any]) -> Debug:
+        table = self._table(top, ("debug",), config_debug.KEYS)
+        return config_debug.checked(
+            self._text(table, ("debug", "pause")),
+            self._texts(table, ("debug", "stops")),
+            self._text(table, ("debug", "limit")),
+            table.get("headless", False),
+            lambda key, reason, fix: self._wrong(("debug", key), reason, fix),
         )
 
     def _notify(self, top: Mapping[str, Any]) -> Notify:

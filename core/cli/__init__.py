@@ -86,6 +86,20 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--trust", action="store_true", help="trust this workspace: its templates run programs on this machine"
     )
+    build.add_argument(
+        "--pause",
+        choices=("never", "failure", "step"),
+        help="hold the machine, and ask, when a step fails or at a breakpoint; or step through the build"
+        " (default: never, or what [debug] of ingot.toml says with headless = true)",
+    )
+    build.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="WHERE",
+        help="step through, and stop at first-provisioner, each-provisioner, clean-up, or a step of Packer's by name",
+    )
+    build.add_argument("--keep-paused", metavar="TIME", help="clean up when nobody answered for this long (2h, 90m)")
     add_json(build)
 
     logs = add("logs", "building", "logs", "print the log of a run")

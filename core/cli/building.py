@@ -10,6 +10,7 @@ from core.cli.listing import run_as_json
 from core.cli.output import ExitStatus, print_json, say
 from core.engine.client import Engine
 from core.errors import RefusedError
+from core.model.pause import LIMIT_WORDS, STOPS, PauseMode, Wish, is_stop, seconds_of
 from core.model.run import Run, RunState, StageState
 from core.places import Places
 from core.services.building import Building
@@ -35,13 +36,19 @@ def build(arguments: argparse.Namespace) -> int:
         raise RefusedError("What is to be built?", "Name roles (ingot roles lists them), or use --stale alone.")
     building = Building(Places.of(os.environ), os.environ)
     root = arguments.directory.resolve()
+    pausing = _wish(arguments)
     if arguments.stale:
-        started = building.build_stale(root, trust=arguments.trust)
+        started = building.build_stale(root, trust=arguments.trust, pausing=pausing)
         if not started and not arguments.json:
             say("Nothing is stale.")
     else:
         started = building.build_all(
-            root, arguments.roles, at=arguments.at, builds=tuple(arguments.only), trust=arguments.trust
+            root,
+            arguments.roles,
+            at=arguments.at,
+            builds=tuple(arguments.only),
+            trust=arguments.trust,
+            pausing=pausing,
         )
     if arguments.json and not arguments.wait:
         print_json([run_as_json(run) for run in started])
@@ -61,6 +68,20 @@ def build(arguments: argparse.Namespace) -> int:
         print_json([run_as_json(again) for run in started if (again := index.run(run.uid))])
         index.close()
     return max(results, default=ExitStatus.DONE)
+
+
+def _wish(arguments: argparse.Namespace) -> Wish:
+    """How the builds may pause, as far as the command line says it."""
+    stops = tuple(arguments.stop)
+    mode = PauseMode(arguments.pause) if arguments.pause else None
+    if wrong := next((stop for stop in stops if not is_stop(stop)), None):
+        raise RefusedError(f"Packer has nowhere to stop called {wrong!r}.", f"One of {', '.join(STOPS)}, or a step.")
+    if stops and mode not in (None, PauseMode.STEP):
+        raise RefusedError("--stop is for builds that are stepped through.", "Use it with --pause step, or alone.")
+    limit = seconds_of(arguments.keep_paused) if arguments.keep_paused is not None else None
+    if arguments.keep_paused is not None and limit is None:
+        raise RefusedError(f"{arguments.keep_paused!r} is no time that a machine can be kept.", f"Give {LIMIT_WORDS}.")
+    return Wish(mode, stops, limit)
 
 
 def logs(arguments: argparse.Namespace) -> int:
@@ -130,9 +151,11 @@ def _follow(
             number = run.id
             ended = run.state.ended  # read before the logs: what was written before the end is then printed
             if say_lines:
-                if run.state is RunState.WAITING and run.reason != said_reason:
+                if run.state in (RunState.WAITING, RunState.PAUSED) and run.reason != said_reason:
                     said_reason = run.reason
-                    say(f"{before}! waiting: {run.reason}")
+                    say(f"{before}! {run.state.value}: {run.reason}")
+                    if run.state is RunState.PAUSED:
+                        say(f"{before}  ingot debug {run.id} opens a shell in the machine")
                 for stage in run.stages:
                     if stage.state is StageState.PENDING or (only and only not in (stage.key, stage.name)):
                         continue

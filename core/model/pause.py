@@ -58,6 +58,38 @@ NEVER = Pausing()
 """For builds that nobody watches."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a build may pause, as far as somebody said so when it was started; `[debug]` of ingot.toml says the rest."""
+
+    mode: PauseMode | None = None
+    stops: tuple[str, ...] = ()
+    limit: float | None = None
+    """Seconds."""
+    watched: bool = False
+    """Somebody sits at a workbench."""
+
+
+WATCHED = Wish(watched=True)
+UNWATCHED = Wish()
+
+SHORTEST_LIMIT = 60.0
+LONGEST_LIMIT = 7 * 24 * 3600.0
+LIMIT_WORDS = "hours and minutes, such as 2h, 90m or 1h30m; at least 1m, at most 168h"
+_LIMIT = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?")
+
+
+def seconds_of(limit: str) -> float | None:
+    """The seconds in a limit as people write it; None where it is none (`LIMIT_WORDS`).
+
+    >>> seconds_of("2h"), seconds_of("1h30m"), seconds_of("90"), seconds_of("")
+    (7200.0, 5400.0, None, None)
+    """
+    found = _LIMIT.fullmatch(limit)
+    seconds = int(found[1] or 0) * 3600.0 + int(found[2] or 0) * 60.0 if found else 0.0
+    return seconds if SHORTEST_LIMIT <= seconds <= LONGEST_LIMIT else None
+
+
 class PauseKind(StrEnum):
     """What Packer waits for."""
 

@@ -13,9 +13,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core import config
 from core.adapters.git import GitRepository
 from core.engine.client import Engine
 from core.errors import RefusedError, WorkspaceError
+from core.model.machine import MachineState
+from core.model.pause import UNWATCHED, Pausing, Wish
 from core.model.role import Role
 from core.model.run import Run, RunRequest
 from core.model.stale import order_for_rebuild, parent_of
@@ -62,17 +65,33 @@ class Building:
         self.engine = engine or Engine(places)
 
     def build(
-        self, root: Path, role: str, *, at: str = "HEAD", builds: tuple[str, ...] = (), trust: bool = False
+        self,
+        root: Path,
+        role: str,
+        *,
+        at: str = "HEAD",
+        builds: tuple[str, ...] = (),
+        trust: bool = False,
+        pausing: Pausing | Wish = UNWATCHED,
     ) -> Run:
         """Queue a build of a role's image from the commit that `at` names; all its builds, or those named.
+
+        `pausing` is how it may pause, or what is known of that: `[debug]` of the commit's ingot.toml says the rest.
 
         Raises UntrustedError where nobody trusts the workspace yet (`trust` says that somebody does, from now on),
         RefusedError or WorkspaceError where the role cannot be built.
         """
-        return self.build_all(root, [role], at=at, builds=builds, trust=trust)[0]
+        return self.build_all(root, [role], at=at, builds=builds, trust=trust, pausing=pausing)[0]
 
     def build_all(
-        self, root: Path, roles: Sequence[str], *, at: str = "HEAD", builds: tuple[str, ...] = (), trust: bool = False
+        self,
+        root: Path,
+        roles: Sequence[str],
+        *,
+        at: str = "HEAD",
+        builds: tuple[str, ...] = (),
+        trust: bool = False,
+        pausing: Pausing | Wish = UNWATCHED,
     ) -> list[Run]:
         """`build` of several roles: parents first, and who is built on another of them waits for it.
 
@@ -91,15 +110,16 @@ class Building:
             at_work = {run.role: run.uid for run in index.runs(workspace.id, active_only=True)}
             # Without an image it could only fail at once; where its parent is being made, that is what is meant.
             makes = {name: uid for name, uid in at_work.items() if not index.images(workspace.id, name)}
+        pausing = _pausing(repository, commit, pausing)
         started: list[Run] = []
         for name in _parents_first(wanted):
             waits_for = makes.get(parent_of(wanted[name]), "")
-            run = self._submit(workspace, who, wanted[name], commit, at, chosen[name], waits_for)
+            run = self._submit(workspace, who, wanted[name], commit, at, chosen[name], waits_for, pausing)
             makes[name] = run.uid
             started.append(run)
         return started
 
-    def build_stale(self, root: Path, *, trust: bool = False) -> list[Run]:
+    def build_stale(self, root: Path, *, trust: bool = False, pausing: Pausing | Wish = UNWATCHED) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first; children wait for them.
 
         A role that is being built from this commit already is not built again. Roles with problems, and those built on
@@ -120,6 +140,7 @@ class Building:
                 self._check_trust(index, found.workspace, who, trust)
         names = order_for_rebuild(found.roles, stale).roles
         roles = self._roles_at(repository, commit, names) if names else {}
+        pausing = _pausing(repository, commit, pausing)
         started: list[Run] = []
         left_out: set[str] = set()
         for name in names:
@@ -134,13 +155,13 @@ class Building:
             if (parent := parent_of(wanted)) in left_out:
                 left_out.add(name)
                 continue
-            run = self._submit(found.workspace, who, wanted, commit, "HEAD", builds, active.get(parent, ""))
+            run = self._submit(found.workspace, who, wanted, commit, "HEAD", builds, active.get(parent, ""), pausing)
             active[name] = run.uid
             started.append(run)
         return started
 
     def rebuild(self, which: int | str) -> Run:
-        """The same once more: the commit, the role as it was there, and the builds of an earlier run.
+        """The same once more: the commit, the role as it was there, the builds and the pausing of an earlier run.
 
         Raises RefusedError where there is no such run.
         """
@@ -150,7 +171,7 @@ class Building:
         with self._index() as index:
             self._check_trust(index, run.request.workspace, who, trust=False)
         asked = run.request
-        return self._submit(asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "")
+        return self._submit(asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "", asked.pausing)
 
     def cancel(self, which: int | str) -> Run:
         """Ask for the end of a run; what it started is cleaned up. Gives the run as it is right after.
@@ -167,12 +188,13 @@ class Building:
         return self.engine.cancel(run.uid, who)
 
     def give_secrets(self, which: int | str) -> Run:
-        """Give a run that waits for credentials those of this shell.
+        """Give a run that waits for credentials those of this shell; also one that has ended, where its machine was
+        kept in a cloud and is to be ended with them.
 
         Raises RefusedError where there is no such run, it needs none, or this shell lacks one.
         """
         run = self._run(which)
-        if run.state.ended:
+        if run.state.ended and not self._keeps_a_machine(run):
             raise RefusedError(f"Run {run.id} has ended: {run.state}.")
         if not run.request.secret_names:
             raise RefusedError(f"Run {run.id} was started without credentials from a shell.", "It needs none.")
@@ -199,6 +221,7 @@ class Building:
         ref: str,
         builds: tuple[str, ...],
         parent_run: str,
+        pausing: Pausing,
     ) -> Run:
         secrets = secrets_for(role, self._environ)
         request = RunRequest(
@@ -212,6 +235,7 @@ class Building:
             environment=references(self._environ),
             secret_names=tuple(secrets),
             parent_run=parent_run,
+            pausing=pausing,
         )
         return self.engine.submit(request, secrets)
 
@@ -240,6 +264,10 @@ class Building:
         if run is None:
             raise RefusedError(f"There is no run {which} on this machine.", "ingot runs --all lists them.")
         return run
+
+    def _keeps_a_machine(self, run: Run) -> bool:
+        with self._index() as index:
+            return any(machine.state is MachineState.KEPT for machine in index.machines(run.uid))
 
     def _check_trust(self, index: Index, workspace: Workspace, who: str, trust: bool) -> None:
         if trust:
@@ -294,6 +322,16 @@ def _repository(root: Path) -> GitRepository:
             "git init, git add, git commit; then again.",
         )
     return repository
+
+
+def _pausing(repository: GitRepository, commit: str, wanted: Pausing | Wish) -> Pausing:
+    if isinstance(wanted, Pausing):
+        return wanted
+    try:
+        configuration = config.parse(repository.file_at(commit, config.NAME))
+    except WorkspaceError:  # the commit has none
+        configuration = config.Configuration()
+    return configuration.debug.pausing(wanted)
 
 
 def _buildable(roles: Mapping[str, Role], name: str, commit: str) -> Role:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import WorkspaceError
+from core.model.pause import WATCHED, Wish
 from core.model.run import Run
 from core.places import Places
 
@@ -20,17 +21,17 @@ class Changing:
     places: Places
     directory: Path
 
-    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]:
+    def build(self, roles: Sequence[str], *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         """Queue builds of roles' images from the commit that is checked out, parents first: all of them or none."""
         from core.services.building import Building
 
-        return Building(self.places, os.environ).build_all(self.directory, roles, trust=trust)
+        return Building(self.places, os.environ).build_all(self.directory, roles, trust=trust, pausing=pausing)
 
-    def build_stale(self, *, trust: bool = False) -> list[Run]:
+    def build_stale(self, *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first."""
         from core.services.building import Building
 
-        return Building(self.places, os.environ).build_stale(self.directory, trust=trust)
+        return Building(self.places, os.environ).build_stale(self.directory, trust=trust, pausing=pausing)
 
     def cancel(self, uid: str) -> Run:
         """Ask for the end of a run; what it started is cleaned up."""
