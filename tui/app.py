@@ -26,16 +26,18 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from core.errors import IngotError
-from core.model.run import Run
 from core.places import Places
 from core.services.changing import Changing
+from core.services.debugging import Debugging
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
 from tui.actions import Action, Offer, bindings, find, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.hangup import end_with
+from tui.news import begun, failed, newest_paused
 from tui.palette import Offers
+from tui.ports import Changes, Debugs
 from tui.screens.workbench import Workbench
 from tui.theme import INGOT, has_unicode
 from tui.timers import once
@@ -60,17 +62,6 @@ VISIBLE_WAIT = 0.2
 """Seconds after which waiting is shown."""
 
 
-class Changes(Protocol):
-    """What the workbench can change (core.services.changing.Changing)."""
-
-    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]: ...
-    def build_stale(self, *, trust: bool = False) -> list[Run]: ...
-    def cancel(self, uid: str) -> Run: ...
-    def wake(self) -> None: ...
-    def give_secrets(self, uid: str) -> None: ...
-    def delete(self, role: str, version: str, *, typed: str) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something that was said once, and can be read again."""
@@ -86,6 +77,15 @@ EVERYWHERE = (
     Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=2),
     Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
     Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),
+    Action(
+        "debug",
+        "Debug",
+        ("d",),
+        "A shell in the machine of the run that paused last",
+        "Everywhere",
+        command="debug",
+        argument="run",
+    ),
     Action("refresh", "Refresh", ("f5", "ctrl+r"), "Look through the repository", "Everywhere", command="refresh"),
     Action(
         "quit",
@@ -123,6 +123,7 @@ class Ingot(App[None]):
         self,
         overviews: Overviews,
         changes: Changes,
+        debugging: Debugs,
         *,
         readonly: bool = False,
         ascii_only: bool = False,
@@ -133,6 +134,7 @@ class Ingot(App[None]):
         super().__init__()
         self.overviews = overviews
         self.changes = changes
+        self.debugging = debugging
         self.asking = Asking(self)
         self.readonly = readonly
         self.ascii_only = ascii_only
@@ -251,6 +253,7 @@ class Ingot(App[None]):
         return not self.readonly and any(not run.state.ended for run in runs)
 
     def _take(self, overview: Overview) -> None:
+        before, first = self.overview, not self.loaded
         self.overview = overview
         self.loaded = True
         self.workbench.show(overview)
@@ -258,6 +261,25 @@ class Ingot(App[None]):
         for screen in self.screen_stack:
             if screen is not self.workbench and isinstance(screen, Follows):
                 screen.show(overview)
+        if first:
+            self.call_after_refresh(self._show_paused)
+        else:
+            self._say_news(before, overview)
+
+    def _show_paused(self) -> None:
+        """What waits for a person is the first thing to be seen."""
+        if not self._first_run and (uid := newest_paused(self.overview)):
+            self.open_run(uid)
+
+    def _say_news(self, before: Overview, after: Overview) -> None:
+        """Somebody must notice when a machine begins to wait, and when a run fails: one bell, and a notice for each."""
+        pauses, runs = begun(before, after, self.clock()), failed(before, after)
+        for news in pauses:
+            self.notify(news.text, title=news.title, severity="warning", timeout=20)
+        for news in runs:
+            self.notify(news.text, title=news.title, severity="error", timeout=12)
+        if pauses or runs:
+            self.bell()
 
     def _failed(self, what: str, error: IngotError) -> None:
         """Something in the background went wrong: said once, and shown for as long as it lasts."""
@@ -284,7 +306,7 @@ class Ingot(App[None]):
     async def _discover(self) -> None:
         self._discovering = True
         words = "looking through the repository…"
-        late = once(self, VISIBLE_WAIT, partial(self._now_busy, words))
+        late = once(self, VISIBLE_WAIT, partial(self.now_busy, words))
         try:
             await self.overviews.discover()
         except IngotError as error:
@@ -295,18 +317,19 @@ class Ingot(App[None]):
             late.stop()
             self._discovering = False
             self._discovered_at = time.monotonic()
-            self._no_longer_busy(words)
+            self.no_longer_busy(words)
             self.workbench.discovered()
 
     @property
     def discovering(self) -> bool:
         return self._discovering
 
-    def _now_busy(self, words: str) -> None:
+    def now_busy(self, words: str) -> None:
+        """Show what goes on, until `no_longer_busy`."""
         self.busy.append(words)
         self.show_header()
 
-    def _no_longer_busy(self, words: str) -> None:
+    def no_longer_busy(self, words: str) -> None:
         if words in self.busy:
             self.busy.remove(words)
         self.show_header()
@@ -323,7 +346,7 @@ class Ingot(App[None]):
         """
 
         async def carry() -> None:
-            late = once(self, VISIBLE_WAIT, partial(self._now_busy, words))
+            late = once(self, VISIBLE_WAIT, partial(self.now_busy, words))
             try:
                 result = await asyncio.to_thread(work)
             except IngotError as error:
@@ -334,7 +357,7 @@ class Ingot(App[None]):
                 done(result)
             finally:
                 late.stop()
-                self._no_longer_busy(words)
+                self.no_longer_busy(words)
 
         self.run_worker(carry(), exit_on_error=False, group="asked")
 
@@ -373,20 +396,27 @@ class Ingot(App[None]):
             return f"{self.overviews.directory} is in no Git repository: there is nothing to look through."
         if action.id == "refresh" and self._discovering:
             return "It is being looked through right now."
+        if action.id == "debug" and not newest_paused(self.overview):
+            return "No run is paused and no machine is kept: there is nothing to debug."
         return ""
 
     def act(self, action: Action, argument: str = "") -> None:
         if reason := self.why_not(action):
             self.notify(reason, title=f"{action.title}: not now", severity="warning")
             return
-        getattr(self, f"do_{action.id}")()
+        carry_out = getattr(self, f"do_{action.id}")
+        carry_out(argument) if action.argument else carry_out()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that is looked at first (`at_once`) is text where text is typed, and nothing in a question."""
+        if getattr(self.focused, "takes_every_key", False):
+            return False  # a machine gets them, those of the app too
         known = find(EVERYWHERE, str(parameters[0])) if action == "act" and parameters else None
         if known is not None and known.at_once:
             typing = isinstance(self.focused, Input) or bool(getattr(self.focused, "typing", False))
             return not typing and not isinstance(self.screen, ModalScreen)
+        if known is not None and known.id == "debug":
+            return not isinstance(self.screen, ModalScreen)
         return True
 
     def action_act(self, action_id: str) -> None:
@@ -438,6 +468,20 @@ class Ingot(App[None]):
 
         self.push_screen(RunScreen(uid))
 
+    def open_debug(self, uid: str) -> None:
+        """The debug screen of a run, in front of it."""
+        from tui.screens.debug import DebugScreen
+
+        self.push_screen(DebugScreen(uid))
+
+    def do_debug(self, argument: str) -> None:
+        """Of the run named, else of the one that began to wait last."""
+        named = next((run.uid for run in self.overview.runs if argument in (str(run.id), run.uid)), "")
+        if argument and not named:
+            self.notify(f"There is no run {argument} in this workspace.", severity="warning")
+        else:
+            self.open_debug(named or newest_paused(self.overview))
+
     def going_on(self) -> int:
         """How many runs have not ended."""
         return sum(not run.state.ended for run in self.overview.runs)
@@ -465,6 +509,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
         app = Ingot(
             overviews,
             Changing(places, directory),
+            Debugging(places, os.environ),
             readonly=readonly,
             ascii_only=not has_unicode(os.environ),
             run_uid=run_uid,

@@ -6,8 +6,10 @@ A state is always a sign, a word and a tone, from the tables here, so that it lo
 from collections.abc import Callable
 
 from core.model.image import ImageState, ImageVersion
+from core.model.machine import Machine
+from core.model.pause import Pause, PauseKind
 from core.model.run import Run, RunState, Stage, StageState
-from core.services.overview import RoleState, RoleView
+from core.services.overview import Overview, RoleState, RoleView
 from core.text import age, duration, moment, size
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
@@ -88,6 +90,18 @@ def image_state(image: ImageVersion) -> tuple[Piece, ...]:
     return (Piece(f"{sign} {image.state.value}", tone), *(Piece(f" {mark}", Tone.STALE) for mark in image.marks))
 
 
+def until(epoch: float | None, now: float) -> str:
+    """`cleaned up in 1:55:40`: what becomes of a machine that nobody does anything about."""
+    if epoch is None:
+        return "not cleaned up by itself"
+    return f"cleaned up in {duration(epoch - now)}" if epoch > now else "being cleaned up"
+
+
+def _left(epoch: float | None, now: float) -> str:
+    """The same where room is short."""
+    return "" if epoch is None else f"{duration(epoch - now)} left  " if epoch > now else "being cleaned up  "
+
+
 def elapsed(run: Run, now: float) -> str:
     """How long the run has been going, or took."""
     if run.started is None:
@@ -148,6 +162,16 @@ def doing(run: Run) -> Piece:
     return Piece(f"{share}{current.progress}".strip() or current.name)
 
 
+def held(run: Run, pause: Pause | None, kept: Machine | None, now: float) -> Cell:
+    """The same of a run whose machine waits for a person: until when it does, and what for."""
+    if pause is not None:
+        why = Piece(pause.why or run.reason, Tone.BAD if pause.kind is PauseKind.FAILURE else Tone.PLAIN)
+        return (Piece(_left(pause.until, now), Tone.WAITING), why)
+    if kept is not None:
+        return (Piece("machine kept ", Tone.WAITING), Piece(_left(kept.until, now), Tone.WAITING), doing(run))
+    return doing(run)
+
+
 def role_columns() -> tuple[Column[RoleView], ...]:
     def name(view: RoleView) -> Cell:
         sign, tone = _ROLE[view.state]
@@ -190,13 +214,19 @@ def image_columns(clock: Clock) -> tuple[Column[ImageVersion], ...]:
     )
 
 
-def run_columns(clock: Clock) -> tuple[Column[Run], ...]:
+def run_columns(clock: Clock, overview: Callable[[], Overview]) -> tuple[Column[Run], ...]:
+    """`overview` gives what is known of pauses and machines now."""
+
+    def now(run: Run) -> Cell:
+        seen = overview()
+        return held(run, seen.pause(run.uid), seen.kept(run.uid), clock())
+
     return (
         Column("run", "RUN", lambda run: str(run.id), lambda run: run.id, "right", 1, 3, 7),
         Column("role", "ROLE", lambda run: run.role, lambda run: run.role, min_width=8, max_width=28),
         Column("state", "STATE", run_state, lambda run: run.state.value, priority=2, min_width=11),
         Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 5, 48, 72, "end"),
-        Column("doing", "NOW", doing, None, "left", 4, 12, 200, "end", grow=True),
+        Column("doing", "NOW", now, None, "left", 4, 12, 200, "end", grow=True),
         Column("took", "TOOK", lambda run: elapsed(run, clock()), lambda run: _took(run, clock()), "right", 3, 4),
         Column("begun", "BEGUN", lambda run: Piece(when(run.created, clock()), Tone.FAINT), None, "right", 6, 5),
     )

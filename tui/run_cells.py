@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from core.model.failure import Failure
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunView
-from core.text import duration, moment, visible
+from core.text import duration, moment
 from tui.cells import person, run_state, stage_label, stage_sign
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.line import Part
-from tui.widgets.panel import PanelRow
+from tui.widgets.panel import PanelRow, paragraph
 
 _ERROR_ROWS = 3
 """Rows that one error takes at most."""
@@ -97,7 +97,7 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     What the engine said rules where it and the log differ: it also knows of what no log has.
     """
     if stage is None:
-        return _paragraph(run.reason or "It ended without a word.", width, Tone.BAD, _ERROR_ROWS)
+        return paragraph(run.reason or "It ended without a word.", width, Tone.BAD, _ERROR_ROWS)
     error = stage.error or (failure.error if failure else "") or run.reason or "It ended and did not say why."
     if run.state is RunState.LOST and run.reason:
         error = run.reason
@@ -110,11 +110,11 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
     )
     if failure is not None and failure.command:
         rows.append(PanelRow((Piece("$ ", Tone.FAINT), Piece(failure.command)), status))
-    rows += _paragraph(_bare(error, stage, failure), width, Tone.BAD, _ERROR_ROWS)
+    rows += paragraph(_bare(error, stage, failure), width, Tone.BAD, _ERROR_ROWS)
     told = (failure.error if failure else "").removeprefix(f"{UNICODE.bad} ")  # as Ingot itself writes it into a log
     if told and told not in error:
-        rows += _paragraph(told, width, Tone.BAD, 2)
-    end = [row for line in advice.splitlines() for row in _paragraph(f"{UNICODE.into} {line}", width, Tone.ACCENT, 2)]
+        rows += paragraph(told, width, Tone.BAD, 2)
+    end = [row for line in advice.splitlines() for row in paragraph(f"{UNICODE.into} {line}", width, Tone.ACCENT, 2)]
     room = height - len(rows) - len(end)
     above = ("", error, told)
     output = failure.output if failure else ()
@@ -136,7 +136,7 @@ def _bare(error: str, stage: Stage, failure: Failure | None) -> str:
 
 def waits(run: Run, width: int) -> list[PanelRow]:
     """Why a run does not go on, and what that means."""
-    rows = _paragraph(run.reason or "It did not say for what.", width, Tone.WAITING, _ERROR_ROWS)
+    rows = paragraph(run.reason or "It did not say for what.", width, Tone.WAITING, _ERROR_ROWS)
     return [*rows, PanelRow(Piece("It goes on by itself as soon as it can; x cancels it.", Tone.FAINT))]
 
 
@@ -147,22 +147,6 @@ def queued(view: RunView) -> str:
     )
     now = {0: "none goes on now", 1: "1 goes on now"}.get(view.at_work, f"{view.at_work} go on now")
     return f"{before}; {now}. It begins by itself."
-
-
-def _paragraph(text: str, width: int, tone: Tone, most: int) -> list[PanelRow]:
-    """Words on rows of a width; a cut is marked."""
-    rows = [""]
-    for line in text.splitlines() or [""]:
-        for word in visible(line).split(" "):
-            if rows[-1] and len(rows[-1]) + 1 + len(word) > width - 2:
-                rows.append(word)
-            else:
-                rows[-1] = f"{rows[-1]} {word}".strip()
-        rows.append("")
-    rows = [row for row in rows if row]
-    if len(rows) > most:
-        rows = [*rows[: most - 1], f"{rows[most - 1]} …"]
-    return [PanelRow(Piece(row, tone)) for row in rows]
 
 
 def signs(stages: Sequence[Stage], run: Run, shown: str, now: float) -> list[tuple[str, Cell]]:

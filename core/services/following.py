@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.model.failure import Failure, diagnose
+from core.model.machine import Machine, MachineState
+from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage
 from core.places import Places
 from core.store.index import Index
@@ -30,6 +32,10 @@ class RunView:
     """Queued runs that are taken before it, when it is queued."""
     at_work: int = 0
     """Runs that go on now, on this machine."""
+    pause: Pause | None = None
+    """What it waits for, when it is paused; of several what it waits for longest."""
+    machine: Machine | None = None
+    """The machine that waits with it, or was kept when it ended."""
 
 
 class RunFollower:
@@ -56,13 +62,25 @@ class RunFollower:
         if run is None:
             return None
         if run.state is not RunState.QUEUED:
-            return RunView(run)
+            return self._with_machine(run)
         active = self._index.runs(active_only=True)
         return RunView(
             run,
             ahead=sum(other.state is RunState.QUEUED and other.id < run.id for other in active),
             at_work=sum(other.state in (RunState.RUNNING, RunState.CANCELLING) for other in active),
         )
+
+    def _with_machine(self, run: Run) -> RunView:
+        pause = next(iter(self._index.pauses(run.uid, open_only=True)), None)
+        if pause is not None:
+            return RunView(run, pause=pause, machine=self._index.machine(run.uid, pause.stage_key))
+        kept = (machine for machine in self._index.machines(run.uid) if machine.state is MachineState.KEPT)
+        return RunView(run, machine=next(kept, None))
+
+    def pauses(self) -> list[Pause]:
+        """All pauses of the run, those that were answered among them, the oldest first. Raises StoreError."""
+        run = self._index.run(self._which)
+        return self._index.pauses(run.uid) if run is not None else []
 
     def log(self, run: Run, stage: Stage) -> Path:
         """Where the log of a stage is, or will be."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from core import process
 from core.errors import IngotError, WorkspaceError
 from core.model.image import ImageState, ImageVersion
+from core.model.machine import Machine, MachineState
+from core.model.pause import Pause
 from core.model.role import Problem, Role
 from core.model.run import Run, RunState
 from core.model.stale import parent_of
@@ -112,6 +114,10 @@ class Overview:
     """Of each role, newest first."""
     runs: tuple[Run, ...] = ()
     """Newest first."""
+    pauses: tuple[Pause, ...] = ()
+    """Those of the runs that wait for an answer, the oldest first."""
+    machines: tuple[Machine, ...] = ()
+    """The living machines of the runs."""
     problems: tuple[Problem, ...] = ()
     """Of the workspace as a whole."""
     trusted: bool = False
@@ -126,6 +132,19 @@ class Overview:
 
     def run(self, uid: str) -> Run | None:
         return next((run for run in self.runs if run.uid == uid), None)
+
+    def pause(self, run_uid: str) -> Pause | None:
+        """What a run waits for; of several, what it waits for longest."""
+        return next((pause for pause in self.pauses if pause.run_uid == run_uid), None)
+
+    def kept(self, run_uid: str) -> Machine | None:
+        """The machine that outlived a run."""
+        of_run = (machine for machine in self.machines if machine.run_uid == run_uid)
+        return next((machine for machine in of_run if machine.state is MachineState.KEPT), None)
+
+    def debuggable(self, run_uid: str) -> bool:
+        """Whether a machine of the run waits for a person: paused, or kept."""
+        return self.pause(run_uid) is not None or self.kept(run_uid) is not None
 
 
 def root_of(directory: Path) -> Path | None:
@@ -184,6 +203,7 @@ class Overviews:
         images = self._images_of(workspace.id)
         runs = self._runs_of(workspace.id)
         stale = self._read.stale(workspace.id)
+        known = {run.uid for run in runs}
         newest: dict[str, Run] = {}
         for run in runs:
             newest.setdefault(run.role, run)
@@ -206,6 +226,8 @@ class Overviews:
             roles=_by_lineage(views),
             images=images,
             runs=runs,
+            pauses=tuple(pause for pause in self._read.pauses(open_only=True) if pause.run_uid in known),
+            machines=tuple(machine for machine in self._read.machines() if machine.run_uid in known),
             problems=catalogue.problems if catalogue else (),
             trusted=self._read.trusted(workspace.id),
             read_at=catalogue.read_at if catalogue else 0.0,

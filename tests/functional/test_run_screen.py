@@ -15,6 +15,7 @@ from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.places import Places
 from core.services.changing import Changing
+from core.services.debugging import Debugging
 from core.services.overview import Overviews
 from core.store.index import Index
 from core.store.log_writer import LogWriter
@@ -86,6 +87,7 @@ class House:
         return Ingot(
             overviews,
             Changing(self.places, self.root),
+            Debugging(self.places, {}),
             readonly=readonly,
             run_uid=run.uid,
             clock=lambda: self.now,

@@ -11,9 +11,11 @@ from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.places import Places
+from core.services.debugging import Debugging
 from core.services.overview import Overviews, WorkerView
 from core.store.index import Index
 from tui.app import Ingot
+from tui.ports import Debugs
 
 NOW = 1_795_000_000.0
 COMMIT = "3f9c2a1d5b0e4c7f8a9b6c3d2e1f0a9b8c7d6e5f"
@@ -97,12 +99,14 @@ class Shop:
         ascii_only: bool = False,
         worker: WorkerView | None = None,
         run_uid: str = "",
+        debugging: Debugs | None = None,
     ) -> Ingot:
         overviews = Still(self.places, self.root)
         overviews.said = worker
         return Ingot(
             overviews,
             self.asked,
+            debugging or Debugging(self.places, {}),
             readonly=readonly,
             ascii_only=ascii_only,
             run_uid=run_uid,

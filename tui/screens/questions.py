@@ -15,7 +15,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.model.image import ImageVersion
-from core.model.run import Run
+from core.model.machine import Machine
+from core.model.pause import Answer, Choice
+from core.model.run import Run, RunState
 from core.text import moment, size, visible
 from tui.widgets.typed import Typed
 
@@ -95,7 +97,8 @@ def trust_question(name: str, root: str) -> Question:
 
 
 def cancel_question(runs: Sequence[Run]) -> Question:
-    """Asked before runs are cancelled."""
+    """Asked before runs are cancelled. A machine that is held for a person goes only by the name of its role."""
+    held = next((run for run in runs if run.state is RunState.PAUSED), None)
     if len(runs) == 1:
         run = runs[0]
         title, what = f"Cancel run {run.id}?", f"The build of {run.role} ends; what was done so far is thrown away."
@@ -109,10 +112,50 @@ def cancel_question(runs: Sequence[Run]) -> Question:
             "Its machine is shut down and its unfinished disk deleted."
             if len(runs) == 1
             else "Their machines are shut down and their unfinished disks deleted.",
+            *([f"Run {held.id} is paused: nobody can look into its machine after that."] if held is not None else ()),
             "",
             "Image versions that exist stay, and so do the logs.",
         ),
         yes="cancel it" if len(runs) == 1 else "cancel them",
+        name=held.role if held is not None else "",
+        danger=held is not None,
+    )
+
+
+def clean_up_question(run: Run, consequence: str) -> Question:
+    """Asked before a paused machine is cleaned up."""
+    return Question(
+        f"Clean up the machine of run {run.id}?",
+        (consequence, "", "What was done in it by hand goes with it. Other image versions are not touched."),
+        yes="destroy it",
+        name=run.role,
+        danger=True,
+    )
+
+
+def end_machine_question(run: Run, machine: Machine) -> Question:
+    """Asked before a kept machine is ended."""
+    by = f" It was kept by {machine.kept_by}." if machine.kept_by else ""
+    return Question(
+        f"End the machine of run {run.id}?",
+        (
+            f"The machine {machine.address or machine.instance} and its disk are destroyed; nothing of them can be had"
+            f" back.{by}",
+            "",
+            "The run stays as it ended, and so does its log.",
+        ),
+        yes="destroy it",
+        name=run.role,
+        danger=True,
+    )
+
+
+def go_on_question(run: Run, choice: Choice) -> Question:
+    """Asked before Packer goes on with something that changes the machine."""
+    return Question(
+        f"{choice.title}?",
+        (choice.consequence, "", f"This is the answer to the pause of run {run.id}: others cannot give another one."),
+        yes="go on" if choice.answer is Answer.CONTINUE else choice.answer.value,
     )
 
 

@@ -16,16 +16,19 @@ from textual.containers import Horizontal, Vertical
 
 from core.errors import IngotError
 from core.model.failure import Failure
+from core.model.pause import Pause, PauseKind
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, app_of, bindings
+from tui.debug_cells import paused, paused_title
+from tui.news import newest_paused
 from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
 from tui.sizes import LEAST, RUN, needs
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.log_view import LogView
-from tui.widgets.panel import Panel
+from tui.widgets.panel import Panel, PanelRow
 from tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ ACTIONS = (
         command="retry",
     ),
     Action("cancel", "Cancel…", ("x",), "End the run; what it started is cleaned up", "Run", True, 2, command="cancel"),
+    Action("debug", "Debug", ("d",), "A shell in the machine of the run", "Run", rank=1, command="debug"),
     Action("next_stage", "Next stage", ("right_square_bracket",), "Show the log of the next stage", "Run", rank=37),
     Action("previous_stage", "Stage before", ("left_square_bracket",), "Show the log of the stage before", "Run"),
     Action("stages", "Stages", ("1",), "To the stages", "Run"),
@@ -164,6 +168,8 @@ class RunScreen(Acting):
         if run is not None and not run.state.ended and self.is_current:
             self._show_header(run)
             self.stages.tick()
+            if self._view is not None and self._view.pause is not None:
+                self._show_paused(self._view, self._view.pause)
 
     def _show(self) -> None:
         view = self._view
@@ -238,6 +244,9 @@ class RunScreen(Acting):
 
     def _show_wrong(self, view: RunView) -> None:
         run = view.run
+        if view.pause is not None:
+            self._show_paused(view, view.pause)
+            return
         stage = run.failed_stage or (run.current if run.state is RunState.LOST else None)
         if run.state in (RunState.FAILED, RunState.LOST) or stage is not None:
             if stage is not None and stage.state is StageState.FAILED:
@@ -245,13 +254,35 @@ class RunScreen(Acting):
             failure = self._failures.get((run.uid, stage.key, stage.attempt)) if stage else None
             title = "What was lost" if run.state is RunState.LOST else "What went wrong"
             height = 12 if self.size.height >= 30 else 6
-            self.wrong.set_rows(title, lambda width: went_wrong(run, stage, failure, width=width, height=height))
+            kept = paused(None, view.machine, self.house.clock()) if view.machine is not None else []
+            room = height - len(kept)
+            self.wrong.set_rows(
+                title, lambda width: [*went_wrong(run, stage, failure, width=width, height=room), *kept]
+            )
             self._show_panel("-bad")
         elif run.state is RunState.WAITING:
             self.wrong.set_rows("What it waits for", lambda width: waits(run, width))
             self._show_panel("-waiting")
         else:
             self._show_panel("")
+
+    def _show_paused(self, view: RunView, pause: Pause) -> None:
+        """Why it waits, since and until when, and what can be done: above the log, in the place of a failure."""
+        run = view.run
+        stage = run.stage(pause.stage_key)
+        failure = None
+        if pause.kind is PauseKind.FAILURE and stage is not None:
+            self._diagnose(run, stage)
+            failure = self._failures.get((run.uid, stage.key, stage.attempt))
+        waits_on = paused(pause, view.machine, self.house.clock(), said=failure is not None)
+        height = (12 if self.size.height >= 30 else 7) - len(waits_on)
+
+        def rows(width: int) -> list[PanelRow]:
+            why = went_wrong(run, stage, failure, width=width, height=height) if failure is not None else []
+            return [*why, *waits_on]
+
+        self.wrong.set_rows(paused_title(pause), rows)
+        self._show_panel("-waiting")
 
     def _show_panel(self, kind: str) -> None:
         for name in ("-bad", "-waiting"):
@@ -387,11 +418,23 @@ class RunScreen(Acting):
                 return "This run has ended: there is nothing to cancel."
             if run.state is RunState.CANCELLING:
                 return "It is being cancelled: what it started is cleaned up first."
+        if action.id == "debug":
+            return self._why_no_debug()
         if action.id == "rebuild" and run is not None and not run.state.ended:
             return "It has not ended: x cancels it."
         if action.id == "stages" and self.has_class("-paged"):
             return "The stages are the line above; [ and ] go through them."
         return ""
+
+    def _why_no_debug(self) -> str:
+        view = self._view
+        if view is None:
+            return "There is no record of this run."
+        if view.pause is not None or view.machine is not None or newest_paused(self.house.overview):
+            return ""
+        if view.run.state.ended:
+            return "This run has ended and its machine is gone: there is nothing to debug."
+        return f"This run is {view.run.state.value}: there is a machine to debug when it pauses."
 
     def act(self, action: Action, argument: str = "") -> None:
         if action.id in _TO_THE_LOG:
@@ -405,6 +448,12 @@ class RunScreen(Acting):
     def do_cancel(self, _: str) -> None:
         if self.run is not None:
             self.house.asking.cancel([self.run])
+
+    def do_debug(self, _: str) -> None:
+        """The machine of this run, else of the one that began to wait last."""
+        view = self._view
+        here = view is not None and (view.pause is not None or view.machine is not None)
+        self.house.open_debug(self._uid if here else newest_paused(self.house.overview))
 
     def do_rebuild(self, _: str) -> None:
         """The same request again; the screen goes over to the new run."""

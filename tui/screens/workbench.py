@@ -20,6 +20,7 @@ from core.text import visible
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import image_columns, role_columns, run_columns
 from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
+from tui.news import newest_paused
 from tui.screens.workbench_actions import ACTIONS
 from tui.sizes import LEAST, WORKBENCH, needs
 from tui.theme import UNICODE, Piece, Tone
@@ -71,7 +72,11 @@ class Workbench(Acting):
         )
         self.fleets: Table[str] = Table((), title="3 Fleets", empty=NO_FLEETS, id="fleets", ascii_only=ascii_only)
         self.runs: Table[Run] = Table(
-            run_columns(clock), title="4 Runs", id="runs", ascii_only=ascii_only, copied=lambda run: run.uid
+            run_columns(clock, lambda: self._overview),
+            title="4 Runs",
+            id="runs",
+            ascii_only=ascii_only,
+            copied=lambda run: run.uid,
         )
 
         self.upper = Horizontal(self.roles, self.images, id="upper")
@@ -312,6 +317,8 @@ class Workbench(Acting):
             case "logs":
                 if self._run_here() is None:
                     return "No run belongs to what is chosen."
+            case "debug":
+                return self._why_no_debug()
             case "delete":
                 if self._page != "images" or self.images.chosen is None:
                     return "Choose an image version first: 2 goes to them."
@@ -334,6 +341,24 @@ class Workbench(Acting):
             return self._overview.run(self.images.chosen.run)
         view = self.roles.chosen
         return view.run if view is not None and self._page == "roles" else None
+
+    def _why_no_debug(self) -> str:
+        if newest_paused(self._overview):
+            return ""
+        run = self._run_here()
+        if run is None:
+            return "No run is paused and no machine is kept: there is nothing to debug."
+        if run.state.ended:
+            return f"Run {run.id} has ended and its machine is gone: there is nothing to debug."
+        return f"Run {run.id} is {run.state.value}: there is a machine to debug when it pauses."
+
+    def do_debug(self, argument: str) -> None:
+        """The machine of the run named, else of the chosen one, else of the one that began to wait last."""
+        run = self._named_run(argument) if argument else self._run_here()
+        if run is not None and (argument or self._overview.debuggable(run.uid)):
+            self.house.open_debug(run.uid)
+        elif not argument:
+            self.house.open_debug(newest_paused(self._overview))
 
     def do_build(self, argument: str) -> None:
         """Build the roles named, else the marked, else the chosen one; asks once whether the workspace is trusted."""

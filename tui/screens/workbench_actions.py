@@ -15,6 +15,16 @@ ACTIONS = (
         argument="role",
     ),
     Action(
+        "debug",
+        "Debug",
+        ("d",),
+        "A shell in the machine of the run, paused or kept; of a role that of its newest run",
+        "Workbench",
+        rank=2,
+        command="debug",
+        argument="run",
+    ),
+    Action(
         "stale",
         "Build stale",
         ("S",),

@@ -13,20 +13,23 @@ _ORDER = {"In lists": 1, "Everywhere": 2}
 class Footer(Line):
     """Shows what has a rank; where there is no room, the lower ranks stay. The rest is in the help."""
 
-    def set_offers(self, offers: Iterable[Offer]) -> None:
-        """Show those that have a rank and can be done now."""
+    def set_offers(self, offers: Iterable[Offer], *, lead: str = "") -> None:
+        """Show those that have a rank and can be done now; `lead` stands before them."""
         shown = sorted(
             (offer for offer in offers if offer.action.rank and not offer.why_not),
             key=lambda offer: (offer.action.last, _ORDER.get(offer.action.group, 0), offer.action.rank),
         )
         self.set_parts(
             [
-                Part(
-                    (Piece(offer.action.key, Tone.ACCENT), Piece(f" {offer.action.title}", Tone.FAINT)),
-                    priority=offer.action.rank,
-                    right=offer.action.last,
-                    clicked=lambda offer=offer: offer.actor.act(offer.action),
-                )
-                for offer in shown
+                *([Part(Piece(lead, Tone.STRONG))] if lead else []),
+                *(
+                    Part(
+                        (Piece(offer.action.key, Tone.ACCENT), Piece(f" {offer.action.title}", Tone.FAINT)),
+                        priority=offer.action.rank,
+                        right=offer.action.last,
+                        clicked=lambda offer=offer: offer.actor.act(offer.action),
+                    )
+                    for offer in shown
+                ),
             ]
         )

@@ -1,5 +1,6 @@
 """The first line: which workspace, where its repository stands, and what the worker does."""
 
+from core.model.machine import MachineState
 from core.services.overview import Overview, WorkerView
 from core.text import moment
 from tui.theme import UNICODE, Cell, Piece, Tone
@@ -36,6 +37,11 @@ class Header(Line):
             parts.append(Part(Piece(f"{UNICODE.attention} uncommitted changes", Tone.STALE), 5))
         if git.shallow:
             parts.append(Part(Piece(f"{UNICODE.attention} shallow clone", Tone.STALE), 7))
+        if overview.pauses:
+            parts.append(Part(Piece(f"{UNICODE.paused} {len(overview.pauses)} paused", Tone.WAITING), 1, right=True))
+        if kept := sum(machine.state is MachineState.KEPT for machine in overview.machines):
+            words = "1 machine kept" if kept == 1 else f"{kept} machines kept"
+            parts.append(Part(Piece(words, Tone.WAITING), 3, right=True))
         if trouble:
             seen = f" (last seen {moment(overview.read_at)[11:16]})" if overview.read_at else ""
             parts.append(Part(Piece(f"{UNICODE.attention} {trouble}{seen}", Tone.BAD), 2, right=True))

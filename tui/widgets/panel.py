@@ -27,6 +27,22 @@ Rows = Callable[[int], Sequence[PanelRow]]
 """The rows for a width in cells."""
 
 
+def paragraph(text: str, width: int, tone: Tone, most: int) -> list[PanelRow]:
+    """Words on rows of a width; a cut is marked."""
+    rows = [""]
+    for line in text.splitlines() or [""]:
+        for word in visible(line).split(" "):
+            if rows[-1] and len(rows[-1]) + 1 + len(word) > width - 2:
+                rows.append(word)
+            else:
+                rows[-1] = f"{rows[-1]} {word}".strip()
+        rows.append("")
+    rows = [row for row in rows if row]
+    if len(rows) > most:
+        rows = [*rows[: most - 1], f"{rows[most - 1]} …"]
+    return [PanelRow(Piece(row, tone)) for row in rows]
+
+
 class Panel(Widget):
     """Shows rows in a frame with a title."""
 

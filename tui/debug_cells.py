@@ -1,0 +1,290 @@
+"""How a machine that waits for a person is told: values in, rows and parts out. Nothing here draws, asks or decides."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from core.errors import IngotError
+from core.model.failure import Failure
+from core.model.machine import Machine, MachineState
+from core.model.pause import Answer, Choice, Pause, PauseKind
+from core.model.run import Run, Stage
+from core.model.touch import Touch
+from core.services.debugging import MachineFacts
+from core.text import age, moment, size
+from tui.cells import person, until
+from tui.theme import UNICODE, Piece, Tone, pieces_of
+from tui.widgets.line import Part
+from tui.widgets.panel import PanelRow, paragraph
+
+KEYS = {Answer.RETRY: "r", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
+"""What each answer is given with on the debug screen."""
+
+_LABELS = 9
+"""Cells that the names of facts take."""
+PAUSED = {
+    PauseKind.FAILURE: "after a failure",
+    PauseKind.BREAKPOINT: "at a breakpoint",
+    PauseKind.STEP: "after a step",
+    PauseKind.PROVISIONER: "before a provisioner",
+    PauseKind.CLEAN_UP: "before clean-up",
+}
+
+
+class Try(NamedTuple):
+    """One time that no shell was to be had, and what came back."""
+
+    at: float
+    error: IngotError
+    times: int = 1
+    """So often in a row."""
+
+
+def clock_time(epoch: float) -> str:
+    """`14:03`"""
+    return moment(epoch)[11:16]
+
+
+# the header
+
+
+def header_parts(
+    run: Run,
+    pause: Pause | None,
+    machine: Machine | None,
+    end: float | None,
+    touches: Sequence[Touch],
+    now: float,
+) -> list[Part]:
+    """`run 41 · ⏸ paused in build · database · root@127.0.0.1:3059 · cleaned up in 1:55:40`, and who touched it."""
+    parts = [
+        Part((Piece(f"run {run.id}", Tone.ACCENT), Piece(f"  {run.role}", Tone.STRONG))),
+        Part(state(run, pause, machine)),
+    ]
+    if machine is not None and machine.address:
+        parts.append(Part(Piece(machine.address), 4))
+    if pause is not None or (machine is not None and machine.state is MachineState.KEPT):
+        parts.append(Part(Piece(until(end, now), Tone.WAITING), 2))
+    if touches:
+        last = touches[-1]
+        words = f"touched by hand: {person(last.who)}, {clock_time(last.when)}"
+        parts.append(Part(Piece(words, Tone.STALE), 3, right=True))
+    return parts
+
+
+def state(run: Run, pause: Pause | None, machine: Machine | None) -> Piece:
+    """What becomes of the machine now."""
+    if pause is not None and pause.open:
+        stage = pause.stage_key.partition("/")[0]
+        return Piece(f"{UNICODE.paused} paused in {stage} {PAUSED[pause.kind]}", Tone.WAITING)
+    if machine is not None and machine.state is MachineState.KEPT:
+        by = f" by {person(machine.kept_by)}" if machine.kept_by else ""
+        return Piece(f"{UNICODE.paused} machine kept{by}", Tone.WAITING)
+    if machine is None or machine.state is MachineState.GONE:
+        return Piece(f"{UNICODE.bad} the machine is gone", Tone.BAD)
+    return Piece(f"{UNICODE.busy} Packer goes on", Tone.BUSY)
+
+
+# what went wrong
+
+
+def why_title(pause: Pause | None) -> str:
+    return "What went wrong" if pause is None or pause.kind is PauseKind.FAILURE else "Why it waits"
+
+
+def why(
+    run: Run, stage: Stage | None, pause: Pause | None, failure: Failure | None, *, width: int, height: int
+) -> list[PanelRow]:
+    """The step that failed, its command and status, the error, and what was printed last, the error marked in it."""
+    if pause is not None and pause.kind is not PauseKind.FAILURE:
+        rows = paragraph(pause.why, width, Tone.STRONG, 4)
+        if pause.step and pause.step not in pause.why:
+            rows += paragraph(pause.step, width, Tone.PLAIN, 4)
+        return [*rows, PanelRow(Piece(f"since {moment(pause.since)[11:]}", Tone.FAINT))][:height]
+    said = (pause.why if pause else "") or (stage.error if stage else "") or run.reason
+    if failure is None:
+        return paragraph(said or "It did not say why.", width, Tone.BAD, height)
+    status = Piece(f"exit status {failure.exit_status}", Tone.BAD) if failure.exit_status is not None else ""
+    rows: list[PanelRow] = []
+    if failure.step:
+        rows += paragraph(failure.step, width, Tone.STRONG, 2)
+    if failure.where:
+        rows.append(PanelRow(Piece(failure.where, Tone.ACCENT)))
+    if failure.command:
+        rows += paragraph(f"$ {failure.command}", width, Tone.PLAIN, 3)
+    if status:
+        rows.append(PanelRow(status))
+    error = paragraph(failure.error or said, width, Tone.BAD, 4)
+    advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
+    rows += error
+    room = height - len(rows) - len(advice)
+    output = [line for line in failure.output if line.strip()]
+    if room > 1 and output:
+        rows.append(PanelRow())
+        rows += [_output(line, failure.error) for line in output[-min(room - 1, 12) :]]
+    return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
+
+
+def _output(line: str, error: str) -> PanelRow:
+    """A line that the step printed; a sign stands before the one that is the error."""
+    wrong = bool(error) and (line.strip() in error or error in line)
+    sign = Piece(f"{UNICODE.bad} ", Tone.BAD) if wrong else Piece("  ")
+    return PanelRow((sign, Piece(line, Tone.BAD if wrong else Tone.FAINT)))
+
+
+# the machine
+
+
+def facts(machine: Machine | None, measured: Sequence[tuple[str, str]]) -> list[PanelRow]:
+    """What is known of the machine; `measured` in it now and then: names and values."""
+    if machine is None:
+        return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]
+    told = [("address", machine.address or "not known yet"), *measured]
+    if machine.image:
+        told.append(("image", machine.image))
+    told.append(("build", machine.build))
+    if machine.vnc:
+        told.append(("vnc", machine.vnc))
+    told.append(("holds", costs(machine)))
+    return [PanelRow((Piece(name.ljust(_LABELS), Tone.FAINT), Piece(value))) for name, value in told]
+
+
+def measured(said: MachineFacts) -> list[tuple[str, str]]:
+    """What a machine says of itself, as names and values; what it does not tell is left out."""
+    told: list[tuple[str, str]] = []
+    if said.uptime is not None:
+        load = f" {UNICODE.dot} load {said.load.split(' ')[0]}" if said.load else ""
+        told.append(("up", f"{age(said.uptime)}{load}"))
+    if said.disk_used is not None and said.disk_size:
+        share = f"{said.disk_used / said.disk_size:.0%}"
+        told.append(("disk", f"{share} of {size(said.disk_size)} used"))
+    if said.system:
+        told.append(("system", said.system))
+    return told
+
+
+def costs(machine: Machine) -> str:
+    """What the machine takes as long as it waits, as far as it is known."""
+    if machine.instance:
+        where = f" in {machine.region}" if machine.region else ""
+        return f"{machine.instance}{where}, which is paid for"
+    if machine.kind == "qemu":
+        return "its memory and disk on this machine"
+    return f"what its {machine.kind} builder started"
+
+
+def paused_title(pause: Pause | None) -> str:
+    return f"{UNICODE.paused} Paused" if pause is not None else f"{UNICODE.paused} Its machine is kept"
+
+
+def paused(pause: Pause | None, machine: Machine | None, now: float, *, said: bool = False) -> list[PanelRow]:
+    """On the screen of a run: why it waits, since and until when, what that costs, and where to go.
+
+    `said` leaves out why, where it stands in the panel above.
+    """
+    if pause is not None:
+        end, since = pause.until, f"since {clock_time(pause.since)} {UNICODE.dot} "
+        first = Piece(pause.why or "It waits for an answer.", Tone.STRONG)
+    else:
+        by = person(machine.kept_by) if machine is not None and machine.kept_by else "Somebody"
+        end, since = machine.until if machine is not None else None, ""
+        first = Piece(f"{by} kept the machine; it is Ingot's, until it is ended.", Tone.STRONG)
+    rows = [] if said else [PanelRow(first)]
+    left = (Piece(since, Tone.FAINT), Piece(until(end, now), Tone.WAITING))
+    rows.append(PanelRow(left, Piece(f"holds {costs(machine)}", Tone.FAINT) if machine is not None else ""))
+    can = (Piece("d ", Tone.ACCENT), Piece("a shell in the machine, and all that can be done about it", Tone.FAINT))
+    return [*rows, PanelRow(can)]
+
+
+# what can be done
+
+
+def can_do(
+    choices: Sequence[Choice],
+    pause: Pause | None,
+    machine: Machine | None,
+    *,
+    width: int,
+    brief: bool,
+) -> list[PanelRow]:
+    """What this kind of pause allows, each with its key and, unless `brief`, with what it does to the machine."""
+    rows: list[PanelRow] = []
+    for choice in choices:
+        more = "…" if choice.destroys else ""
+        until_when = ""
+        if choice.answer is Answer.KEEP and pause is not None and pause.until is not None:
+            until_when = f" until {clock_time(pause.until)}"
+        rows.append(_choice(KEYS[choice.answer], f"{choice.title}{until_when}{more}", choice.destroys))
+        if not brief:
+            rows += _indented(choice.consequence, width)
+    if not choices and machine is not None and machine.state is MachineState.KEPT:
+        rows.append(_choice("x", "End machine…", destroys=True))
+        if not brief:
+            rows += _indented("The machine and its disk are destroyed; the run stays failed, and its log stays.", width)
+    end = pause.until if pause is not None else machine.until if machine is not None else None
+    if rows and end is not None:
+        rows.append(_choice("+", f"One hour more, until {clock_time(end + 3600)}"))
+    return rows or [PanelRow(Piece("Nothing waits for an answer now.", Tone.FAINT))]
+
+
+def _choice(key: str, title: str, destroys: bool = False) -> PanelRow:
+    return PanelRow((Piece(f"{key}  ", Tone.ACCENT), Piece(title, Tone.BAD if destroys else Tone.STRONG)))
+
+
+def _indented(text: str, width: int) -> list[PanelRow]:
+    return [PanelRow((Piece("   "), *pieces_of(row.left))) for row in paragraph(text, width - 3, Tone.FAINT, 4)]
+
+
+# in the place of a shell
+
+
+def no_shell(
+    machine: Machine | None,
+    tries: Sequence[Try],
+    console: Sequence[str],
+    *,
+    refused: str,
+    width: int,
+    height: int,
+) -> list[PanelRow]:
+    """What was tried to get a shell and what came back, and what the machine's own screen says meanwhile."""
+    rows: list[PanelRow] = []
+    if refused:
+        rows += paragraph(refused, width, Tone.STRONG, 4)
+    elif not tries:
+        where = machine.address if machine is not None and machine.address else "the machine"
+        rows.append(PanelRow(Piece(f"{UNICODE.busy} connecting to {where}…", Tone.BUSY)))
+    else:
+        last = tries[-1].error
+        rows += paragraph(last.what, width, Tone.STRONG, 3)
+        rows += [row for line in last.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 2)]
+        rows.append(PanelRow())
+        rows += [_try(one) for one in tries[-6:]]
+    if machine is not None and machine.vnc:
+        rows += [PanelRow(), PanelRow((Piece("Its screen over VNC: ", Tone.FAINT), Piece(machine.vnc, Tone.ACCENT)))]
+    room = height - len(rows) - 2
+    if room > 0 and console:
+        rows += [PanelRow(), PanelRow(Piece("Its console says last:", Tone.FAINT))]
+        rows += [PanelRow(Piece(line)) for line in console[-room:]]
+    return rows[:height]
+
+
+def _try(one: Try) -> PanelRow:
+    times = Piece(f"{one.times} times", Tone.FAINT) if one.times > 1 else ""
+    return PanelRow((Piece(f"{moment(one.at)[11:]}  ", Tone.FAINT), Piece(one.error.what, Tone.BAD)), times)
+
+
+def again(failure: Failure | None) -> tuple[str, str]:
+    """What to put into a shell to run again what failed, and else why there is nothing.
+
+    A script of Packer's shell provisioner that fails stays in the machine where it was put, by default as
+    /tmp/script_NNNN.sh (Packer's provisioner/shell, which removes it only after it went well).
+    """
+    if failure is None or not failure.step:
+        return "", "It is not known what failed."
+    if failure.step == "provisioner shell":
+        return '"$(ls -t /tmp/script_*.sh | head -n 1)"', ""
+    if not failure.step.startswith(("TASK [", "RUNNING HANDLER [")) or not failure.command:
+        return "", f"{failure.step} ran no command in the machine that could be put into a shell."
+    if "↵" in failure.command or failure.command.endswith("…") or not failure.command.isprintable():
+        return "", "The command has several lines or was too long to keep: the log has it."
+    return failure.command, ""

@@ -1,0 +1,255 @@
+"""Shells in a machine: one terminal for each, as tabs; and as long as there is none, what was tried and what came back.
+
+Knows no SSH and no screen: it is given how a shell is opened, and what to say while none can be.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+
+from core.errors import DeniedError, HostKeyError, IngotError
+from tui.debug_cells import Try
+from tui.terminal.widget import Terminal
+from tui.theme import Piece, Tone
+from tui.widgets.line import Line, Part
+from tui.widgets.panel import Panel, PanelRow
+
+TRY_AGAIN = 3.0
+"""Seconds until a connection is tried again that failed."""
+_HOPELESS = (DeniedError, HostKeyError)
+"""What does not become better by itself; trying on could lock somebody out."""
+
+
+class Shell(Protocol):
+    """A shell in the machine (core.services.debugging.DebugShell): it goes on by itself where a machine reboots."""
+
+    @property
+    def exit_status(self) -> int | None: ...
+
+    async def read(self) -> bytes: ...
+    def write(self, data: bytes) -> None: ...
+    def resize(self, columns: int, rows: int) -> None: ...
+    async def close(self) -> None: ...
+
+
+Opener = Callable[[int, int], Awaitable[Shell]]
+"""Opens a shell of so many columns and rows. Raises IngotError."""
+Explain = Callable[[Sequence[Try], int, int], list[PanelRow]]
+"""What stands in the place of a shell: after these tries, in this width and height."""
+
+
+@dataclass(eq=False, slots=True)
+class _Tab:
+    number: int
+    terminal: Terminal
+    shell: Shell | None = None
+    tries: list[Try] = field(default_factory=list[Try])
+    hopeless: bool = False
+    """It is not tried again by itself."""
+    over: bool = False
+    """The shell has ended."""
+
+
+class Shells(Vertical):
+    """The tabs, and the terminal or the tries of the chosen one."""
+
+    class Changed(Message):
+        """Another shell is chosen, one was opened, or one has ended."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        explain: Explain,
+        *,
+        clock: Callable[[], float] = time.time,
+        ascii_only: bool = False,
+        id: str | None = None,  # noqa: A002 - as Textual names it
+    ) -> None:
+        super().__init__(id=id)
+        self._opener = opener
+        self._explain = explain
+        self._clock = clock
+        self._ascii = ascii_only
+        self._tabs: list[_Tab] = []
+        self._at = 0
+        self._count = 0
+        self._over = ""
+        """Why there will be no shell any more, or from the start."""
+        self.tabs = Line(ascii_only=ascii_only, id="shell-tabs")
+        self.instead = Panel(ascii_only=ascii_only, id="shell-instead")
+
+    def compose(self) -> ComposeResult:
+        yield self.tabs
+        yield self.instead
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def on_resize(self) -> None:
+        self._explain_again()
+
+    def on_unmount(self) -> None:
+        for tab in self._tabs:
+            if tab.shell is not None:
+                # The loop may be about to end; the connection goes with the process at the latest.
+                closing = asyncio.ensure_future(tab.shell.close())
+                _CLOSING.add(closing)
+                closing.add_done_callback(_CLOSING.discard)
+
+    # what there is
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """The chosen terminal, where there is a shell in it, or was."""
+        tab = self._tab
+        return tab.terminal if tab is not None and tab.shell is not None else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a shell that can be typed into."""
+        tab = self._tab
+        return tab is not None and tab.shell is not None and not tab.over and not self._over
+
+    @property
+    def count(self) -> int:
+        return len(self._tabs)
+
+    @property
+    def _tab(self) -> _Tab | None:
+        return self._tabs[self._at] if self._tabs else None
+
+    # opening and closing
+
+    def open(self) -> None:
+        """Open one more shell, and choose it."""
+        self._over = ""
+        self._count += 1
+        terminal = Terminal(f"shell {self._count}", ascii_only=self._ascii)
+        tab = _Tab(self._count, terminal)
+        self._tabs.append(tab)
+        self._at = len(self._tabs) - 1
+        terminal.display = False
+        self.mount(terminal)
+        self.call_after_refresh(self._begin, tab)
+        self._show()
+
+    def _begin(self, tab: _Tab) -> None:
+        self.run_worker(self._connect(tab), exit_on_error=False, group=f"shell {tab.number}")
+
+    async def _connect(self, tab: _Tab) -> None:
+        """Until there is a shell, or it cannot be any more."""
+        while not self._over:
+            try:
+                shell = await self._opener(*self._room())
+                tab.terminal.attach(shell)
+            except IngotError as error:
+                self._note(tab, error)
+                if tab.hopeless:
+                    return
+                await asyncio.sleep(TRY_AGAIN)
+            else:
+                tab.shell = shell
+                tab.tries.clear()
+                self._show()
+                self.post_message(self.Changed())
+                return
+
+    def _room(self) -> tuple[int, int]:
+        """Columns and rows of a terminal here, within its border."""
+        size = self.content_size
+        return max(size.width - 2, 20), max(size.height - 2 - (1 if self.tabs.display else 0), 5)
+
+    def _note(self, tab: _Tab, error: IngotError) -> None:
+        now = self._clock()
+        if tab.tries and tab.tries[-1].error.what == error.what:
+            tab.tries[-1] = Try(now, error, tab.tries[-1].times + 1)
+        else:
+            tab.tries.append(Try(now, error))
+        tab.hopeless = isinstance(error, _HOPELESS)
+        self._show()
+
+    def refuse(self, why: str) -> None:
+        """No shell from now on, and why; what is on the terminals stays to be read."""
+        if why == self._over:
+            return
+        self._over = why
+        for tab in self._tabs:
+            if tab.shell is not None:
+                tab.terminal.detach(why)
+        self._show()
+        self.post_message(self.Changed())
+
+    @property
+    def refused(self) -> str:
+        return self._over
+
+    def on_terminal_ended(self, message: Terminal.Ended) -> None:
+        """The shell was left, or the connection is lost for good: a shell goes on by itself where a machine reboots."""
+        message.stop()
+        tab = next((tab for tab in self._tabs if tab.terminal is message.terminal), None)
+        if tab is None or tab.shell is None or self._over:
+            return
+        status = tab.shell.exit_status
+        ended = "The connection is lost." if status is None else f"This shell has ended with status {status}."
+        tab.over = True
+        tab.terminal.detach(f"{ended} n opens a new one.")
+        self.post_message(self.Changed())
+
+    # choosing
+
+    def choose(self, at: int) -> None:
+        """The tab at this place."""
+        if 0 <= at < len(self._tabs) and at != self._at:
+            self._at = at
+            self._show()
+            self.post_message(self.Changed())
+
+    def step(self, by: int) -> None:
+        if self._tabs:
+            self.choose((self._at + by) % len(self._tabs))
+
+    def put(self, text: str) -> None:
+        """Put text into the chosen shell, as if it were pasted: nothing is carried out."""
+        if self.terminal is not None:
+            self.terminal.paste(text)
+
+    # what is shown
+
+    def _show(self) -> None:
+        chosen = self._tab
+        for tab in self._tabs:
+            tab.terminal.display = tab is chosen and tab.shell is not None
+        self.instead.display = chosen is None or chosen.shell is None
+        self.tabs.display = len(self._tabs) > 1
+        self.tabs.set_parts(
+            [
+                Part(
+                    Piece(f"shell {tab.number}", Tone.ACCENT if tab is chosen else Tone.FAINT),
+                    clicked=partial(self.choose, at),
+                )
+                for at, tab in enumerate(self._tabs)
+            ]
+        )
+        self._explain_again()
+
+    def show_console(self) -> None:
+        """What the machine's console says has changed."""
+        if self.instead.display:
+            self._explain_again()
+
+    def _explain_again(self) -> None:
+        tries = tuple(self._tab.tries) if self._tab is not None else ()
+        height = max(self.size.height - 2, 1)
+        title = "No shell" if self._over else "No shell yet"
+        self.instead.set_rows(title, lambda width: self._explain(tries, width, height))
+
+
+_CLOSING: set["asyncio.Future[None]"] = set()
+"""Shells on their way out: a task that nobody holds may be collected before it is done."""
