@@ -1,71 +1,16 @@
 """Real machines for the tests that need one."""
 
-import contextlib
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-BIN = Path(sys.executable).parent
-
-
-@dataclass(frozen=True)
-class Ingot:
-    """The program as a user has it: its own home, its own state, its own Git name."""
-
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": str(self.home),
-            "INGOT_HOME": str(self.home / "state"),
-            "LANG": "C.UTF-8",
-            "TERM": "xterm-256color",
-            "GIT_CONFIG_GLOBAL": str(self.home / "gitconfig"),
-            "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
-        }
-
-    def start(self, *words: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            (str(BIN / "ingot"), *words), cwd=cwd or self.home, env=self.environment, stdout=subprocess.PIPE, text=True
-        )
-
-    def __call__(
-        self, *words: str, cwd: Path | None = None, timeout: float = 900
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a command; nothing is checked."""
-        return subprocess.run(
-            (str(BIN / "ingot"), *words),
-            cwd=cwd or self.home,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def left_behind(self) -> list[str]:
-        """Command lines of the processes that belong to this home and still run, the worker excepted."""
-        mark = f"INGOT_HOME={self.home / 'state'}".encode()
-        found: list[str] = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                environment = (process / "environ").read_bytes().split(b"\0")
-                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                owned = mark in environment or any(part.startswith(b"INGOT_RUN=") for part in environment)
-                if owned and str(self.home) in words + str(environment) and "core.engine.worker" not in words:
-                    found.append(words)
-        return found
+from installed import Ingot, Shop
+from tmux_terminal import Terminal
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +34,33 @@ def make_ingot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
             time.sleep(0.2)
         assert not left, f"left behind: {left}"
         shutil.rmtree(ingot.home / "state", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shop(make_ingot: Callable[[], Ingot]) -> Shop:
+    """One real build of minutes for all tests that stand on it: they share `xdist_group("shop")`."""
+    ingot = make_ingot()
+    made = Shop(ingot, ingot.home / "shop")
+    demo = ingot("demo", str(made.root), "--no-open")
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    logs = ingot("logs", "-f", "1", timeout=1200)
+    assert logs.returncode == 0, logs.stdout[-6000:] + logs.stderr
+    assert "TASK [hardening" in logs.stdout
+    return made
+
+
+@pytest.fixture
+def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Opens the program in terminals, all closed at the end."""
+    made: list[Terminal] = []
+
+    def open_it(ingot: Ingot, where: Path, *words: str, size: tuple[int, int] = (120, 40)) -> Terminal:
+        made.append(Terminal(tmp_path / f"tmux-{len(made)}", ingot, where, *words, size=size))
+        return made[-1]
+
+    yield open_it
+    for terminal in made:
+        terminal.close()
 
 
 @dataclass(frozen=True)

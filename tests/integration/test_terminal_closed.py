@@ -1,16 +1,14 @@
 """Closing the terminal ends the workbench and nothing else: the build goes on, and the next `ingot` shows it all."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tmux_terminal import Terminal
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("packer") is None, reason="Packer is not installed"),
@@ -28,50 +26,6 @@ build {
   }
 }
 """
-
-
-class Terminal:
-    """A terminal window, which can be closed like one."""
-
-    def __init__(self, socket: Path, ingot: Any, where: Path) -> None:
-        self._socket = str(socket)
-        self._environment = {**ingot.environment, "TERM": "tmux-256color", "PATH": os.environ["PATH"]}
-        command = (str(Path(sys.executable).parent / "ingot"),)
-        given = [word for name, value in ingot.environment.items() for word in ("-e", f"{name}={value}")]
-        size = ("-x", "120", "-y", "40")
-        self._tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", str(where), *given, "--", *command)
-
-    def _tmux(self, *words: str) -> str:
-        return subprocess.run(
-            ("tmux", "-S", self._socket, *words), env=self._environment, capture_output=True, text=True, check=False
-        ).stdout
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self._tmux("send-keys", key)
-
-    def shows(self, text: str) -> None:
-        deadline = time.monotonic() + 60
-        while text not in (seen := self._tmux("capture-pane", "-p")):
-            assert time.monotonic() < deadline, f"{text!r} is not on the screen:\n{seen}"
-            time.sleep(0.1)
-
-    def close(self) -> None:
-        """As a window is closed: the program gets SIGHUP."""
-        self._tmux("kill-server")
-
-
-@pytest.fixture
-def open_terminal(tmp_path: Path) -> Iterator[Callable[[Any, Path], Terminal]]:
-    made: list[Terminal] = []
-
-    def open_it(ingot: Any, where: Path) -> Terminal:
-        made.append(Terminal(tmp_path / f"tmux-{len(made)}", ingot, where))
-        return made[-1]
-
-    yield open_it
-    for terminal in made:
-        terminal.close()
 
 
 def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(

@@ -6,11 +6,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from installed import Shop
 
 pytestmark = [
     pytest.mark.vm,
@@ -20,37 +19,6 @@ pytestmark = [
         for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Shop:
-    """The demo workspace, with base built."""
-
-    ingot: Any
-    root: Path
-
-    def __call__(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.ingot("-C", str(self.root), *words)
-
-    def json(self, *words: str) -> Any:
-        done = self(*words, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def image(self, role: str) -> Any:
-        return self.json("images", role)[0]
-
-
-@pytest.fixture(scope="module")
-def shop(make_ingot: Callable[[], Any]) -> Shop:
-    ingot = make_ingot()
-    made = Shop(ingot, ingot.home / "shop")
-    demo = ingot("demo", str(made.root), "--no-open")
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    logs = ingot("logs", "-f", "1", timeout=1200)
-    assert logs.returncode == 0, logs.stdout[-6000:] + logs.stderr
-    assert "TASK [hardening" in logs.stdout
-    return made
 
 
 def test_the_demo_makes_its_first_image_from_a_verified_upstream(shop: Shop) -> None:
