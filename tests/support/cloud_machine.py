@@ -1,6 +1,8 @@
 """An EC2 that is not Amazon's (moto, in a server of its own) and a machine in it: a real sshd on this host.
 
-Packer's amazon-ebs builder is pointed at both by the template's own options, and works whole.
+Packer's amazon-ebs builder is pointed at both by the template's own options, and works whole. As the real one, the
+machine lets in whoever has the private half of a key pair of that EC2, those that Packer makes for one build too; and
+its console shows the fingerprints of its host keys as cloud-init writes them, which moto's does not.
 """
 
 import contextlib
@@ -9,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Generator
@@ -47,8 +50,31 @@ class CloudMachine:
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def template(self, provisioners: str = "") -> str:
-        """A template whose amazon-ebs source builds on `source_ami`, in HCL2."""
+    def states(self) -> dict[str, str]:
+        """Instance → its state."""
+        return {
+            instance["InstanceId"]: instance["State"]["Name"]
+            for reservation in self.ec2.describe_instances()["Reservations"]
+            for instance in reservation["Instances"]
+        }
+
+    def made_by_packer(self) -> list[str]:
+        """Names of the key pairs and security groups that Packer made and did not remove."""
+        names = [pair["KeyName"] for pair in self.ec2.describe_key_pairs()["KeyPairs"]]
+        names += [group["GroupName"] for group in self.ec2.describe_security_groups()["SecurityGroups"]]
+        return [name for name in names if name.startswith("packer_")]
+
+    def template(self, provisioners: str = "", *, own_key: bool = True) -> str:
+        """A template whose amazon-ebs source builds on `source_ami`, in HCL2. Without `own_key` Packer makes a key pair
+        for the build."""
+        key = (
+            f"""\
+  ssh_private_key_file        = "{self.private_key}"
+  ssh_keypair_name            = "builder"
+"""
+            if own_key
+            else ""
+        )
         return f"""\
 variable "ingot_version" {{
   default = "dev"
@@ -64,9 +90,7 @@ source "amazon-ebs" "web" {{
   ssh_host                    = "127.0.0.1"
   ssh_port                    = {self.ssh_port}
   ssh_username                = "{self.user}"
-  ssh_private_key_file        = "{self.private_key}"
-  ssh_keypair_name            = "builder"
-  tags                        = {{ Project = "shop" }}
+{key}  tags                        = {{ Project = "shop" }}
   source_ami_filter {{
     filters     = {{ image-id = "{self.source_ami}" }}
     owners      = ["self", "amazon", "123456789012"]
@@ -100,6 +124,8 @@ def cloud_machine(place: Path) -> Generator[CloudMachine]:
     (place / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {place / 'host'}\nAuthorizedKeysFile {place / 'authorized'}\n"
         "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        # Old Packers make RSA keys, and sign with SHA-1.
+        "PubkeyAcceptedAlgorithms +ssh-rsa\n"
         "Subsystem sftp internal-sftp\n"
     )
     if os.getuid() == 0:
@@ -119,11 +145,55 @@ def cloud_machine(place: Path) -> Generator[CloudMachine]:
             machine.ec2.import_key_pair(KeyName="builder", PublicKeyMaterial=public.read())
         images = machine.ec2.describe_images()["Images"]
         source = next(image["ImageId"] for image in images if image["RootDeviceType"] == "ebs")
-        yield CloudMachine(machine.endpoint, port, machine.user, machine.private_key, source)
+        with _lets_in_key_pairs(machine, place / "authorized"), _console(place / "host.pub"):
+            yield CloudMachine(machine.endpoint, port, machine.user, machine.private_key, source)
     finally:
         sshd.terminate()
         sshd.wait()
         moto.stop()
+
+
+@contextlib.contextmanager
+def _lets_in_key_pairs(machine: CloudMachine, authorized: Path) -> Generator[None]:
+    """Each key pair is known to the machine, and that of a real EC2 is when it starts."""
+    stop = threading.Event()
+    ec2 = machine.ec2
+
+    def follow() -> None:
+        known = ""
+        while not stop.wait(0.2):
+            pairs = ec2.describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
+            keys = "".join(f"{pair['PublicKey'].strip()}\n" for pair in pairs)
+            if keys != known:
+                (authorized.with_suffix(".part")).write_text(keys)
+                (authorized.with_suffix(".part")).rename(authorized)
+                known = keys
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        follower.join()
+
+
+@contextlib.contextmanager
+def _console(host_key: Path) -> Generator[None]:
+    """moto has one text for all machines, and no host key in it."""
+    shown = subprocess.run(("ssh-keygen", "-lf", str(host_key)), check=True, capture_output=True, text=True).stdout
+    texts: Any = import_module("moto.ec2.responses.general")
+    before = texts.SAMPLE_CONSOLE_OUTPUT
+    texts.SAMPLE_CONSOLE_OUTPUT = (
+        f"{before}<14>Nov 20 14:00:00 cloud-init: #############################################################\r\n"
+        "<14>Nov 20 14:00:00 cloud-init: -----BEGIN SSH HOST KEY FINGERPRINTS-----\r\n"
+        f"<14>Nov 20 14:00:00 cloud-init: {shown.strip()}\r\n"
+        "<14>Nov 20 14:00:00 cloud-init: -----END SSH HOST KEY FINGERPRINTS-----\r\n"
+    )
+    try:
+        yield
+    finally:
+        texts.SAMPLE_CONSOLE_OUTPUT = before
 
 
 def _free_port() -> int:
