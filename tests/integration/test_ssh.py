@@ -1,6 +1,7 @@
 """Into a machine over SSH: a real sshd on this host."""
 
 import asyncio
+import os
 import shlex
 import socket
 import subprocess
@@ -31,7 +32,8 @@ def agent(tmp_path: Path) -> Iterator[str]:
     """The socket of an SSH agent without keys."""
     place = tmp_path / "agent"
     with subprocess.Popen(("ssh-agent", "-D", "-a", str(place)), stdout=subprocess.DEVNULL) as running:
-        while not place.exists():
+        asks = {**os.environ, "SSH_AUTH_SOCK": str(place)}
+        while subprocess.run(("ssh-add", "-l"), env=asks, capture_output=True, check=False).returncode == 2:
             assert running.poll() is None
         yield str(place)
         running.terminate()
@@ -198,15 +200,16 @@ async def test_keys_in_the_home_directory_are_never_offered(
 
 
 async def test_the_agents_keys_are_used_only_where_the_template_says_so(
-    server: SshMachine, agent: str, monkeypatch: pytest.MonkeyPatch
+    server: SshMachine, agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", agent)
     with pytest.raises(DeniedError, match="0 keys of the agent"):
         await ssh.connect(server.machine(login=Login(server.user, agent=agent)))
     assert ran("ssh-add", "-q", str(server.login)).returncode == 0
     assert await says(server.machine(login=Login(server.user, agent=agent))) == b"in\n"
-    with pytest.raises(DeniedError):
-        await ssh.connect(server.machine(login=Login(server.user)))
+    for login in (Login(server.user), Login(server.user, (str(make_key(tmp_path / "wrong")),))):
+        with pytest.raises(DeniedError):
+            await ssh.connect(server.machine(login=login))
     with pytest.raises(DeniedError, match="Not tried: the agent at /nowhere"):
         await ssh.connect(server.machine(login=Login(server.user, agent="/nowhere")))
 
