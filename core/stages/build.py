@@ -16,9 +16,12 @@ from core import text
 from core.adapters import ssh_keys
 from core.adapters.packer_output import OutputReader
 from core.errors import ToolError
+from core.hold import Held
 from core.holding import Exit
 from core.model.failure import Failure
+from core.model.pause import Pause
 from core.stages import space
+from core.stages.access import Watcher
 from core.stages.artifacts import DISK_BUILDERS, Made, made_by
 from core.stages.environment import Preparation, keys_of, prepare
 from core.stages.pace import Pace
@@ -100,9 +103,14 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
     pace = Pace.of(job, preparation.build.name)
 
     def look(line: str) -> None:
+        watcher.feed(line)
         pauses.heard(line)
         if step := reader.feed(line):
             job.progress(step.text, pace.reached(step.marker))
+
+    async def held(asked: Held) -> Pause:
+        watcher.look_again()  # in the background: the pause is shown at once, and a dead machine answers late
+        return await pauses.held(asked)
 
     pauses = Pauses(job, preparation)
     arguments = preparation.arguments("build", pauses.options)
@@ -110,16 +118,17 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
     if pace.whole:
         job.say(f"$ {shlex.join(['packer', *arguments[1:]])}")
     began = time.time()
-    ended = await job.tool(
-        "packer",
-        arguments,
-        cwd=preparation.directory,
-        environment=preparation.environment,
-        on_line=look,
-        prompts=pauses.rules,
-        prompt_limit=pauses.limit,
-        on_held=pauses.held,
-    )
+    async with Watcher(job, preparation) as watcher:
+        ended = await job.tool(
+            "packer",
+            arguments,
+            cwd=preparation.directory,
+            environment=preparation.environment,
+            on_line=look,
+            prompts=pauses.rules,
+            prompt_limit=pauses.limit,
+            on_held=held,
+        )
     log = job.places.log(job.run.uid, job.stage.key)
     if ended.code != 0 and not pauses.mended(ended):
         found = await asyncio.to_thread(what_failed, log)
