@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fcntl import ioctl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import RefusedError, ToolError
 
@@ -181,6 +181,15 @@ def start_detached(
     # Somebody has to collect its exit status, or it stays behind as a zombie for as long as we live.
     threading.Thread(target=process.wait, name=f"waits for {process.pid}", daemon=True).start()
     return process.pid
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Put a program in our place: on the user's own terminal, with the user's own environment (the person's ssh, with
+    its configuration and agent). Raises ToolError when it cannot be started."""
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 - this is the place for it
+    except OSError as error:
+        raise _not_started(argv, None, error) from error
 
 
 @dataclass(slots=True)

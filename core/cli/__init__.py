@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     top.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="work as if started in DIR")
     top.add_argument("--readonly", action="store_true", help="switch every change off")
-    top.set_defaults(carry_out=_verb("workbench", "open_workbench"))
+    top.set_defaults(carry_out=_verb("workbench", "open_workbench"), takes_command=False)
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
 
     def add(name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
@@ -113,6 +113,31 @@ def parser() -> argparse.ArgumentParser:
     cancel.add_argument("run", metavar="RUN", help="its number")
     cancel.add_argument("--wait", action="store_true", help="until it has ended")
 
+    debug = add(
+        "debug",
+        "debugging",
+        "debug",
+        "list the machines that wait for somebody, or open a shell in one; what is done by hand marks the image",
+    )
+    debug.usage = "ingot debug [RUN] [--build NAME] [OPTION …] [-- COMMAND …]"
+    debug.epilog = (
+        "A shell is left with Enter ~ . (as ssh is) or when it ends. COMMAND is run without a terminal and gives its"
+        " exit status; one word is a line for the machine's shell, several are run exactly as they are."
+    )
+    debug.add_argument("run", nargs="?", metavar="RUN", help="its number; not needed where exactly one is paused")
+    debug.add_argument("--build", metavar="NAME", help="which of the run's builds, such as qemu.web")
+    what = debug.add_mutually_exclusive_group()
+    what.add_argument(
+        "--ssh-command", action="store_true", help="print a command line for another terminal on this machine"
+    )
+    what.add_argument("--answer", choices=("retry", "continue", "keep", "clean-up"), help="answer the pause")
+    what.add_argument("--extend", metavar="TIME", help="keep the machine for longer (1h, 90m)")
+    what.add_argument("--end", action="store_true", help="end a machine that was kept")
+    debug.add_argument("--yes", action="store_true", help="destroy the machine without asking for the role's name")
+    debug.add_argument("--on", metavar="HOST", help="the same on another machine, over your own ssh")
+    debug.set_defaults(takes_command=True, command=None)
+    add_json(debug)
+
     resume = add("resume", "building", "resume", "give a waiting run the credentials of this shell")
     resume.add_argument("run", metavar="RUN", help="its number")
 
@@ -142,9 +167,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """What follows `--` is the command of a verb that takes one, whatever it looks like."""
+    end = words.index("--") if "--" in words else len(words)
+    if "debug" in words[:end] and end < len(words):
+        arguments = parser().parse_args(words[:end])
+        if arguments.takes_command:
+            arguments.command = list(words[end + 1 :])
+            return arguments
+    return parser().parse_args(words)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command line. Returns its exit status (see core/cli/output.py)."""
-    arguments = parser().parse_args(words)
+    arguments = _parsed(sys.argv[1:] if words is None else words)
     from core.cli.output import ExitStatus, complain
     from core.errors import IngotError, RefusedError, WorkspaceError
 

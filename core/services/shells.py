@@ -90,6 +90,8 @@ class DebugShell:
             self._shell.write(data)
 
     def resize(self, columns: int, rows: int) -> None:
+        if (columns, rows) == self._size:
+            return
         self._size = (columns, rows)
         self._transcript.resized(columns, rows)
         if self._shell is not None:

@@ -1,0 +1,344 @@
+"""`ingot debug` as people and scripts use it: on a real pseudo-terminal, with a real SSH server as the machine."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ssh_machine as machines
+from installed import BIN, Ingot
+from paused_run import PausedRuns
+from ssh_machine import SshMachine, ssh_machine
+
+from core.model.machine import MachineState
+from core.model.touch import TouchKind
+
+pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def ingot(tmp_path: Path) -> Ingot:
+    return Ingot(tmp_path)
+
+
+@pytest.fixture
+def runs(ingot: Ingot) -> Iterator[PausedRuns]:
+    made = PausedRuns(ingot.home / "state", ingot.home / "shop")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[SshMachine]:
+    with ssh_machine(tmp_path / "machine") as machine:
+        yield machine
+
+
+class Person:
+    """Somebody at a terminal of their own, in which a command of the program runs."""
+
+    def __init__(self, ingot: Ingot, *words: str) -> None:
+        self.master, self.terminal = pty.openpty()
+        self.resize(80, 24)
+        self.before = termios.tcgetattr(self.terminal)
+        self.said = b""
+        self.process = subprocess.Popen(
+            (str(BIN / "ingot"), *words),
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+            env=ingot.environment,
+            cwd=ingot.home,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+        )
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def types(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def sees(self, text: str, *, within: float = PATIENCE) -> str:
+        """Wait until this is on the terminal; gives what came since it was last waited for."""
+        deadline = time.monotonic() + within
+        while text.encode() not in self.said:
+            assert time.monotonic() < deadline, f"never saw {text!r} in {self.said!r}"
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.said += os.read(self.master, 65536)
+        before, found, self.said = self.said.partition(text.encode())
+        return (before + found).decode(errors="replace")
+
+    def ends(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if select.select([self.master], [], [], 0.05)[0]:  # else it would wait for room on the terminal
+                self.said += os.read(self.master, 65536)
+        while select.select([self.master], [], [], 0.05)[0]:
+            self.said += os.read(self.master, 65536)
+        return self.process.wait(1)
+
+    @property
+    def is_restored(self) -> bool:
+        return termios.tcgetattr(self.terminal) == self.before
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.terminal)
+
+
+@pytest.fixture
+def people() -> Iterator[list[Person]]:
+    made: list[Person] = []
+    yield made
+    for person in made:
+        person.close()
+
+
+# The shell
+
+
+def test_a_shell_on_a_terminal_is_like_one_of_ssh(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    people.append(person := Person(ingot, "debug", str(run.id)))
+    person.sees("marked as touched by hand")
+    person.types("echo in; stty size; printf '\\303\\251\\007'; echo $TERM.\r")
+    assert "24 80" in person.sees("xterm-256color.")
+    person.resize(101, 33)
+    os.kill(person.process.pid, signal.SIGWINCH)
+    person.types("stty si''ze\r")
+    person.sees("33 101")
+    person.types("sleep 60\r")
+    person.types("\x03")  # for the machine, not for us
+    person.types("echo al''ive\r")
+    person.sees("alive")
+    person.types("exit 5\r")
+    assert person.ends() == 5
+    assert person.is_restored
+    (touch,) = runs.touches(run).all()
+    assert (touch.kind, touch.who) == (TouchKind.SHELL, "Ada <ada@example.org>")
+
+
+def test_enter_tilde_dot_leaves_and_gives_the_terminal_back(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    people.append(person := Person(ingot, "debug", str(run.id)))
+    person.sees("Leave: Enter ~ .")
+    person.types("printf '\\033[?1049h\\033[?1000h'; cat; echo ~. st''ays\r")
+    person.sees("\x1b[?1000h")
+    person.types("\r~.")
+    assert person.ends() == 0
+    assert person.is_restored
+    last = person.said.decode()
+    assert "\x1b[?1000l" in last
+    assert "\x1b[?1049l" in last
+    assert "the machine stays as it is" in last
+
+
+def test_a_terminal_that_is_told_to_end_is_given_back(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    people.append(person := Person(ingot, "debug", str(run.id)))
+    person.sees("Leave: Enter ~ .")
+    person.types("echo re''ady\r")
+    person.sees("ready")
+    os.kill(person.process.pid, signal.SIGTERM)
+    person.ends()
+    assert person.is_restored
+
+
+def test_a_machine_that_is_not_there_says_so(ingot: Ingot, runs: PausedRuns, tmp_path: Path) -> None:
+    run = runs.run()
+    machine = SshMachine(tmp_path / "off")
+    runs.machine(run, machine)
+    runs.pause(run)
+    done = ingot("debug", str(run.id), "--", "true")
+    assert done.returncode == 1
+    assert "refuses the connection" in done.stderr
+    assert runs.touches(run).all() == []
+
+
+def test_without_a_terminal_there_is_no_shell(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    done = ingot("debug", str(run.id))
+    assert done.returncode == 2
+    assert f"ingot debug {run.id} -- COMMAND" in done.stderr
+    assert runs.touches(run).all() == []
+
+
+# One command
+
+
+def test_a_command_has_its_own_output_errors_and_status(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    done = ingot("debug", str(run.id), "--", "echo out; echo err >&2; exit 9")
+    assert (done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    assert ingot("debug", "--", "cat", "/proc/sys/kernel/random/boot_id").stdout == boot
+    exact = ingot("debug", str(run.id), "--", "printf", "<%s>", "a b", "--json", "--", "*")
+    assert exact.stdout == "<a b><--json><--><*>"
+    assert [touch.kind for touch in runs.touches(run).all()] == [TouchKind.COMMAND] * 3
+
+
+def test_the_ssh_command_can_be_pasted(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    line = ingot("debug", str(run.id), "--ssh-command").stdout.strip()
+    assert line.startswith("ssh ")
+    done = subprocess.run(f"{line} 'echo in'", shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout == "in\n", done.stderr
+    assert [touch.kind for touch in runs.touches(run).all()] == [TouchKind.SSH_COMMAND]
+
+
+# Which one, and what there is
+
+
+def test_machines_that_wait_are_listed(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    assert "No machine waits" in ingot("debug").stdout
+    assert json.loads(ingot("debug", "--json").stdout) == []
+    run, kept = runs.run(), runs.run()
+    runs.machine(run, sshd)
+    pause = runs.pause(run)
+    runs.machine(kept, sshd, state=MachineState.KEPT, until=time.time() + 5400, kept_by="Bob <bob@example.org>")
+    listed = ingot("debug").stdout
+    assert re.search(rf"⏸ {run.id} +web +qemu.web +paused +\S+@127.0.0.1:{sshd.port} +9:\d\d +retry, keep", listed)
+    assert re.search(rf"⏸ {kept.id} +web +qemu.web +kept .* 1:\d\d:\d\d +end", listed)
+    first, second = json.loads(ingot("debug", "--json").stdout)
+    assert (first["run"], first["pause"], first["answers"]) == (run.id, pause.id, ["retry", "keep", "clean-up"])
+    assert (second["run"], second["state"], second["kept_by"]) == (kept.id, "kept", "Bob <bob@example.org>")
+    (only,) = json.loads(ingot("debug", str(kept.id), "--json").stdout)
+    assert only["run"] == kept.id
+
+
+def test_where_several_wait_one_has_to_be_named(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run("qemu.one", "qemu.two")
+    for build in ("qemu.one", "qemu.two"):
+        runs.machine(run, sshd, build)
+        runs.pause(run, build)
+    done = ingot("debug", str(run.id), "--", "true")
+    assert done.returncode == 2
+    assert f"ingot debug {run.id} --build qemu.two" in done.stderr
+    assert ingot("debug", "--build", "qemu.two", "--", "true").returncode == 0
+    assert [touch.build for touch in runs.touches(run).all()] == ["qemu.two"]
+    assert "has no machine of qemu.six" in ingot("debug", str(run.id), "--build", "qemu.six", "--", "true").stderr
+
+
+def test_readonly_only_lists(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    which = str(run.id)
+    for words in (
+        (which,),
+        (which, "--", "true"),
+        (which, "--ssh-command"),
+        (which, "--answer", "keep"),
+        (which, "--extend", "1h"),
+        (which, "--end", "--yes"),
+        (which, "--on", "elsewhere"),
+    ):
+        done = ingot("--readonly", "debug", *words)
+        assert (done.returncode, "--readonly is on" in done.stderr) == (2, True), words
+    assert f"⏸ {run.id}" in ingot("--readonly", "debug").stdout
+    assert runs.touches(run).all() == []
+
+
+# What destroys
+
+
+def test_cleaning_up_wants_the_name_of_the_role(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    done = ingot("debug", str(run.id), "--answer", "clean-up")
+    assert done.returncode == 2
+    assert "destroyed" in done.stderr
+    people.append(person := Person(ingot, "debug", str(run.id), "--answer", "clean-up"))
+    person.sees("The machine and its disk are destroyed")
+    person.sees("Type the role's name")
+    person.types("\r")  # a bare Enter destroys nothing
+    assert person.ends() == 2
+    assert b"nothing was done" in person.said
+
+
+def test_what_is_no_answer_is_refused(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    done = ingot("debug", str(run.id), "--answer", "continue", "--yes")
+    assert done.returncode == 2
+    assert "It has: retry, keep, clean-up." in done.stderr
+    assert ingot("debug", str(run.id), "--end", "--yes").returncode == 2
+    assert "no time" in ingot("debug", str(run.id), "--extend", "soon").stderr
+
+
+# From another machine
+
+
+def test_on_another_machine_the_same_is_asked_over_the_users_ssh(ingot: Ingot, tmp_path: Path) -> None:
+    fake = tmp_path / "bin" / "ssh"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    environment = {**ingot.environment, "PATH": f"{fake.parent}:{ingot.environment['PATH']}"}
+
+    def asked(*words: str) -> list[str]:
+        done = subprocess.run(
+            (str(BIN / "ingot"), "debug", *words), env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout.splitlines() if done.returncode == 0 else [done.stderr]
+
+    assert asked("--on", "build1", "41") == ["-t", "--", "build1", "ingot debug 41"]
+    assert asked("--on", "build1", "41", "--", "echo", "a b") == ["--", "build1", "ingot debug 41 -- echo 'a b'"]
+    assert asked("--on", "build1", "41", "--answer", "keep", "--build", "qemu.x") == [
+        "-t", "--", "build1", "ingot debug 41 --build qemu.x --answer keep",
+    ]  # fmt: skip
+    assert "could be taken for an option" in asked("--on=-oProxyCommand=x", "41")[0]
+
+
+def test_a_secret_in_the_machines_output_is_not_in_the_transcript(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine
+) -> None:
+    run = runs.run()
+    keys = runs.places.run(run.uid) / "keys" / "qemu.web"
+    keys.mkdir(parents=True)
+    (keys / "password").write_text("swordfish-swordfish\n")
+    runs.machine(run, sshd)
+    runs.pause(run)
+    assert ingot("debug", str(run.id), "--", "echo swordfish-swordfish").stdout == "swordfish-swordfish\n"
+    (touch,) = runs.touches(run).all()
+    kept = runs.touches(run).transcript(touch).read_text() + touch.detail
+    assert "swordfish" not in kept
