@@ -228,6 +228,9 @@ class Watcher:
     async def _look(self, *, pin: bool = False) -> None:
         """Find out by ourselves what nobody says. One look at a time."""
         await asyncio.wait({self._beginning})
+        if not self._begun:  # the template is beyond us; where the machine is may be known all the same
+            self._begun = True
+            self._know()
         async with self._looking:
             try:
                 await self._take_debug_key()

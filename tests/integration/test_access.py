@@ -14,7 +14,7 @@ from ssh_machine import SshMachine, fingerprint_of, free_port, missing, ssh_mach
 from workshop import Workshop, role
 
 from core import process
-from core.adapters import packer, ssh
+from core.adapters import packer, ssh, ssh_pins
 from core.adapters.packer import Packer
 from core.engine.job import Job
 from core.hold import Prompt
@@ -308,32 +308,43 @@ build {{
 
 @pytest.mark.skipif(bool(cloud_machine.missing()), reason=f"{cloud_machine.missing()} is not installed")
 async def test_amazons_debug_key_is_kept_before_packer_takes_it_away(workshop: Workshop, tmp_path: Path) -> None:
+    waits = f"""\
+  provisioner "shell-local" {{
+    inline = ["while [ ! -e {workshop.root}/go-on ]; do sleep 0.1; done"]
+  }}
+"""
     with cloud_machine.cloud_machine(tmp_path / "cloud") as cloud:
-        lines = cloud.template().splitlines()
-        own_key = [line for line in lines if "private_key_file" not in line and "keypair_name" not in line]
-        template = "\n".join(own_key).replace("  region ", '  ssh_timeout = "3s"\n  region ', 1)
-        building = Building(workshop, template, "amazon-ebs.web", "amazon-ebs")
+        building = Building(workshop, cloud.template(waits, own_key=False), "amazon-ebs.web", "amazon-ebs")
         async with building.watched(cloud_machine.CREDENTIALS) as (job, watcher):
             preparation = building.preparation(cloud_machine.CREDENTIALS)
             argv = preparation.arguments("build")
-            ended = await job.tool(
-                "packer",
-                [*argv[:2], "-debug", *argv[2:]],
-                cwd=preparation.directory,
-                environment=preparation.environment,
-                on_line=watcher.feed,
-                prompts=(Prompt(r"Press enter to continue\. ?", reply="\r"),),
+            build = asyncio.create_task(
+                job.tool(
+                    "packer",
+                    [*argv[:2], "-debug", *argv[2:]],
+                    cwd=preparation.directory,
+                    environment=preparation.environment,
+                    on_line=watcher.feed,
+                    prompts=(Prompt(r"Press enter to continue\. ?", reply="\r"),),
+                )
             )
-            assert ended.code != 0  # nobody has put that key into the machine
-            await watcher.look_now()
-        found = building.machine
-        assert found.instance.startswith("i-")
-        assert (found.host, found.port, found.region) == ("127.0.0.1", cloud.ssh_port, cloud_machine.REGION)
+            async with asyncio.timeout(120):
+                while not Path(watcher.machine.known_hosts).exists():
+                    assert not build.done(), building.log
+                    await asyncio.sleep(0.1)
+            found = building.machine
+            assert found.instance.startswith("i-")
+            assert (found.host, found.port, found.region) == ("127.0.0.1", cloud.ssh_port, cloud_machine.REGION)
+            await (await ssh.connect(found)).close()
+            # What the cloud shows of the machine's host key is what counts.
+            assert ssh_pins.shown(Path(found.known_hosts)) == {fingerprint_of(tmp_path / "cloud" / "host")}
+            (workshop.root / "go-on").touch()
+            assert (await build).code == 0
         (key,) = found.login.key_files
         assert "PRIVATE KEY" in Path(key).read_text()
         assert Path(key).stat().st_mode & 0o777 == 0o600
         assert not list(building.directory.glob("*.pem"))
-        assert Path(found.known_hosts).exists()
+        assert "PRIVATE KEY" not in building.log
 
 
 async def test_a_build_without_a_machine_has_none(workshop: Workshop) -> None:
