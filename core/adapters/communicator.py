@@ -68,10 +68,7 @@ def communicator_of(role: Role, checkout: Path, variables: Mapping[str, str], bu
     JSON. What is wrong with the template gives empty settings; Packer itself complains of it. Reads and parses files:
     call it in a thread.
     """
-    settings = _json(role, checkout, variables, build) if role.syntax is Syntax.JSON else None
-    if settings is None:
-        settings = _hcl2(role, checkout, variables, build)
-    said = _Said(settings, packer.working_directory(checkout, role))
+    said = _said(role, checkout, variables, build)
     kind = said.text("communicator") or ("none" if build.kind == "file" else "ssh")
     if kind == "winrm":
         port = said.number("winrm_port") or (5986 if said.flag("winrm_use_ssl") else 5985)
@@ -94,6 +91,19 @@ def communicator_of(role: Role, checkout: Path, variables: Mapping[str, str], bu
         region=said.text("region"),
         endpoint=said.text("custom_endpoint_ec2"),
     )
+
+
+def path_setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> str:
+    """A setting of the build's source that is a path, absolute; empty where the template does not say it. As
+    `communicator_of` for the rest."""
+    return _said(role, checkout, variables, build).path(name)
+
+
+def _said(role: Role, checkout: Path, variables: Mapping[str, str], build: Build) -> "_Said":
+    settings = _json(role, checkout, variables, build) if role.syntax is Syntax.JSON else None
+    if settings is None:
+        settings = _hcl2(role, checkout, variables, build)
+    return _Said(settings, packer.working_directory(checkout, role))
 
 
 def _bastion(said: "_Said", account: Account) -> Bastion | None:

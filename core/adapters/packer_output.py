@@ -113,6 +113,8 @@ class OutputReader:
     media: str = ""
     """Where Packer itself fetched its media from."""
     connected: bool = False
+    ami: str = ""
+    """Id of the AMI that was made, as it is said while that goes on, and so also of a build that then fails."""
     tasks: int = 0
     _seen: dict[str, int] = field(default_factory=dict[str, int])
     _inline_scripts: int = 0
@@ -179,6 +181,8 @@ class OutputReader:
             self.instance = instance
         elif image := _after(message, "Found Image ID: "):
             self.source_image = image
+        elif ami := re.match(r"AMI: (ami-[0-9a-f]+)$", message):
+            self.ami = ami[1]
         elif message.startswith("Trying ") and " " not in message[7:]:
             self.media = message[7:].partition("?checksum=")[0]
         elif message.startswith("Connected to "):

@@ -56,8 +56,9 @@ class Waits:
         `on_held` raises."""
         over = 0
         with contextlib.suppress(VanishedError):
-            if await self._hold.held() is None:
-                await self._noted(self.settle)
+            waits = await self._hold.held()
+            await self._noted(self.settle)
+            if waits is None:
                 await self._noted(self._go_on)
             while True:
                 held = await self._hold.wait_held(over)

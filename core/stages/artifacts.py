@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from core.adapters import packer
+from core.adapters.communicator import path_setting
 from core.adapters.packer_output import OutputReader
 from core.stages.environment import Preparation
 
@@ -89,6 +90,27 @@ def made_by(preparation: Preparation, reader: OutputReader, started: float) -> l
     # Where everything has such an ending, that is what the template makes.
     made = [Made(format_of(file, kind), path=str(file)) for file in disks or files]
     return [*made, *(Made("ami", location=ami) for ami in amis)]
+
+
+def unnamed(preparation: Preparation, reader: OutputReader, region: str) -> list[Made]:
+    """What a build made whose every step went well, but which Packer calls failed: it names nothing then, and runs no
+    post-processor. Reads the template: in a thread."""
+    kind, name = preparation.build.kind, preparation.build.name
+    if kind.startswith("amazon-"):
+        return [Made("ami", location=f"{region}:{reader.ami}")] if reader.ami and region else []
+    if kind not in DISK_BUILDERS:
+        return []
+    variables = {
+        variable.removeprefix("PKR_VAR_"): value
+        for variable, value in preparation.environment.items()
+        if variable.startswith("PKR_VAR_")
+    } | preparation.variables
+    said = path_setting(preparation.role, preparation.checkout, variables, preparation.build, "output_directory")
+    # What it is called where the template does not say it (builder/qemu/config.go).
+    place = Path(said) if said else preparation.directory / f"output-{name.rpartition('.')[2]}"
+    files = _in(place) if place.is_dir() else []
+    disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
+    return [Made(format_of(file, kind), path=str(file)) for file in disks or files]
 
 
 def _files(preparation: Preparation, reader: OutputReader, started: float) -> Iterable[Path]:

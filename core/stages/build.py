@@ -22,7 +22,7 @@ from core.model.failure import Failure
 from core.model.pause import Pause
 from core.stages import space
 from core.stages.access import Watcher
-from core.stages.artifacts import DISK_BUILDERS, Made, made_by
+from core.stages.artifacts import DISK_BUILDERS, Made, made_by, unnamed
 from core.stages.environment import Preparation, keys_of, prepare
 from core.stages.pace import Pace
 from core.stages.paused import Pauses, in_a_sentence, what_failed
@@ -99,8 +99,9 @@ async def _make_room(job: StageJob, preparation: Preparation) -> None:
 async def _build(job: StageJob, preparation: Preparation) -> _Result:
     job.places.cache.joinpath("packer").mkdir(mode=0o700, parents=True, exist_ok=True)
     preparation.output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = preparation.build.name
     reader = OutputReader()
-    pace = Pace.of(job, preparation.build.name)
+    pace = Pace.of(job, name)
 
     def look(line: str) -> None:
         watcher.feed(line)
@@ -134,10 +135,21 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
         found = await asyncio.to_thread(what_failed, log)
         raise pauses.end_of(ended) or _failure(preparation, ended, reader, found)
     made = made_by(preparation, reader, ended.started or began)
+    if pauses.mended(ended):
+        made = made or await asyncio.to_thread(unnamed, preparation, reader, _region(job))
+        job.say(
+            "Every step went well in the end. Packer calls it failed as one was retried, and runs no post-processor."
+        )
+        if not made and preparation.build.kind != "null":
+            raise ToolError(
+                f"{name}: all its steps went well after the retry, but Packer does not say what it made of that, "
+                "and it was not found.",
+                "Let the template put it into `ingot_output` (docs/templates.md). Then build again.",
+            )
     # Packer 1.6 takes an `-only` that nothing matches for a job well done.
-    if not made and not reader.results and not pauses.mended(ended) and (reader.nothing_built or not reader.finished):
+    elif not made and not reader.results and (reader.nothing_built or not reader.finished):
         raise ToolError(
-            f"Packer built nothing: {preparation.role.template} has no build {preparation.build.name} at this commit.",
+            f"Packer built nothing: {preparation.role.template} has no build {name} at this commit.",
             "ingot roles shows what it has.",
         )
     seconds = ended.ended - ended.started
@@ -153,6 +165,11 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
         seconds=seconds,
         tasks=reader.tasks,
     )
+
+
+def _region(job: StageJob) -> str:
+    machine = job.machine()
+    return machine.region if machine else ""
 
 
 def _failure(preparation: Preparation, ended: Exit, reader: OutputReader, found: Failure | None) -> ToolError:

@@ -1,143 +1,30 @@
 """A build that may pause, by the real Packer under the product's own worker: who answers, and what comes of it."""
 
 import asyncio
-import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from workshop import Workshop
+from pausing_site import BOB, KEY, Site, pausing, pausing_site
 
-from core.adapters import packer_prompts
-from core.engine.client import Engine
-from core.engine.holds import tool_directory
 from core.errors import RefusedError
-from core.holding import Answered, Hold
-from core.living import RUN_MARK, marked
 from core.model.machine import MachineState
-from core.model.pause import Answer, Pause, PauseKind, PauseMode, Pausing
-from core.model.run import Run, RunState
+from core.model.pause import Answer, PauseKind, PauseMode, Pausing
+from core.model.run import RunState
 from core.model.touch import TouchKind
-from core.services.building import Building
 from core.store.touches import Touches
 
 pytestmark = pytest.mark.skipif(shutil.which("packer") is None, reason="needs packer")
-
-KEY = "build/null.web"
-BOB = "Bob Example <bob@example.org>"
-TEMPLATE = """\
-source "null" "web" {{
-  communicator = "none"
-}}
-build {{
-  sources = ["source.null.web"]
-  provisioner "shell-local" {{
-    inline = ["echo once >>{place}/tried", "[ -e {place}/mended ]"]
-  }}
-  provisioner "breakpoint" {{
-    note    = "look around"
-    disable = {disabled}
-  }}
-  provisioner "shell-local" {{
-    inline = ["echo whole >>{place}/whole"]
-  }}
-}}
-"""
-
-
-class Site:
-    """A workspace with a build that fails until it is mended."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.shop = Workshop(place)
-        self.engine = Engine(self.shop.places)
-        self.building = Building(self.shop.places, os.environ, engine=self.engine)
-
-    def build(self, pausing: Pausing, *, with_breakpoint: bool = False, mended: bool = False) -> Run:
-        if mended:
-            self.mend()
-        self.shop.commit(
-            {"web/web.pkr.hcl": TEMPLATE.format(place=self.place, disabled=str(not with_breakpoint).lower())}
-        )
-        return self.building.build(self.shop.root, "web", trust=True, pausing=pausing)
-
-    def mend(self) -> None:
-        (self.place / "mended").touch()
-
-    def wait(self, until: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 120
-        while not until():
-            log = self.shop.places.worker_log
-            assert time.monotonic() < deadline, f"never: {what}; {log.read_text() if log.exists() else 'no worker'}"
-            time.sleep(0.05)
-
-    def paused(self, run: Run) -> Pause:
-        """The pause that the run waits in, once it does."""
-
-        def there() -> bool:
-            again = self.shop.again(run)
-            assert not again.state.ended, (again, self.log(run))
-            return again.state is RunState.PAUSED and bool(self.open(run))
-
-        self.wait(there, f"run {run.id} is paused")
-        (pause,) = self.open(run)
-        return pause
-
-    def open(self, run: Run) -> list[Pause]:
-        return self.shop.index.pauses(run.uid, open_only=True)
-
-    def ended(self, run: Run) -> Run:
-        self.wait(lambda: self.shop.again(run).state.ended, f"run {run.id} ends; {self.shop.again(run)}")
-        return self.shop.again(run)
-
-    def hold(self, run: Run) -> Hold:
-        hold = asyncio.run(Hold.adopt(tool_directory(self.shop.places, run.uid, KEY, "packer")))
-        assert hold is not None
-        return hold
-
-    def answer(self, pause: Pause, answer: Answer, by: str = BOB) -> Answered:
-        run = self.shop.index.run(pause.run_uid)
-        assert run is not None
-        typed = packer_prompts.typed(pause.kind, answer)
-        assert typed
-        return asyncio.run(
-            self.hold(run).answer(pause.number, typed, by, answer, keep=answer is Answer.KEEP),
-        )
-
-    def log(self, run: Run) -> str:
-        path = self.shop.places.log(run.uid, KEY)
-        return path.read_text() if path.exists() else ""
-
-    def tried(self) -> int:
-        path = self.place / "tried"
-        return len(path.read_text().split()) if path.exists() else 0
-
-    def processes(self, run: Run) -> bool:
-        return bool(marked(lambda marks: marks.get(RUN_MARK) == run.uid))
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Site]:
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    made = Site(tmp_path)
-    yield made
-    runs = made.building.runs()
-    for run in runs:
-        if not run.state.ended:
-            made.building.cancel(run.uid)
-            made.engine.wake()
-            made.ended(run)
-        made.wait(lambda run=run: not made.processes(run), "nothing of the run is left")
-    made.engine.stop_worker()
-    made.shop.close()
-
-
-def pausing(mode: PauseMode = PauseMode.FAILURE, *stops: str, limit: float = 600.0) -> Pausing:
-    return Pausing(mode, stops, limit)
+    with pausing_site(tmp_path) as opened:
+        yield opened
 
 
 def test_a_failed_step_pauses_and_a_retry_that_goes_well_makes_the_run_succeed(site: Site) -> None:

@@ -1,0 +1,63 @@
+"""A build that Packer calls failed although all went well after a retry: what it made is found where Packer put it."""
+
+from pathlib import Path
+
+import pytest
+
+from core.adapters.packer import Packer
+from core.adapters.packer_output import OutputReader
+from core.model.role import Build, Role, Syntax
+from core.stages.artifacts import Made, unnamed
+from core.stages.environment import Preparation
+
+HCL = """
+variable "place" {
+  default = "elsewhere"
+}
+source "qemu" "web" {
+  %s
+}
+build {
+  sources = ["source.qemu.web"]
+}
+"""
+
+
+def preparation(place: Path, build: Build, variables: dict[str, str] | None = None) -> Preparation:
+    role = Role("web", ".", Syntax.HCL2, builds=(build,))
+    packer = Packer(Path("packer"), (1, 6, 6))
+    return Preparation(
+        packer, build, role, place, place, ".", "", (), {}, place / "unused", variables=dict(variables or {})
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "variables", "directory"),
+    [
+        ("", {}, "output-web"),
+        ('output_directory = "made"', {}, "made"),
+        ("output_directory = var.place", {}, "elsewhere"),
+        ("output_directory = var.place", {"place": "given"}, "given"),
+    ],
+)
+def test_a_disk_is_where_the_template_says_or_where_packer_puts_it(
+    tmp_path: Path, setting: str, variables: dict[str, str], directory: str
+) -> None:
+    (tmp_path / "web.pkr.hcl").write_text(HCL % setting)
+    asked = preparation(tmp_path, Build("qemu.web", "qemu"), variables)
+    assert unnamed(asked, OutputReader(), "") == []
+    disk = tmp_path / directory / "packer-web"
+    disk.parent.mkdir()
+    disk.write_bytes(b"QFI\xfb")
+    (disk.parent / "efivars.fd").touch()
+    assert unnamed(asked, OutputReader(), "") == [Made("qcow2", path=str(disk))]
+
+
+def test_an_ami_is_known_from_when_it_was_made(tmp_path: Path) -> None:
+    reader = OutputReader()
+    reader.feed("==> amazon-ebs.web: Creating AMI web from instance i-0123456789abcdef0")
+    reader.feed("    amazon-ebs.web: AMI: ami-0123456789abcdef0")
+    asked = preparation(tmp_path, Build("amazon-ebs.web", "amazon-ebs"))
+    assert unnamed(asked, reader, "eu-central-1") == [Made("ami", location="eu-central-1:ami-0123456789abcdef0")]
+    assert unnamed(asked, OutputReader(), "eu-central-1") == []
+    assert unnamed(preparation(tmp_path, Build("null.web", "null")), reader, "eu-central-1") == []
