@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 from workshop import FILE_TEMPLATE, WHO, Workshop
 
+from core.cli import main
+from core.cli.output import ExitStatus
 from core.errors import RefusedError, WorkspaceError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
+from core.model.pause import NEVER, PauseMode, Pausing
 from core.model.role import Role, Syntax
 from core.model.run import Run, RunState
 from core.places import Places
 from core.services.building import Building, UntrustedError, references, secrets_for
+from core.services.changing import Changing
 
 CONFIGURATION = """\
 [roles.child]
@@ -167,6 +171,33 @@ def test_several_are_queued_parents_first_or_none_of_them(house: House) -> None:
     parent, child = house.building.build_all(house.shop.root, ["child", "web"], trust=True)
     assert (parent.role, child.role) == ("web", "child")
     assert child.request.parent_run == parent.uid
+
+
+def test_a_build_from_the_workbench_may_pause_and_one_from_a_shell_may_when_it_says_so(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = house.shop.root
+    shell = house.building.build(root, "web", trust=True)
+    (bench,) = Changing(house.shop.places, root).build(["web"])
+    assert (shell.request.pausing, bench.request.pausing) == (NEVER, Pausing(PauseMode.FAILURE))
+    # What counts is what the commit says, whatever lies in the working tree.
+    house.shop.commit({"ingot.toml": '[debug]\npause = "step"\nlimit = "10m"\n'})
+    (root / "ingot.toml").write_text('[debug]\npause = "never"\n')
+    (bench,) = Changing(house.shop.places, root).build(["web"])
+    assert bench.request.pausing == Pausing(PauseMode.STEP, (), 600.0)
+    assert house.building.rebuild(bench.uid).request.pausing == bench.request.pausing
+    assert house.building.build(root, "web").request.pausing == NEVER
+    words = ("-C", str(root), "build", "web", "--stop", "clean-up", "--keep-paused", "90m", "--json")
+    assert main(words) == ExitStatus.DONE
+    assert house.building.runs()[0].request.pausing == Pausing(PauseMode.STEP, ("clean-up",), 5400.0)
+    capsys.readouterr()
+    for wrong, said in (
+        (("--stop", "before lunch"), "nowhere to stop called 'before lunch'"),
+        (("--pause", "failure", "--stop", "clean-up"), "--stop is for builds that are stepped through"),
+        (("--keep-paused", "soon"), "'soon' is no time that a machine can be kept"),
+    ):
+        assert main(("-C", str(root), "build", "web", *wrong)) == ExitStatus.REFUSED
+        assert said in capsys.readouterr().err
 
 
 def test_a_shells_credentials_are_recorded_as_references_and_names_only() -> None:
