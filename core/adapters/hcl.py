@@ -4,12 +4,14 @@ The grammar is python-hcl2's: a table-driven parser, linear in the size of the t
 recursion of its own. What comes out of here is bounded in depth, so that whoever walks it cannot be made to overflow.
 """
 
+import io
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
 from core.adapters.hcl_tree import (
+    MAX_DEPTH,
     Attribute,
     Block,
     Body,
@@ -61,8 +63,16 @@ def parse(text: str) -> Body:
 @cache
 def _parser() -> Callable[[str], Any]:
     from hcl2.parser import parser  # 70 ms to import: only where a template is not in the cache
+    from lark import Lark
 
-    return cast("Callable[[str], Any]", parser().parse)  # pyright: ignore[reportUnknownMemberType]  # lark has partial types
+    # python-hcl2's own, made again without the positions of everything in the tree: nearly half of the time went into
+    # them, and we need few lines (`_line`). Through its serialised form, as its grammar takes 1.7 s to be worked out.
+    made = cast("Any", parser.__wrapped__())
+    made.options.propagate_positions = False
+    tables = io.BytesIO()
+    made.save(tables)
+    tables.seek(0)
+    return cast("Callable[[str], Any]", cast("Any", Lark).load(tables).parse)
 
 
 def _tree(text: str) -> Any:
@@ -128,13 +138,24 @@ def _is(node: Any, *rules: str) -> bool:
     return getattr(node, "data", None) in rules
 
 
+def _line(tree: Any) -> int:
+    """The line that something begins in: that of its first token."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if hasattr(node, "type"):
+            return cast("int", node.line)
+        waiting += reversed(getattr(node, "children", ()))
+    return 0
+
+
 def _body(tree: Any, depth: int) -> Body:
     depth = deeper(depth)
     attributes: list[Attribute] = []
     blocks: list[Block] = []
     holder = tree.children[0] if _is(tree, "start") else tree
     for child in _children(holder):
-        line = cast("int", child.meta.line)
+        line = _line(child)
         parts = _children(child)
         if _is(child, "attribute"):
             attributes.append(Attribute(_word(parts[0]), _expression(parts[-1], depth), line))
@@ -158,7 +179,7 @@ def _label(tree: Any) -> str:
 
 
 def _expression(tree: Any, depth: int) -> Expression:
-    depth = deeper(depth, getattr(getattr(tree, "meta", None), "line", None))
+    depth = deeper(depth, _line(tree) if depth >= MAX_DEPTH else None)
     convert = _CONVERTERS.get(tree.data)
     return convert(tree, _children(tree), depth) if convert else Unreadable()
 
@@ -274,7 +295,7 @@ def _call(tree: Any, parts: list[Any], depth: int) -> Expression:
     if any(getattr(part, "type", "") == "ELLIPSIS" for part in arguments):
         return Unreadable()
     name = "::".join(_word(part) for part in parts if _is(part, "identifier"))
-    return Call(name, tuple(_expression(part, depth) for part in arguments if hasattr(part, "data")), tree.meta.line)
+    return Call(name, tuple(_expression(part, depth) for part in arguments if hasattr(part, "data")), _line(tree))
 
 
 def _choice(tree: Any, parts: list[Any], depth: int) -> Expression:
