@@ -112,7 +112,7 @@ def images(arguments: argparse.Namespace) -> int:
         (
             entry.image.role,
             entry.image.version,
-            entry.image.state.value,
+            ", ".join((entry.image.state.value, *entry.image.marks)),
             text.age(now - entry.image.created),
             entry.image.commit[:7],
             entry.image.parent,

@@ -8,7 +8,7 @@ import contextlib
 import shlex
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 _FACTS_WITHIN = 10.0
 """Seconds in which a machine says how it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What has to be known before anything is done by hand."""
+
+    who: str
+    redactor: Redactor
 
 
 class Entering:
@@ -61,8 +69,8 @@ class Entering:
         `on_output` gets what `read` gives. Raises ConnectError when there is no way in, StoreError when it cannot be
         written down.
         """
-        async with self._entered(machine) as (run, connection, redactor):
-            transcript = await self._marked(run, machine, TouchKind.SHELL, redactor, "", (columns, rows), term)
+        async with self._entered(machine) as (connection, known):
+            transcript = await self._marked(machine, known, TouchKind.SHELL, "", (columns, rows), term)
             try:
                 opened = await connection.shell(columns, rows, term)
             except BaseException:
@@ -84,9 +92,9 @@ class Entering:
 
     async def command(self, machine: Machine, command: str) -> tuple[int, bytes, bytes]:
         """Run a command in the machine, without a terminal: exit status, output, errors. Marks as `shell` does."""
-        async with self._entered(machine) as (run, connection, redactor):
-            told = redactor.redact(command.encode(errors="surrogateescape")).decode(errors="replace")
-            transcript = await self._marked(run, machine, TouchKind.COMMAND, redactor, told, (80, 24), "dumb")
+        async with self._entered(machine) as (connection, known):
+            told = known.redactor.redact(command.encode(errors="surrogateescape")).decode(errors="replace")
+            transcript = await self._marked(machine, known, TouchKind.COMMAND, told, (80, 24), "dumb")
             try:
                 status, out, err = await connection.run(command)
                 transcript.output(out + err)
@@ -147,44 +155,37 @@ class Entering:
         ssh.check(machine)
 
     @contextlib.asynccontextmanager
-    async def _entered(self, machine: Machine) -> "AsyncGenerator[tuple[Run, Connection, Redactor]]":
+    async def _entered(self, machine: Machine) -> "AsyncGenerator[tuple[Connection, _Known]]":
         """A connection, which stays open unless something is raised inside."""
         self._check(machine)
-        run = await asyncio.to_thread(self._known, machine.run_uid)
-        knowing = asyncio.ensure_future(asyncio.to_thread(self._secrets, run))
+        knowing = asyncio.ensure_future(asyncio.to_thread(self._all_known, machine.run_uid))
         try:
             connection = await ssh.connect(machine)
         except BaseException:
             knowing.cancel()
             raise
         try:
-            yield run, connection, Redactor(await knowing)
+            yield connection, await knowing
         except BaseException:
             await connection.close()
             raise
 
-    def _secrets(self, run: Run) -> list[str]:
+    def _all_known(self, uid: str) -> "_Known":
         from core.services.known_secrets import known_secrets  # here: it parses templates, and takes long to load
 
-        return known_secrets(self._places, run, self._environ)
+        run = self._known(uid)
+        return _Known(self._who(run), Redactor(known_secrets(self._places, run, self._environ)))
 
     async def _marked(
-        self,
-        run: Run,
-        machine: Machine,
-        kind: TouchKind,
-        redactor: Redactor,
-        detail: str,
-        size: tuple[int, int],
-        term: str,
+        self, machine: Machine, known: "_Known", kind: TouchKind, detail: str, size: tuple[int, int], term: str
     ) -> TranscriptWriter:
         """The touch is on the disk when this returns, and its transcript has begun."""
 
         def mark() -> TranscriptWriter:
-            touches = Touches(self._places.run(run.uid))
-            touch = Touch(kind, self._who(run), time.time(), machine.build, detail)
+            touches = Touches(self._places.run(machine.run_uid))
+            touch = Touch(kind, known.who, time.time(), machine.build, detail)
             record = touches.add(touch, recorded=True)
-            return TranscriptWriter(touches.transcript(record), *size, redactor, term=term)
+            return TranscriptWriter(touches.transcript(record), *size, known.redactor, term=term)
 
         return await asyncio.to_thread(mark)
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import ConnectError, HostKeyError, NoShellError
+from core.errors import ConnectError, DeniedError, HostKeyError, NoShellError
 from core.store.transcripts import TranscriptWriter
 from core.text import visible
 
@@ -16,6 +16,9 @@ AGAIN = 2.0
 """Seconds between two attempts to reach a machine again."""
 _NOTICED = 1.0
 """Seconds in which a connection that broke is known to be broken, after its shell has ended."""
+
+_BY_SIGNALS = frozenset({128 + 1, 128 + 9, 128 + 15})
+"""Exit statuses of shells that say so where a signal ended what they ran: SIGHUP, SIGKILL, SIGTERM."""
 
 T = TypeVar("T")
 
@@ -54,6 +57,8 @@ class DebugShell:
         self._left = asyncio.Event()
         self._again = asyncio.Event()
         self._ended = False
+        self._denied = False
+        """It has been said that the machine, back again, does not let us in."""
 
     @property
     def connection(self) -> "Connection":
@@ -128,7 +133,7 @@ class DebugShell:
         a signal."""
         assert self._shell is not None
         status = self._shell.exit_status
-        if self._left.is_set() or (status is not None and status >= 0):
+        if self._left.is_set() or (status is not None and status >= 0 and status not in _BY_SIGNALS):
             return False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NOTICED):
@@ -136,7 +141,7 @@ class DebugShell:
         return self._connection.lost.is_set() and not self._left.is_set()
 
     async def _reconnected(self) -> bytes:
-        """Wait for the machine; gives the line that says how that ended. Empty: somebody left."""
+        """Wait for the machine; gives the line that says how that goes. Empty: somebody left."""
         while not self._left.is_set():
             if why := await self._gone():
                 self._end()
@@ -146,11 +151,15 @@ class DebugShell:
             except (HostKeyError, NoShellError) as error:  # that will not change
                 self._end()
                 return _line(error.what)
-            except ConnectError:
+            except ConnectError as error:
                 await self._pause()
+                if isinstance(error, DeniedError) and not self._denied:  # a machine that starts may let nobody in yet
+                    self._denied = True
+                    return _line(f"{error.what} Trying again.")
                 continue
             if opened is not None:
                 self._connection, self._shell = opened
+                self._denied = False
                 if self._left.is_set():
                     await self._connection.close()
                     break

@@ -11,7 +11,7 @@ import ssh_machine as machines
 from paused_run import PausedRuns
 from ssh_machine import SshMachine, ssh_machine
 
-from core.errors import EngineError, NoShellError, RefusedError, StoreError
+from core.errors import EngineError, NoAnswerError, NoShellError, RefusedError, StoreError
 from core.holding import Hold
 from core.model.machine import Login, Machine, MachineState
 from core.model.pause import Answer, PauseKind
@@ -134,6 +134,19 @@ async def test_a_shell_that_cannot_be_written_down_does_not_open(
         await debugging.shell(machine, 80, 24)
 
 
+async def test_the_mark_is_there_before_the_machine_is_asked_for_a_shell(
+    runs: PausedRuns, debugging: Debugging, tmp_path: Path
+) -> None:
+    run = runs.run()
+    with ssh_machine(tmp_path / "closed", "MaxSessions 0") as closed:
+        machine = runs.machine(run, closed)
+        with pytest.raises(NoAnswerError):
+            await debugging.shell(machine, 80, 24)
+        with pytest.raises(NoAnswerError):
+            await debugging.command(machine, "true")
+    assert [touch.kind for touch in runs.touches(run).all()] == [TouchKind.SHELL, TouchKind.COMMAND]
+
+
 async def test_who_is_not_let_in_has_touched_nothing(
     runs: PausedRuns, debugging: Debugging, sshd: SshMachine, tmp_path: Path
 ) -> None:
@@ -219,6 +232,31 @@ async def test_a_shell_comes_back_when_the_machine_does(
     assert b"never" not in said
     await shell.close()
     assert "is back" in transcript(runs, machine)
+
+
+async def test_a_machine_that_is_back_and_lets_nobody_in_yet_is_tried_again(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine
+) -> None:
+    shell = await debugging.shell(runs.machine(runs.run(), sshd), 80, 24)
+    allowed = sshd.authorized.read_text()
+    await asyncio.to_thread(sshd.stop)
+    sshd.authorized.write_text("")
+    await asyncio.to_thread(sshd.start)
+    assert b"does not let" in await until(shell, b"Trying again.")
+    sshd.authorized.write_text(allowed)
+    await shell.reconnect()
+    assert b"does not let" not in await until(shell, b"is back")
+    await shell.close()
+
+
+async def test_a_shell_that_a_signal_ended_in_a_living_machine_has_just_ended(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine
+) -> None:
+    shell = await debugging.shell(runs.machine(runs.run(), sshd), 80, 24)
+    shell.write(b"exit 143\n")
+    assert b"is lost" not in await rest(shell)
+    assert shell.exit_status == 143
+    await shell.close()
 
 
 async def test_another_machine_at_its_place_gets_nothing(

@@ -8,7 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from core.model.image import ImageVersion
+from core.model.image import ImageVersion, may_become_good
 from core.services.overview import Overview
 from core.text import moment, size
 from tui.actions import Acting, Action, app_of, bindings, offers
@@ -62,6 +62,11 @@ def facts(image: ImageVersion, now: float) -> Iterator[Fact]:
         yield Fact("tools" if at == 0 else "", f"{tool} {version}")
     for at, path in enumerate(image.inputs):
         yield Fact("made from" if at == 0 else "", path)
+    for at, touch in enumerate(image.touches):
+        told = f"{touch.kind.value} by {touch.who}, {moment(touch.when)}"
+        yield Fact("by hand" if at == 0 else "", f"{told}: {touch.detail}" if touch.detail else told, Tone.STALE)
+    if why := may_become_good(image):
+        yield Fact("never good", why, Tone.STALE)
     for at, path in enumerate(image.outside):
         yield Fact("outside Git" if at == 0 else "", path, Tone.STALE)
 
