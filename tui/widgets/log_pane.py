@@ -13,7 +13,6 @@ from rich.style import Style
 from textual import events
 from textual.content import Content
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollDown, ScrollTo, ScrollUp
 from textual.strip import Strip
 from textual.timer import Timer
@@ -24,6 +23,7 @@ from core.text import cut_end, cut_middle, moment, visible
 from tui.ascii import in_ascii
 from tui.theme import ASCII, TONE_CLASSES, UNICODE, Signs, Tone, tone_class
 from tui.timers import once
+from tui.widgets.framed import Framed
 from tui.widgets.log_finding import ErrorLines, Search
 from tui.widgets.log_frame import joined, status
 from tui.widgets.log_lines import matches, pieces, window
@@ -41,7 +41,7 @@ _TIME = 10
 _WHEEL = 3
 
 
-class LogPane(ScrollView):
+class LogPane(Framed):
     """Shows a log and keeps what it shows fresh."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES) | {
@@ -69,7 +69,6 @@ class LogPane(ScrollView):
         self._search: Search | None = None
         self._said = ""
         """How the last search ended."""
-        self._styles: dict[tuple[Tone, str], Style] = {}
         self._slice: Timer | None = None
 
     def show(self, path: Path | None, title: str, *, empty: str = "", growing: bool = True, speaker: str = "") -> None:
@@ -304,12 +303,6 @@ class LogPane(ScrollView):
         style = self._tone(Tone.BAD if self._trouble else Tone.PLAIN if y == top else Tone.FAINT, "")
         line = cut_end(visible(lines[y - top]), max(width - 4, 1)) if 0 <= y - top < len(lines) else ""
         return Strip([Segment(f"  {line}", style)]).adjust_cell_length(width, style)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-        if self.is_attached:  # the styles of the parts are renewed after this: only then can the frame take them
-            self.call_after_refresh(self._frame)
 
     # the frame: what it is at the left, where one is at the right
 

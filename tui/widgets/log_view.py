@@ -274,14 +274,8 @@ class LogView(LogPane, can_focus=True):
 
     # focus and mouse
 
-    def on_focus(self) -> None:
-        self.call_after_refresh(self._frame)  # the colours of the focus come with the next drawing
-        self.refresh()
-
     def on_blur(self) -> None:
         self._type_on(False)
-        self.call_after_refresh(self._frame)
-        self.refresh()
 
     async def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

@@ -3,17 +3,16 @@
 It knows nothing of what its rows are; screens give it `Column`s and hear of `Table.Moved` and `Table.Chosen`.
 """
 
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
-from textual.message import Message
 
 from core.text import cut_middle, visible
 from tui.actions import Action, app_of, bindings, find
 from tui.widgets.needle import RUB_OUT, edited, pasted
 from tui.widgets.table_actions import MOVING
 from tui.widgets.table_cells import column_at
-from tui.widgets.table_pane import TablePane
+from tui.widgets.table_pane import OfTable, TablePane
 
 T = TypeVar("T")
 
@@ -25,48 +24,21 @@ class Table(TablePane[T], Generic[T], can_focus=True):
     BINDINGS = bindings(MOVING)
     BINDING_GROUP_TITLE = "List"
 
-    class Typing(Message):
+    class Typing(OfTable):
         """The filter begins or ceases to be typed, or the marks changed: what can be done is different now."""
 
-        def __init__(self, table: "Table[T]") -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> "Table[T]":
-            return self.table
-
-    class Chosen(Message):
+    class Chosen(OfTable):
         """Enter was pressed on a row, or it was double-clicked."""
 
-        def __init__(self, table: "Table[T]", key: str) -> None:
-            super().__init__()
-            self.table = table
+        def __init__(self, table: TablePane[Any], key: str) -> None:
+            super().__init__(table)
             self.key = key
 
-        @property
-        def control(self) -> "Table[T]":
-            return self.table
-
-    class Left(Message):
+    class Left(OfTable):
         """Esc was pressed and there was nothing to undo in the list."""
-
-        def __init__(self, table: "Table[T]") -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> "Table[T]":
-            return self.table
-
-    def on_focus(self) -> None:
-        self.call_after_refresh(self._frame)  # the colours of the focus come with the next drawing
-        self.refresh()
 
     def on_blur(self) -> None:
         self._type(False)
-        self.call_after_refresh(self._frame)
-        self.refresh()
 
     # keys and mouse
 

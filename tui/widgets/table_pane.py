@@ -6,7 +6,7 @@ All text goes through core.text.visible on its way to the screen and is never ta
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -15,7 +15,6 @@ from textual.color import Color
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style as VisualStyle
 from textual.timer import Timer
@@ -26,6 +25,7 @@ from tui.ascii import in_ascii
 from tui.theme import ASCII, UNICODE, Piece, Signs, Tone, plain, tone_style, tone_variable
 from tui.timers import once
 from tui.widgets.columns import GAP, Column, fit
+from tui.widgets.framed import Framed
 from tui.widgets.rows import Rows
 from tui.widgets.table_cells import MARGIN, cell, titles, wrapped
 
@@ -35,20 +35,27 @@ _SAMPLE = 100
 """Rows measured for the widths of the columns, from the start and again spread over the rest."""
 
 
-class TablePane(ScrollView, Generic[T]):
+class OfTable(Message):
+    """What a list tells its screen."""
+
+    def __init__(self, table: "TablePane[Any]") -> None:
+        super().__init__()
+        self.table = table
+
+    @property
+    def control(self) -> "TablePane[Any]":
+        return self.table
+
+
+class TablePane(Framed, Generic[T]):
     """The rows of `T`, drawn."""
 
-    class Moved(Message, namespace="table"):
+    class Moved(OfTable, namespace="table"):
         """The cursor is on another row, or on none."""
 
-        def __init__(self, table: "TablePane[T]", key: str | None) -> None:
-            super().__init__()
-            self.table = table
+        def __init__(self, table: "TablePane[Any]", key: str | None) -> None:
+            super().__init__(table)
             self.key = key
-
-        @property
-        def control(self) -> "TablePane[T]":
-            return self.table
 
     def __init__(
         self,
@@ -81,7 +88,6 @@ class TablePane(ScrollView, Generic[T]):
         self._reverse = False
         self._typing = False
         self._timer: Timer | None = None
-        self._styles: dict[tuple[Tone, str], Style] = {}
         self._signs: Signs = ASCII if ascii_only else UNICODE
 
     # what is shown
@@ -375,12 +381,6 @@ class TablePane(ScrollView, Generic[T]):
         style = self._tone(Tone.PLAIN if y == top else Tone.FAINT, "")
         line = self._worded(lines[y - top]) if 0 <= y - top < len(lines) else ""
         return Strip([Segment(f"  {line}", style)]).adjust_cell_length(width, style)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
-        if self.is_attached:  # the styles of the parts are renewed after this: only then can the frame take them
-            self.call_after_refresh(self._frame)
 
     def on_mount(self) -> None:
         self._lay_out()
