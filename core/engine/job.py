@@ -10,6 +10,7 @@ from pathlib import Path
 from core.engine.following import Following
 from core.engine.holds import end_tool, tool_directory
 from core.engine.pausing import Waits
+from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings
 from core.errors import EngineError, RefusedError, StoreError, ToolError
 from core.hold import Prompt
@@ -21,9 +22,6 @@ from core.places import Places
 from core.secrets import Redactor
 from core.stages.stage import LedgerOfRun, LineSink, OnHeld
 from core.store.log_writer import LogWriter
-
-_SHOWN_EVERY = 0.25
-"""Seconds between two writes of a stage's progress."""
 
 _VANISHED_AT_MOST = 3
 """Times that a tool which can be repeated is started again after its holder vanished: then something kills them."""
@@ -51,12 +49,15 @@ class Job:
         self._redactor = Redactor(around.memory.of(run.uid).values())
         self._known: list[str] = list(around.memory.of(run.uid).values())
         self._log = LogWriter(self._log_path)
-        self._shown_at = 0.0
-        self._to_show: tuple[str, float | None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._progress = Progress(around.index, run.uid, stage.key, self.redacted)
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._ledger: LedgerOfRun | None = None
+        self._hold: Hold | None = None
+        """Of the tool that runs."""
+        self._told: set[str] = set()
+        """The secrets that its holder knows."""
+        self._telling: set[asyncio.Task[None]] = set()
 
     @property
     def run(self) -> Run:
@@ -96,7 +97,7 @@ class Job:
         self._on_loop(lambda: self._write(raw))
 
     def progress(self, text: str, fraction: float | None = None) -> None:
-        self._on_loop(lambda: self._show(text, fraction))
+        self._on_loop(lambda: self._progress.show(text, fraction))
 
     def version_reserved(self, version: str) -> None:
         self._run = replace(self._run, version=version)
@@ -106,6 +107,26 @@ class Job:
         for value in values:
             self._redactor.add(value)
         self._known += values
+        self._on_loop(self._tell_secrets)
+
+    def _tell_secrets(self) -> None:
+        """What became known while the tool runs: its holder redacts what it says."""
+        new = tuple(value for value in dict.fromkeys(self._known) if value not in self._told)
+        if self._hold is None or not new or self._closed:
+            return
+        self._told.update(new)
+        telling = asyncio.ensure_future(self._tell(self._hold, new))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, hold: Hold, new: tuple[str, ...]) -> None:
+        told = False
+        while not told and hold.exit is None:
+            try:
+                await hold.add_secrets(new)
+                told = True
+            except EngineError:  # it writes to a slow disk, or has just ended
+                await asyncio.sleep(1.0)
 
     async def tool(
         self,
@@ -124,6 +145,7 @@ class Job:
         vanished = 0
         while True:
             hold = await Hold.adopt(directory)
+            self._told = set()
             if hold is None:
                 if Hold.vanished(directory):
                     vanished += 1
@@ -135,12 +157,15 @@ class Job:
                     spec = self._spec(argv, cwd, environment)
                     spec = replace(spec, prompts=tuple(prompts), prompt_limit=prompt_limit)
                     hold = await self._started(directory, spec)
+                    self._told = set(spec.secrets)
                 except EngineError:
                     if Hold.vanished(directory):
                         continue
                     raise
+            self._hold = hold
+            self._tell_secrets()
             try:
-                waits = Waits(self._around, self._run, self._stage, hold, on_held) if on_held else None
+                waits = Waits(self._around, self._run, self._stage, hold, on_held, self._progress) if on_held else None
                 ended = await self._until_ended(hold, Following(self._log_path, _noted(beginning), on_line), waits)
             except VanishedError:
                 continue
@@ -248,8 +273,9 @@ class Job:
     def close(self) -> None:
         """The stage has ended: nothing of it is shown or written any more."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for telling in self._telling:
+            telling.cancel()
+        self._progress.close()
         self._log.close()
 
     async def _with_secrets(self, environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -284,7 +310,7 @@ class Job:
                 await _cancelled(task)
             end.cancel()
             if not self._around.leaving:
-                self.progress("cleaning up")
+                self._progress.go_on("cleaning up")
                 await end_tool(hold)
                 if hold.exit is not None and hold.exit.signal is not None:
                     self._machine_ended(orderly=False)
@@ -354,29 +380,6 @@ class Job:
             do()
         else:
             self._loop.call_soon_threadsafe(do)
-
-    def _show(self, text: str, fraction: float | None) -> None:
-        if self._closed:
-            return
-        self._to_show = (text, fraction)
-        if self._timer is None:
-            wait = max(0.0, self._shown_at + _SHOWN_EVERY - time.monotonic())
-            if wait == 0.0:
-                self._write_progress()
-            else:
-                self._timer = self._loop.call_later(wait, self._write_progress)
-
-    def _write_progress(self) -> None:
-        self._timer = None
-        self._shown_at = time.monotonic()
-        if self._to_show is not None:
-            text, fraction = self._to_show
-            self._to_show = None
-            # Only shown: a full disk must not end the tool whose progress it is.
-            with contextlib.suppress(StoreError):
-                self._around.index.update_stage(
-                    self._run.uid, self._stage.key, progress=self.redacted(text), fraction=fraction
-                )
 
 
 async def _cancelled(task: "asyncio.Future[None]") -> None:

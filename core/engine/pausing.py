@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings
 from core.errors import EngineError, RefusedError, StoreError
 from core.hold import Answered, Held, PromptRecord
@@ -43,13 +44,16 @@ log = logging.getLogger("ingot.pausing")
 class Waits:
     """The prompts at which one tool of one stage waits."""
 
-    def __init__(self, around: Surroundings, run: Run, stage: Stage, hold: Hold, on_held: OnHeld) -> None:
+    def __init__(
+        self, around: Surroundings, run: Run, stage: Stage, hold: Hold, on_held: OnHeld, progress: Progress
+    ) -> None:
         self._around = around
         self._index = around.index
         self._run = run
         self._stage = stage
         self._hold = hold
         self._on_held = on_held
+        self._progress = progress
 
     async def watch(self) -> None:
         """Until the tool has ended. A pause that an earlier worker saw begin is the same pause still. Raises only what
@@ -117,9 +121,8 @@ class Waits:
         def show() -> None:
             recorded[:] = [self._index.add_pause(pause)]
             self._index.set_pause_until(pause.id, pause.until)
-            self._index.update_stage(
-                self._run.uid, self._stage.key, state=StageState.WAITING, progress=pause.why, fraction=None
-            )
+            self._index.update_stage(self._run.uid, self._stage.key, state=StageState.WAITING)
+            self._progress.stay(pause.why)
             self._set_machine(MachineState.PAUSED)
             with contextlib.suppress(RefusedError):  # it is being cancelled already
                 self._index.set_run_state(self._run.uid, RunState.PAUSED, pause.why)
@@ -161,12 +164,8 @@ class Waits:
             return
         self._around.slots.take(self._run.uid)
         answers = [pause.answer for pause in self._pauses() if pause.answer]
-        self._index.update_stage(
-            self._run.uid,
-            self._stage.key,
-            state=StageState.RUNNING,
-            progress=_GOES_ON.get(answers[-1], "going on") if answers else "",
-        )
+        self._index.update_stage(self._run.uid, self._stage.key, state=StageState.RUNNING)
+        self._progress.go_on(_GOES_ON.get(answers[-1], "going on") if answers else "going on")
         self._set_machine(MachineState.BUILDING)
         with contextlib.suppress(RefusedError):
             self._index.set_run_state(self._run.uid, RunState.RUNNING)

@@ -151,3 +151,30 @@ async def test_a_tool_whose_output_has_no_room_shows_the_run_as_waiting(workshop
         gate.touch()
         assert (await tool).code == 0
     job.close()
+
+
+async def test_a_secret_that_becomes_known_while_a_tool_runs_is_hidden_in_what_it_says_then(
+    workshop: Workshop, run: Run, tmp_path: Path
+) -> None:
+    """A template's password is read while Packer starts already."""
+    job = job_of(workshop, run, "validate")
+    script = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo it is hunter2hunter2"
+    begun = asyncio.Event()
+    ended = asyncio.ensure_future(
+        job.tool(
+            "sh",
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            environment=process.environment(),
+            on_line=lambda _: begun.set(),
+        )
+    )
+    await begun.wait()
+    job.add_secrets(["hunter2hunter2"])
+    (hold,) = await holds_of(workshop.places, run.uid)
+    await hold.status()  # it has been told before this is answered, or is within the next moments
+    await asyncio.sleep(0.5)
+    (tmp_path / "go").touch()
+    assert (await ended).code == 0
+    job.close()
+    assert workshop.log(run, "validate").splitlines() == ["begun", "it is «redacted»"]
