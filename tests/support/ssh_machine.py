@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -101,11 +102,16 @@ class SshMachine:
         """It is gone with everybody's connections and what they ran, as when the power fails."""
         if self._running is None:
             return
-        for pid in self.processes():
+        self._running.send_signal(signal.SIGSTOP)  # it makes no more children while these are counted
+        gone = self.processes()
+        for pid in gone:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._running.wait()
         self._running = None
+        # A child that is just made still has the listening socket: the next start would find the port taken.
+        while any(_lives(pid) for pid in gone):
+            time.sleep(0.01)
 
     def freeze(self) -> None:
         """It says nothing more, and its connections stay open: a machine that hangs. `stop` ends it."""
@@ -135,10 +141,21 @@ def ssh_machine(place: Path, *more: str) -> Generator[SshMachine]:
         machine.stop()
 
 
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the system gives to whoever asks for any (ip_local_port_range): between two starts of a server
+    nobody else gets it."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(port: int) -> None:
