@@ -22,7 +22,6 @@ from core.adapters.communicator import Account, Communicator, communicator_of
 from core.adapters.ssh_pins import shown_fingerprints
 from core.errors import IngotError
 from core.model.machine import Jump, Login, Machine
-from core.model.pause import Pause
 from core.stages.environment import Preparation, keys_of
 from core.stages.stage import StageJob
 
@@ -122,17 +121,13 @@ class Watcher:
         elif _WAITING.match(message):
             self._in_background(self._look())
 
-    async def paused(self, pause: Pause) -> None:
-        """Look again at everything, as somebody will want to get in now. Ends when the machine has shown its host key,
-        or not; `look_again` does not wait for it."""
-        await self.look_now()
-
     async def look_now(self) -> None:
+        """Look again at everything. Ends when the machine has shown its host key, or not."""
         await self._look(pin=True)
 
     def look_again(self) -> None:
-        """Look again at everything, in the background."""
-        self._in_background(self._look(pin=True))
+        """`look_now` in the background: at a pause, as somebody will want to get in now."""
+        self._in_background(self.look_now())
 
     def _in_background(self, doing: Coroutine[object, object, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(doing)
