@@ -26,6 +26,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from core.errors import IngotError
+from core.model.machine import MachineState
 from core.places import Places
 from core.services.changing import Changing
 from core.services.debugging import Debugging
@@ -248,9 +249,12 @@ class Ingot(App[None]):
         self.show_header()
 
     def _somebody_must_work(self) -> bool:
-        """Whether runs are left to a worker that is gone: killed, or the machine was started again."""
-        runs = self.overview.runs if self.overview else ()
-        return not self.readonly and any(not run.state.ended for run in runs)
+        """Whether runs, or machines that were kept, are left to a worker that is gone: killed, or the machine was
+        started again."""
+        if self.readonly or not self.loaded:
+            return False
+        kept = any(machine.state is MachineState.KEPT for machine in self.overview.machines)
+        return kept or any(not run.state.ended for run in self.overview.runs)
 
     def _take(self, overview: Overview) -> None:
         before, first = self.overview, not self.loaded

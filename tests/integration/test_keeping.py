@@ -6,8 +6,10 @@ import shutil
 import signal
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
+import engine_workshop
 import pytest
 from holds import until
 from workshop import Workshop, role
@@ -149,3 +151,18 @@ async def test_the_next_worker_looks_after_it(site: Site) -> None:
     site.shop.index.set_machine_until(site.run.uid, KEY, time.time())
     site.keeper.look()
     await site.until_gone()
+
+
+def test_the_worker_does_not_end_by_itself_while_a_machine_is_kept(tmp_path: Path) -> None:
+    with engine_workshop.workshop(tmp_path, {"INGOT_WORKER_IDLE": "0.5"}) as shop:
+        run = shop.submit(how={"build": "fail"})
+        shop.open("all")
+        shop.until_ran(run, "build")
+        # Of a cloud that is not asked as long as nobody wants the machine to end.
+        kept = Machine(run.uid, "build/null.web", "null.web", "amazon-ebs", MachineState.KEPT)
+        shop.index.save_machine(kept)
+        shop.until_ended(run)
+        time.sleep(2.0)
+        assert shop.worker is not None
+        shop.index.save_machine(replace(kept, state=MachineState.GONE))
+        shop.until_worker_ends()
