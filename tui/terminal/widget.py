@@ -29,7 +29,7 @@ from tui.timers import once
 
 TWICE = 1.0
 """Seconds within which the way out, pressed again, goes to the program."""
-_SETTLED = 0.05
+SETTLED = 0.05
 """Seconds without another size until the program is told of the last one."""
 _PULL = 0.05
 """Seconds between two lines that the view moves while the mouse is held outside of it."""
@@ -216,7 +216,7 @@ class Terminal(Drawn, can_focus=True):
         if self._told is None:
             self._tell_size()
         else:
-            self._settling = once(self, _SETTLED, self._settle)
+            self._settling = once(self, SETTLED, self._settle)
         self.call_after_refresh(self.show_frame)
 
     def _settle(self) -> None:

@@ -1,0 +1,300 @@
+"""Full-screen programs in the terminal, cell by cell against tmux's drawing of the same bytes.
+
+A program runs on a pty of this machine in the terminal widget, is worked with, and what it wrote is recorded. tmux then
+gets that recording, with the same sizes at the same places, and says what its own screen shows.
+"""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from local_program import LocalProgram, TerminalApp, plain_environment
+from textual.pilot import Pilot
+
+from tui.terminal.cells import safe
+from tui.terminal.emulator import Look, Palette, Rgb
+from tui.terminal.widget import Terminal
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+QUIET = 0.4
+"""Seconds without output after which a program has drawn all it wants."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A program: how it is started and what is typed into it."""
+
+    name: str
+    programs: tuple[str, ...]
+    arguments: Callable[[Path], list[str]]
+    keys: tuple[str, ...]
+    shows: str
+
+
+def text_file(directory: Path) -> Path:
+    file = directory / "playbook.yml"
+    lines = [f"- name: step {number}\n  command: 'echo \"héllo wörld {number}\" && true'\n" for number in range(60)]
+    file.write_text("# 漢字 and e\u0301, a tab:\there\n" + "".join(lines))
+    return file
+
+
+DISKS = ("sda", "20 GB, empty", "sdb", "1 TB", "sdc", "漢字")
+
+PROGRAMS = (
+    Tried(
+        "vim",
+        ("vim", "vim.tiny"),
+        lambda where: ["-u", "NONE", "-N", "--cmd", "set nu ruler hls laststatus=2", str(text_file(where))],
+        ("j", "j", "o", "h", "i", "escape", "slash", "w", "ö", "r", "enter", "ctrl+f", "v", "j", "j"),
+        "step",
+    ),
+    Tried("less", ("less",), lambda where: ["-N", str(text_file(where))], ("space", "slash", "9", "enter"), "step"),
+    Tried("htop", ("htop",), lambda _: ["--delay=100"], ("down", "down", "f6"), "CPU"),
+    Tried("top", ("top",), lambda _: ["-d", "100"], ("1", "c"), "load average"),
+    Tried(
+        "whiptail",
+        ("whiptail",),
+        lambda _: ["--title", "Installer", "--menu", "Choose a disk — this one’s", "18", "60", "4", *DISKS],
+        ("down", "down", "tab"),
+        "Installer",
+    ),
+    Tried(
+        "tmux",
+        ("tmux",),
+        lambda where: ["-f", "/dev/null", "-S", str(where / "inner"), "new-session", "-n", "web", "sh"],
+        (*"echo one", "enter", "ctrl+b", "percent_sign", *"echo two", "enter", "ctrl+b", "quotation_mark"),
+        "[0]",
+    ),
+)
+
+
+class Recorded(LocalProgram):
+    """A program whose output is kept."""
+
+    heard_at = 0.0
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        self.parts: list[bytearray] = [bytearray()]
+        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+
+    async def read(self) -> bytes:
+        data = await super().read()
+        self.heard_at = time.monotonic()
+        self.parts[-1] += data
+        return data
+
+    def resize(self, columns: int, rows: int) -> None:
+        if self.parts[-1]:
+            self.parts.append(bytearray())
+        super().resize(columns, rows)
+
+
+async def quiet(pilot: Pilot[None], program: Recorded) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() - program.heard_at < QUIET and time.monotonic() < deadline:
+        await pilot.pause(0.05)
+    await pilot.pause(0.1)  # until it is painted
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Runs a tmux command on a server of the test's own."""
+
+    def run(*words: str) -> str:
+        command = ("tmux", "-f", "/dev/null", "-S", str(tmp_path / "tmux"), *words)
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=plain_environment(TERM="xterm-256color")
+        ).stdout
+
+    yield run
+    subprocess.run(
+        ("tmux", "-S", str(tmp_path / "tmux"), "kill-server"), check=False, capture_output=True, env=plain_environment()
+    )
+
+
+def drawn_by_tmux(
+    tmux: Callable[..., str], where: Path, parts: list[bytearray], sizes: list[tuple[int, int]]
+) -> list[str]:
+    """What tmux shows after each part, with its colours."""
+    script = "stty raw -echo; "
+    for number, part in enumerate(parts):
+        (where / f"part{number}").write_bytes(part)
+        script += f"while [ ! -e go{number} ]; do sleep 0.02; done; cat part{number}; touch done{number}; "
+    columns, rows = (str(number) for number in sizes[0])
+    start = ("new-session", "-d", "-x", columns, "-y", rows, "-c", str(where), "--", "sh", "-c", script + "sleep 600")
+    tmux(*start, ";", "set", "-g", "status", "off", ";", "set", "-g", "window-size", "manual")
+    drawn: list[str] = []
+    for number, (width, height) in enumerate(sizes):
+        tmux("resize-window", "-x", str(width), "-y", str(height))
+        time.sleep(0.2)
+        (where / f"go{number}").touch()
+        deadline = time.monotonic() + 30
+        while not (where / f"done{number}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.3)  # cat has written; tmux has still to read
+        drawn.append(tmux("capture-pane", "-e", "-p", "-N"))
+    return drawn
+
+
+Drawn = tuple[str, Rgb | None, Rgb | None, bool, bool, bool]
+"""A cell: text, foreground, background, bold, underlined, inverse."""
+
+
+UNTOLD: Drawn = (" ", None, (-1, -1, -1), False, False, False)
+"""A cell that was cleared and not written: tmux keeps the colour that it was cleared in and does not say it."""
+
+
+def cells_of(text: str, width: int, colours: list[Rgb]) -> list[list[Drawn]]:
+    """tmux's screen as cells. Its capture has SGR sequences only; their state goes on over the ends of lines."""
+    rows: list[list[Drawn]] = []
+    state = Look()
+    for line in text.split("\n")[:-1]:
+        row: list[Drawn] = []
+        for sequence, character in re.findall(r"\x1b\[([\d;:]*)m|\x0e|\x0f|(.)", line):
+            if character:
+                two = safe(character, 2).rstrip() == character and len(safe(character, 2)) == 1
+                zero = bool(row) and safe(character, 1) == "\ufffd" and character != "\ufffd" and not two
+                if zero:
+                    row[-1] = (row[-1][0] + character, *row[-1][1:])
+                    continue
+                looks = (state.foreground, state.background, state.bold, bool(state.underline), state.inverse)
+                row.append((character, *looks))
+                if two:
+                    row.append(("", *looks))
+            else:
+                state = after(state, [int(code or 0) for code in re.split("[;:]", sequence)], colours)
+        row += [UNTOLD] * (width - len(row))
+        rows.append(row[:width])
+    return rows
+
+
+COLOUR_CODES = ((30, 0, "foreground"), (90, 8, "foreground"), (40, 0, "background"), (100, 8, "background"))
+
+
+def after(look: Look, codes: list[int], colours: list[Rgb]) -> Look:
+    """The look after an SGR sequence (ECMA-48, 8.3.117)."""
+    while codes:
+        code = codes.pop(0)
+        if code == 0:
+            look = Look()
+        elif code in (1, 22):
+            look = look._replace(bold=code == 1)
+        elif code in (4, 24):
+            look = look._replace(underline=code == 4)
+        elif code in (7, 27):
+            look = look._replace(inverse=code == 7)
+        elif code in (39, 49):
+            look = look._replace(**{"foreground" if code == 39 else "background": None})
+        elif code in (38, 48):
+            kind = codes.pop(0)
+            colour = colours[codes.pop(0)] if kind == 5 else (codes.pop(0), codes.pop(0), codes.pop(0))
+            look = look._replace(**{"foreground" if code == 38 else "background": colour})
+        else:
+            for first, number, name in COLOUR_CODES:
+                if first <= code < first + 8:
+                    look = look._replace(**{name: colours[number + code - first]})
+    return look
+
+
+def cells_here(terminal: Terminal, width: int) -> list[list[Drawn]]:
+    rows: list[list[Drawn]] = []
+    for row in terminal._rows:  # pyright: ignore[reportPrivateUsage] - nobody else asks for the looks
+        cells: list[Drawn] = []
+        for run in row.runs:
+            looks = (
+                run.look.foreground,
+                run.look.background,
+                run.look.bold,
+                bool(run.look.underline),
+                run.look.inverse,
+            )
+            if run.cells == len(run.text):
+                cells += [(character, *looks) for character in run.text]
+            else:
+                cells += [(run.text, *looks), *[("", *looks)] * (run.cells - 1)]
+        rows.append(cells[:width])
+    return rows
+
+
+def all_colours(palette: Palette) -> list[Rgb]:
+    """The 256 colours: ours, then the cube and the greys that all terminals have (xterm's 256colres.pl)."""
+    steps = (0, 95, 135, 175, 215, 255)
+    cube = [(red, green, blue) for red in steps for green in steps for blue in steps]
+    greys = [(grey, grey, grey) for grey in range(8, 248, 10)]
+    return [*palette.ansi, *cube, *greys]
+
+
+def differences(ours: list[list[Drawn]], theirs: list[list[Drawn]]) -> str:
+    found = [
+        f"row {y} cell {x}: {mine} here, {other} in tmux"
+        for y, (row, others) in enumerate(zip(ours, theirs, strict=True))
+        for x, (mine, other) in enumerate(zip(row, others, strict=True))
+        if visible_part(mine) != visible_part(other) and not excused(mine, other, last=x == len(row) - 1)
+    ]
+    return "\n".join(found[:8])
+
+
+def excused(mine: Drawn, other: Drawn, *, last: bool) -> bool:
+    """Where tmux does not say what it shows, or differs from xterm, which is what programs expect.
+
+    Text up to the last column and then EL: xterm clears the last cell, tmux does not (top's headings do that).
+    """
+    return not mine[0].strip() and (other is UNTOLD or last)
+
+
+def visible_part(cell: Drawn) -> Drawn:
+    """The foreground of a blank is not seen."""
+    text, _, background, _, underline, inverse = cell
+    if text.strip() or underline or inverse:
+        return cell
+    return text, None, background, False, underline, inverse
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize("tried", PROGRAMS, ids=[tried.name for tried in PROGRAMS])
+async def test_a_full_screen_program_is_drawn_as_tmux_draws_it(
+    tried: Tried, size: tuple[int, int], tmp_path: Path, tmux: Callable[..., str]
+) -> None:
+    program = next((found for name in tried.programs if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"{tried.name} is not installed")
+    columns, rows = size
+    later = (columns - 13, rows - 5)
+    app = TerminalApp()
+    async with app.run_test(size=(columns + 2, rows + 2)) as pilot:
+        running = Recorded([program, *tried.arguments(tmp_path)], columns, rows, cwd=tmp_path)
+        try:
+            app.terminal.attach(running)
+            app.terminal.focus()
+            deadline = time.monotonic() + 60
+            while tried.shows not in "\n".join(app.terminal.screen_lines()):
+                assert time.monotonic() < deadline, app.terminal.screen_lines()
+                await pilot.pause(0.1)
+            await quiet(pilot, running)
+            for key in tried.keys:
+                await pilot.press("space" if key == " " else key)
+                await pilot.pause(0.03)
+            await quiet(pilot, running)
+            first = cells_here(app.terminal, columns)
+            await pilot.resize_terminal(later[0] + 2, later[1] + 2)
+            await pilot.pause(0.2)
+            running.heard_at = time.monotonic()
+            await quiet(pilot, running)
+            second = cells_here(app.terminal, later[0])
+            assert running.sizes[-1] == later
+        finally:
+            running.close()
+        painter = app.terminal._painter  # pyright: ignore[reportPrivateUsage]
+        assert painter is not None
+        colours = all_colours(painter.palette)
+    assert len(running.parts) == 2, "nothing was drawn after the size changed"
+    theirs = drawn_by_tmux(tmux, tmp_path, running.parts, [size, later])
+    assert differences(first, cells_of(theirs[0], columns, colours)) == ""
+    assert differences(second, cells_of(theirs[1], later[0], colours)) == ""
