@@ -78,6 +78,7 @@ _BUILDER_ERROR = re.compile(r"[Ee]rror\b|Failed to|Timeout waiting")
 _SAYS_NOTHING = ("", "non-zero return code", "module failure", "all items completed", "one or more items failed")
 _ERRORED = re.compile(r"Build '(.+)' errored(?: after [^:]*)?: (.*)", re.DOTALL)
 _FINISHED = re.compile(r"Build '.+' finished")
+_HELD = re.compile(r'Step "\w+" failed$')
 _HCL_ON = re.compile(r"\s+on (\S+) line (\d+)")
 _HCL_AT = re.compile(r"(\S+\.(?:hcl|json)):(\d+),\d+")
 _STATUS = re.compile(
@@ -112,6 +113,9 @@ class _Pass:
     hcl_lines: list[str] = field(default_factory=list[str])
     errored: int = -1
     errored_text: list[str] = field(default_factory=list[str])
+    held: int = -1
+    """Where Packer said why a step failed, and then asked what to do: until it goes on, that is the end of the log."""
+    held_text: str = ""
     builder_errors: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     finished: bool = False
 
@@ -127,6 +131,8 @@ def diagnose(lines: Sequence[str]) -> Failure | None:
         build, body = body_of(line)
         bodies.append(body)
         _meet(seen, number, build, body)
+    if seen.errored < 0 and seen.held >= 0:
+        seen.errored, seen.errored_text = seen.held, [seen.held_text]
     if seen.errored < 0 and seen.hcl < 0 and seen.fatal < 0 and seen.finished:
         return None
     for answer in (_from_task, _from_playbook, _from_template, _from_step):
@@ -157,6 +163,11 @@ def _meet(seen: _Pass, number: int, build: str, body: str) -> None:
         seen.in_result = False
         return
     if _begins_step(seen, number, build, body):
+        seen.held = -1
+        return
+    if build and _HELD.match(body):
+        seen.held, seen.held_text = seen.output.pop() if seen.output else (number, body)
+    if seen.held >= 0:
         return
     _meet_ansible(seen, number, body)
     if build and not seen.provisioning and _BUILDER_ERROR.match(body):
