@@ -302,14 +302,14 @@ def test_no_mixture_of_lines_makes_it_fall_over(lines: list[str]) -> None:
         assert "\n" not in failure.error
 
 
-HELD = """\
+ASKED = "[c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build may fail even if retry succeeds)? "
+HELD = f"""\
 ==> qemu.web: Connected to SSH!
 ==> qemu.web: Provisioning with shell script: /tmp/packer-shell772018113
 ==> qemu.web: cannot go on: /root/mended is missing
 ==> qemu.web: Script exited with non-zero exit status: 3.Allowed exit codes are: [0]
 ==> qemu.web: Step "StepProvision" failed
-==> qemu.web: [c] Clean up and exit, [a] abort without cleanup, or [r] retry step (build may fail even if retry succeeds)? \
-"""
+==> qemu.web: {ASKED}"""
 
 
 def test_a_step_that_failed_and_is_held_is_told_before_the_build_has_ended() -> None:
@@ -321,12 +321,15 @@ def test_a_step_that_failed_and_is_held_is_told_before_the_build_has_ended() -> 
 
 
 def test_a_step_that_was_repeated_after_its_failure_is_judged_anew() -> None:
-    again = (
-        "r\n==> qemu.web: Provisioning with shell script: /tmp/packer-shell1\n==> qemu.web: no space left on device\n"
-    )
-    ended = "==> qemu.web: Script exited with non-zero exit status: 4.Allowed exit codes are: [0]\n"
-    packer = "==> qemu.web: Provisioning step had errors: Running the cleanup provisioner, if present...\n"
-    last = "Build 'qemu.web' errored: Script exited with non-zero exit status: 4.Allowed exit codes are: [0]\n"
-    failure = diagnose((HELD + again + ended + packer + last).splitlines())
+    ends = f"""r
+==> qemu.web: Provisioning with shell script: /tmp/packer-shell1
+==> qemu.web: no space left on device
+==> qemu.web: Script exited with non-zero exit status: 4.Allowed exit codes are: [0]
+==> qemu.web: Step "StepProvision" failed
+==> qemu.web: {ASKED}c
+==> qemu.web: Deleting output directory...
+Build 'qemu.web' errored: Script exited with non-zero exit status: 4.Allowed exit codes are: [0]
+"""
+    failure = diagnose((HELD + ends).splitlines())
     assert failure is not None
     assert (failure.error, failure.exit_status) == ("no space left on device", 4)
