@@ -272,7 +272,8 @@ class Ingot(App[None]):
 
     def _show_paused(self) -> None:
         """What waits for a person is the first thing to be seen."""
-        if not self._first_run and (uid := newest_paused(self.overview)):
+        untouched = not self._first_run and self.screen is self.workbench
+        if untouched and (uid := newest_paused(self.overview)):
             self.open_run(uid)
 
     def _say_news(self, before: Overview, after: Overview) -> None:

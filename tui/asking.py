@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from core.model.image import ImageVersion
+from core.model.pause import WATCHED, Wish
 from core.model.run import Run, RunState
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ class Asking:
     def __init__(self, house: "Ingot") -> None:
         self._house = house
 
-    def build(self, roles: Sequence[str], queued: Queued) -> None:
+    def build(self, roles: Sequence[str], queued: Queued, pausing: Wish = WATCHED) -> None:
         """All in one request: parents are queued before those built on them, and a refusal queues none."""
         what = roles[0] if len(roles) == 1 else f"{len(roles)} roles"
 
         def go(trust: bool) -> None:
             self._house.carry_out(
                 f"asking for a build of {what}…",
-                partial(self._house.changes.build, roles, trust=trust),
+                partial(self._house.changes.build, roles, trust=trust, pausing=pausing),
                 partial(self._say_queued, queued),
             )
 

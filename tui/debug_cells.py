@@ -113,22 +113,34 @@ def why(
         rows += paragraph(f"$ {failure.command}", width, Tone.PLAIN, 3)
     if status:
         rows.append(PanelRow(status))
-    error = paragraph(failure.error or said, width, Tone.BAD, 4)
     advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
-    rows += error
-    room = height - len(rows) - len(advice)
     output = [line for line in failure.output if line.strip()]
-    if room > 1 and output:
+    if not any(_is_error(line, failure.error) for line in output):
+        rows += paragraph(failure.error or said, width, Tone.BAD, 4)
+    elif rows:
         rows.append(PanelRow())
-        rows += [_output(line, failure.error) for line in output[-min(room - 1, 12) :]]
+    rows += _last(output, failure.error, width, height - len(rows) - len(advice))
     return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
 
 
-def _output(line: str, error: str) -> PanelRow:
-    """A line that the step printed; a sign stands before the one that is the error."""
-    wrong = bool(error) and (line.strip() in error or error in line)
-    sign = Piece(f"{UNICODE.bad} ", Tone.BAD) if wrong else Piece("  ")
-    return PanelRow((sign, Piece(line, Tone.BAD if wrong else Tone.FAINT)))
+def _last(output: Sequence[str], error: str, width: int, room: int) -> list[PanelRow]:
+    """The last lines that a step printed, in so many rows; the error among them is whole, with a sign before it."""
+    rows: list[PanelRow] = []
+    for line in reversed(output):
+        if _is_error(line, error):
+            sign = Piece(f"{UNICODE.bad} ", Tone.BAD)
+            wrapped = [pieces_of(row.left) for row in paragraph(line.strip(), width - 2, Tone.BAD, 4)]
+            above = [PanelRow((Piece("  ") if at else sign, *pieces)) for at, pieces in enumerate(wrapped)]
+        else:
+            above = [PanelRow((Piece("  "), Piece(line, Tone.FAINT)))]
+        if len(rows) + len(above) > room:
+            break
+        rows = [*above, *rows]
+    return rows
+
+
+def _is_error(line: str, error: str) -> bool:
+    return bool(error) and (line.strip() in error or error in line)
 
 
 # the machine
@@ -142,8 +154,6 @@ def facts(machine: Machine | None, measured: Sequence[tuple[str, str]]) -> list[
     if machine.image:
         told.append(("image", machine.image))
     told.append(("build", machine.build))
-    if machine.vnc:
-        told.append(("vnc", machine.vnc))
     told.append(("holds", costs(machine)))
     return [PanelRow((Piece(name.ljust(_LABELS), Tone.FAINT), Piece(value))) for name, value in told]
 

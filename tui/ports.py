@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.model.machine import Machine
-from core.model.pause import Answer, Pause
+from core.model.pause import WATCHED, Answer, Pause, Wish
 from core.model.run import Run
 from core.services.debugging import DebugView, MachineFacts
 from tui.widgets.shells import Shell
@@ -13,7 +13,7 @@ from tui.widgets.shells import Shell
 class Changes(Protocol):
     """What the workbench can change (core.services.changing.Changing)."""
 
-    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]: ...
+    def build(self, roles: Sequence[str], *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]: ...
     def build_stale(self, *, trust: bool = False) -> list[Run]: ...
     def cancel(self, uid: str) -> Run: ...
     def wake(self) -> None: ...

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import IngotError
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.pause import WATCHED, Wish
 from core.model.pipeline import stages_of
 from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
@@ -55,8 +56,9 @@ class Asked:
             raise self.refuse
         self.heard.append(words)
 
-    def build(self, roles: Sequence[str], *, trust: bool = False) -> list[Run]:
-        self._say(f"build {' '.join(roles)}{' trust' if trust else ''}")
+    def build(self, roles: Sequence[str], *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
+        how = "" if pausing == WATCHED else f" pausing {' '.join([str(pausing.mode), *pausing.stops])}"
+        self._say(f"build {' '.join(roles)}{' trust' if trust else ''}{how}")
         return [self.index.add_run(self.requests[role], stages_of(self.requests[role].builds)) for role in roles]
 
     def wake(self) -> None:

@@ -58,7 +58,7 @@ class DebugScreen(Acting):
         self._view: DebugView | None = None
         self._trouble = ""
         self._measured: Sequence[tuple[str, str]] = ()
-        self._console: Sequence[str] = ()
+        self._console_says: Sequence[str] = ()
         self._page = "shell"
         self._looking = False
         self.answers = Answers(self)
@@ -192,9 +192,9 @@ class DebugScreen(Acting):
         try:
             said = await self.house.debugging.console(machine)
         except IngotError as error:
-            self._console = (error.what,)
+            self._console_says = (error.what,)
         else:
-            self._console = [from_bytes(line) for line in said.splitlines()[-CONSOLE_LINES:]]
+            self._console_says = [from_bytes(line) for line in said.splitlines()[-CONSOLE_LINES:]]
         self.shells.show_console()
 
     # what is shown
@@ -250,7 +250,9 @@ class DebugScreen(Acting):
         )
 
     def _explain(self, tries: Sequence[Try], width: int, height: int) -> list[PanelRow]:
-        return no_shell(self.machine, tries, self._console, refused=self.shells.refused, width=width, height=height)
+        return no_shell(
+            self.machine, tries, self._console_says, refused=self.shells.refused, width=width, height=height
+        )
 
     # panes
 
@@ -303,7 +305,7 @@ class DebugScreen(Acting):
         if self.is_attached and self.is_current:
             self.can.set_class(not self.in_shell, "-here")
             if self.in_shell:
-                self.footer.set_offers(offers((self, self.house)), lead="Ctrl+] then:")
+                self.footer.set_offers(offers((self,)), lead="Ctrl+] then:")
             else:
                 self.footer.set_offers(self.house.offers_here())
 
@@ -317,6 +319,8 @@ class DebugScreen(Acting):
         match action.id:
             case "new_shell" if self.shells.refused:
                 return self.shells.refused
+            case "shell" | "to_machine" if self.in_shell:
+                return "What is typed goes to the shell already."
             case "again" if not self.shells.alive:
                 return "There is no shell to type into."
             case "again":

@@ -17,15 +17,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core.model.pause import CLEAN_UP, EACH_PROVISIONER, FIRST_PROVISIONER, PauseMode, Pausing, is_stop
+from core.model.pause import CLEAN_UP, DEFAULT_LIMIT, EACH_PROVISIONER, FIRST_PROVISIONER, PauseMode, Wish, is_stop
 from core.text import cut_end, duration, visible
 from tui.actions import app_of
 from tui.ascii import in_ascii
 from tui.theme import ASCII, UNICODE, Piece, Tone, tone_style
 from tui.widgets.typed import Typed
-
-USUAL = Pausing(PauseMode.FAILURE)
-"""How a build pauses that somebody starts from the workbench."""
 
 _MODES = (
     (PauseMode.FAILURE, "On failure", "when a step fails, and at breakpoints of the template"),
@@ -143,7 +140,7 @@ class Ways(Widget, can_focus=True):
         self.refresh()
 
 
-class HowToPause(ModalScreen[Pausing | None]):
+class HowToPause(ModalScreen[Wish | None]):
     """Gives how the build may pause; None where it is not to start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -166,7 +163,8 @@ class HowToPause(ModalScreen[Pausing | None]):
             yield Typed(id="typed")
             yield Static(Content(""), id="wrong")
             yield Static(
-                Content(f"A machine that nobody comes to is cleaned up after {duration(USUAL.limit)}."), classes="line"
+                Content(f"If nobody comes it is cleaned up after {duration(DEFAULT_LIMIT)}, or as ingot.toml says."),
+                classes="line",
             )
             yield Static(Content("↑ ↓ choose   Space mark   Enter build   Esc no"), classes="ask")
 
@@ -200,7 +198,7 @@ class HowToPause(ModalScreen[Pausing | None]):
     def _done(self) -> None:
         ways = self._ways
         if ways.mode is not PauseMode.STEP:
-            self.dismiss(Pausing(ways.mode))
+            self.dismiss(Wish(ways.mode, watched=True))
             return
         stops = [stop for stop, _ in _STOPS if stop in ways.stops]
         if ways.named:
@@ -214,7 +212,7 @@ class HowToPause(ModalScreen[Pausing | None]):
         if not stops:
             self.query_one("#wrong", Static).update(Content("Mark where it is to stop: Space does."))
             return
-        self.dismiss(Pausing(PauseMode.STEP, tuple(stops)))
+        self.dismiss(Wish(PauseMode.STEP, tuple(stops), watched=True))
 
     def action_no(self) -> None:
         self.dismiss(None)

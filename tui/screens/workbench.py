@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from core.model.image import ImageVersion
+from core.model.pause import Wish
 from core.model.role import Problem
 from core.model.run import Run
 from core.services.overview import Overview, RoleView
@@ -301,7 +302,7 @@ class Workbench(Acting):
         if reason := super().why_not(action):
             return reason
         match action.id:
-            case "build":
+            case "build" | "build_how":
                 if not self._overview.roles:
                     return "There is no role to build."
                 if self._page not in ("roles", "images"):
@@ -362,6 +363,24 @@ class Workbench(Acting):
 
     def do_build(self, argument: str) -> None:
         """Build the roles named, else the marked, else the chosen one; asks once whether the workspace is trusted."""
+        if roles := self._to_build(argument):
+            self.house.asking.build(roles, self._queued)
+
+    def do_build_how(self, argument: str) -> None:
+        """The same, after asking when it may pause."""
+        from tui.screens.pausing import HowToPause
+
+        roles = self._to_build(argument)
+
+        def answered(pausing: Wish | None) -> None:
+            if pausing is not None:
+                self.house.asking.build(roles, self._queued, pausing)
+
+        if roles:
+            self.house.push_screen(HowToPause(roles), answered)
+
+    def _to_build(self, argument: str) -> list[str]:
+        """The roles named, else the marked, else the chosen one; without those that cannot be built, which is said."""
         if argument:
             roles = argument.split()
         elif self._page == "images" and self._role:
@@ -376,8 +395,7 @@ class Workbench(Acting):
             elif view.role.problems:
                 self.notify(no_images(self._overview, role), title="Not built", severity="warning")
                 roles.remove(role)
-        if roles:
-            self.house.asking.build(roles, self._queued)
+        return roles
 
     def _queued(self, runs: list[Run]) -> None:
         """Have the newest run chosen for whoever goes to the runs next."""

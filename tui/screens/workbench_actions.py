@@ -15,6 +15,16 @@ ACTIONS = (
         argument="role",
     ),
     Action(
+        "build_how",
+        "Build, pausing…",
+        ("B",),
+        "Build as b does, and say when it may pause: never, on failure, stepping through",
+        "Workbench",
+        True,
+        command="build-pausing",
+        argument="role",
+    ),
+    Action(
         "debug",
         "Debug",
         ("d",),
