@@ -43,11 +43,15 @@ MEASURE = 15.0
 CONSOLE = 2.0
 """Seconds between two looks at the machine's console, as long as there is no shell."""
 CONSOLE_LINES = 40
+LOW = 20
+"""Rows below which the facts of the machine give way to what went wrong."""
 
 
 class DebugScreen(Acting):
     """The machine of one run."""
 
+    AUTO_FOCUS = ""
+    """Nothing gets the keyboard by itself: after a question a letter would go to the machine."""
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
 
@@ -258,6 +262,7 @@ class DebugScreen(Acting):
 
     def _fit(self, width: int, height: int) -> None:
         self.set_class(width < DEBUG[0] or height < DEBUG[1], "-paged")
+        self.set_class(height < LOW, "-low")
         self.set_class(width < LEAST[0] or height < LEAST[1], "-small")
         self.too_small.set_parts(needs(width, height))
         self._go_to(self._page, focus=False)

@@ -1,0 +1,137 @@
+"""Pictures of a machine that waits, at a fixed time: `pytest --snapshot-update` after looking at what changed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from held import NOBODY, Door, hold, keep
+from screen import shown, until
+from shop import Shop
+from textual.pilot import Pilot
+
+from core.model.pause import PauseKind
+from tui.app import Ingot
+from tui.screens.pausing import HowToPause
+from tui.screens.run import RunScreen
+from tui.terminal.widget import Terminal
+
+SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
+Compare = Callable[..., bool]
+Size = tuple[int, int]
+WAY_OUT = "ctrl+right_square_bracket"
+
+
+@pytest.fixture(autouse=True)
+def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a picture shows must not depend on the machine, and no toast comes in between."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def nothing(*_: object, **__: object) -> None: ...
+
+    monkeypatch.setattr(Ingot, "notify", nothing)
+
+
+def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], Any]:
+    """Into the debug screen, then these keys, then wait until this is shown."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.pause()
+        await pilot.press("d")
+        if shell:
+            await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.1)
+        await until(pilot, lambda: wait in shown(app))
+        await pilot.pause(0.4)
+
+    return prepare
+
+
+@SIZES
+def test_in_the_machine(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    hold(shop)
+    assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=size, run_before=before(wait="/dev/vda1"))
+
+
+def test_what_went_wrong_as_a_page(snap_compare: Compare, shop: Shop) -> None:
+    hold(shop)
+    app = shop.app(debugging=Door(shop))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=before(WAY_OUT, "1", wait="load 0.31"))
+
+
+@SIZES
+def test_before_ssh(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    hold(shop, why="timeout waiting for SSH", step="StepConnect", log="ssh-timeout", connected=False)
+    door = Door(shop)
+    door.refuse = NOBODY
+    app = shop.app(debugging=door)
+    assert snap_compare(app, terminal_size=size, run_before=before(wait="Started ssh", shell=False))
+
+
+def test_at_a_breakpoint(snap_compare: Compare, shop: Shop) -> None:
+    hold(shop, PauseKind.BREAKPOINT, why="The template has a breakpoint: look at the cluster", step="", log="")
+    app = shop.app(debugging=Door(shop))
+    assert snap_compare(app, terminal_size=(140, 42), run_before=before(WAY_OUT, wait="Continue"))
+
+
+def test_a_kept_machine(snap_compare: Compare, shop: Shop) -> None:
+    keep(shop, hold(shop))
+    app = shop.app(debugging=Door(shop))
+    assert snap_compare(app, terminal_size=(140, 42), run_before=before(WAY_OUT, wait="End machine"))
+
+
+def test_the_question_before_cleaning_up(snap_compare: Compare, shop: Shop) -> None:
+    hold(shop)
+    app = shop.app(debugging=Door(shop))
+    assert snap_compare(app, terminal_size=(140, 42), run_before=before(WAY_OUT, "x", wait="Type database"))
+
+
+def test_full_screen(snap_compare: Compare, shop: Shop) -> None:
+    hold(shop)
+    app = shop.app(debugging=Door(shop))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=before(WAY_OUT, "z", wait="/dev/vda1"))
+
+
+def test_the_run_that_waits(snap_compare: Compare, shop: Shop) -> None:
+    run = hold(shop)
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        await until(pilot, lambda: "No space left" in shown(app) and "since" in shown(app))
+        assert isinstance(app.screen, RunScreen)
+        # The run's uid is random: a picture must not be.
+        facts = app.screen.facts
+        told = [row for row in facts.rows(36) if run.uid not in str(row.left)]
+        facts.set_rows("This run", lambda _: told)
+        await pilot.pause(0.3)
+
+    assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=(140, 42), run_before=prepare)
+
+
+@SIZES
+def test_the_workbench_says_what_waits(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    hold(shop)
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: "run 6" in shown(pilot.app))
+        await pilot.press("escape", "4")
+        await pilot.pause(0.4)
+
+    assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=size, run_before=prepare)
+
+
+@SIZES
+def test_how_a_build_may_pause(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    async def prepare(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        assert isinstance(app, Ingot)
+        await until(pilot, lambda: app.loaded)
+        app.push_screen(HowToPause(["frontend"]))
+        await pilot.pause(0.2)
+        await pilot.press("j")
+        await pilot.pause(0.3)
+
+    assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=size, run_before=prepare)

@@ -1,0 +1,369 @@
+"""The debug screen as a person uses it: into the machine in one key, and what can be done about it."""
+
+import pytest
+from held import NOBODY, Door, hold, keep, pause_in, put_machine
+from screen import line_with, lines, shown, until
+from shop import NOW, Shop
+from textual.pilot import Pilot
+
+from core.errors import RefusedError
+from core.model.pause import Answer, PauseKind
+from core.model.run import RunState
+from tui.app import Ingot
+from tui.screens.debug import DebugScreen
+from tui.screens.questions import Question
+from tui.screens.run import RunScreen
+from tui.terminal.widget import Terminal
+
+FULL = (140, 42)
+WAY_OUT = "ctrl+right_square_bracket"
+
+
+def said(app: Ingot) -> str:
+    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
+
+
+async def enter(pilot: Pilot[None], app: Ingot) -> None:
+    """One key, from what is shown first."""
+    await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    await pilot.pause()
+    await pilot.press("d")
+
+
+async def in_machine(pilot: Pilot[None], app: Ingot, door: Door) -> None:
+    """Wait until what is typed goes to the machine."""
+    await until(pilot, lambda: door.shells and isinstance(app.focused, Terminal) and "df -h" in shown(app))
+
+
+async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> None:
+    run = hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press("escape", "4", "d")
+        await in_machine(pilot, app, door)
+        top = lines(app)[0]
+        for words in (f"run {run.id}", "paused in build after a failure", "database", "root@127.0.0.1:3059", "1:56:00"):
+            assert words in top
+        line_with(app, "TASK [create the cluster]")
+        line_with(app, "exit status 1")
+        line_with(app, "✗ Error: could not create directory")
+        line_with(app, "4m · load 0.31")
+        line_with(app, "97% of 2.0 GB")
+        line_with(app, "image", "base 0.1.0")
+        line_with(app, "/dev/vda1", "100%")
+        line_with(app, "r", "Retry: all 4 provisioners again")
+        await pilot.press("l", "s", "enter", "q", "d", "x", "escape", "ctrl+c", "ctrl+p", "ctrl+q", "colon", "tab")
+        assert door.shells[0].typed == b"ls\rqdx\x1b\x03\x10\x11:\t", "everything goes to the machine"
+        await pilot.press(WAY_OUT)
+        await until(pilot, lambda: app.focused is None)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.workbench)
+        assert door.shells[0].closed
+
+
+async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_leads_in_again(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        assert "Ctrl+] then:" in lines(app)[-1]
+        await pilot.press(WAY_OUT)
+        await until(pilot, lambda: "Ctrl+] then:" not in lines(app)[-1])
+        await pilot.press(WAY_OUT, "i")
+        assert door.shells[0].typed == b"\x1di", "pressed twice it goes to the machine"
+        await pilot.press(WAY_OUT)
+        await pilot.pause(1.1)
+        await pilot.press(WAY_OUT, "j")
+        assert door.shells[0].typed == b"\x1dij", "later it is only the way in"
+
+
+async def test_retrying_says_what_it_does_and_waits_for_a_yes(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.press(WAY_OUT, "r")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        assert "Packer runs all 4 provisioners again, from the first" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DebugScreen))
+        assert "retry 1" not in door.heard
+        await pilot.press("r", "y")
+        await until(pilot, lambda: "retry 1" in door.heard)
+        await until(pilot, lambda: "Nothing waits for an answer now." in shown(app))
+        assert isinstance(app.screen, DebugScreen)
+        await pilot.press("2", "w")
+        assert door.shells[0].typed.endswith(b"w"), "the machine lives on, and so does the shell"
+
+
+async def test_cleaning_up_wants_the_name_of_the_role(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.press(WAY_OUT, "x")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        assert "The machine and its disk are destroyed" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DebugScreen))
+        await pilot.press("x", *"backend", "enter")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, Question)
+        await pilot.press("escape", "x", *"database", "enter")
+        await until(pilot, lambda: "clean-up 1" in door.heard)
+
+
+async def test_cancelling_a_paused_run_wants_the_name_too(shop: Shop) -> None:
+    hold(shop)
+    app = shop.app(debugging=Door(shop))
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "paused" in shown(app))
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("y", "enter", "enter")
+        await pilot.pause(0.1)
+        assert shop.asked.heard == []
+        await pilot.press("escape", "x", *"database", "enter")
+        await until(pilot, lambda: shop.asked.heard == ["cancel"])
+
+
+async def test_keeping_the_machine_asks_nothing_and_says_until_when(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        line_with(app, "k", "Keep the machine until 13:02")
+        await pilot.press(WAY_OUT, "k")
+        await until(pilot, lambda: "keep 1" in door.heard)
+
+
+async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable(shop: Shop) -> None:
+    run = hold(shop)
+    keep(shop, run)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: "machine kept" in shown(app))
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        top = lines(app)[0]
+        assert "machine kept by Ada Ops" in top
+        assert "cleaned up in 1:00:00" in top
+        line_with(app, "x", "End machine…")
+        await pilot.press(WAY_OUT, "plus")
+        await until(pilot, lambda: "extend 3600" in door.heard)
+        await pilot.press("x", *"database", "enter")
+        await until(pilot, lambda: "end qemu.database" in door.heard)
+        await until(pilot, lambda: "the machine is gone" in lines(app)[0])
+        line_with(app, "/dev/vda1", "100%")
+        line_with(app, "The machine is gone.")
+        await pilot.press("n")
+        assert "The machine is gone." in said(app)
+
+
+async def test_somebody_else_who_was_first_is_named(shop: Shop) -> None:
+    run = hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        shop.index.answered(f"{run.uid}/build/qemu.database/1", Answer.RETRY.value, "Bob <bob@example.org>", NOW)
+        await until(pilot, lambda: "Bob answered at 11:06: retry" in said(app))
+        assert "Packer goes on" in lines(app)[0] or "paused" not in lines(app)[0]
+        pause_in(shop, run, PauseKind.FAILURE, 2, why="it failed once more")
+        await until(pilot, lambda: "Retry: all 4 provisioners again" in shown(app))
+        door.first = RefusedError("Bob answered it at 11:06: keep.", "Nothing was done.")
+        await pilot.press(WAY_OUT, "r", "y")
+        await until(pilot, lambda: "Bob answered it at 11:06: keep." in said(app))
+
+
+async def test_before_ssh_it_says_what_was_tried_and_what_the_console_says(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.05)
+    hold(shop, why="timeout waiting for SSH", step="StepConnect", log="ssh-timeout")
+    door = Door(shop)
+    door.refuse = NOBODY
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await until(pilot, lambda: "No shell yet" in shown(app) and "times" in shown(app))
+        line_with(app, "127.0.0.1:3059 refuses the connection.")
+        line_with(app, "Its screen over VNC", "127.0.0.1:5901")
+        line_with(app, "Started ssh.service")
+        line_with(app, "Retry StepConnect")
+        door.refuse = None
+        await in_machine(pilot, app, door)
+
+
+async def test_a_machine_without_ssh_gets_a_clear_message(shop: Shop) -> None:
+    hold(shop, communicator="winrm")
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await until(pilot, lambda: "reached over WinRM" in shown(app))
+        assert door.heard == []
+
+
+async def test_readonly_looks_and_neither_enters_nor_answers(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door, readonly=True)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await until(pilot, lambda: "a shell would mark the image" in shown(app))
+        line_with(app, "Started ssh.service")
+        await pilot.press("r", "k", "x", "n", "plus")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, DebugScreen)
+        assert door.heard == []
+        assert "--readonly" in said(app)
+
+
+async def test_several_shells_are_tabs(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.press(WAY_OUT, "n")
+        await until(pilot, lambda: len(door.shells) == 2 and isinstance(app.focused, Terminal))
+        await until(pilot, lambda: "shell 1  shell 2" in shown(app))
+        await pilot.press("b", WAY_OUT, "left_square_bracket", "a")
+        await until(pilot, lambda: door.shells[0].typed == b"a")
+        assert door.shells[1].typed == b"b"
+        door.shells[0].exit_status = 0
+        door.shells[0].say(b"")
+        await until(pilot, lambda: "This shell has ended with status 0. n opens a new one." in shown(app))
+
+
+async def test_the_failed_command_is_put_into_the_shell_and_not_run(shop: Shop) -> None:
+    hold(shop, log="shell-script")
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.press(WAY_OUT, "a")
+        await until(pilot, lambda: door.shells[0].typed)
+        assert b"/tmp/script_" in door.shells[0].typed
+        assert b"\r" not in door.shells[0].typed
+        assert b"\n" not in door.shells[0].typed
+        assert isinstance(app.focused, Terminal)
+
+
+async def test_a_breakpoint_is_gone_on_from_at_once_and_has_no_retry(shop: Shop) -> None:
+    hold(shop, PauseKind.BREAKPOINT, why="Breakpoint: look at the cluster", step="look at the cluster", log="")
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        line_with(app, "Why it waits")
+        line_with(app, "Breakpoint: look at the cluster")
+        await pilot.press(WAY_OUT, "r")
+        assert "nothing that Packer offers at a breakpoint" in said(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "continue 1" in door.heard)
+
+
+async def test_a_pause_is_heard_everywhere_and_d_goes_there(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    rung: list[int] = []
+
+    def ring(_: Ingot) -> None:
+        rung.append(1)
+
+    monkeypatch.setattr(Ingot, "bell", ring)
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: app.loaded and not app.discovering)
+        assert app.screen is app.workbench
+        await pilot.press("d")
+        assert "there is a machine to debug when it pauses" in said(app)
+        await pilot.press("N")
+        run = shop.index.runs(shop.workspace.id)[1]
+        pause_in(shop, run)
+        put_machine(shop, run)
+        shop.index.set_run_state(run.uid, RunState.PAUSED)
+        await until(pilot, lambda: f"Run {run.id} is paused: build backend" in said(app))
+        await until(pilot, lambda: len(rung) == 1)
+        await pilot.press("escape")
+        assert "⏸ 1 paused" in lines(app)[0]
+        line_with(app, "⏸ paused", "1:56:00 left")
+        await pilot.press("d")
+        await in_machine(pilot, app, door)
+        shop.index.set_run_state(run.uid, RunState.RUNNING)
+        shop.index.set_run_state(run.uid, RunState.FAILED, "it broke")
+        await until(pilot, lambda: f"Run {run.id} failed: build backend" in said(app))
+        assert len(rung) == 2
+
+
+async def test_what_waits_is_shown_first_at_the_start(shop: Shop) -> None:
+    run = hold(shop)
+    app = shop.app(debugging=Door(shop))
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "No space left" in shown(app))
+        line_with(app, f"run {run.id}", "paused")
+        line_with(app, "since 11:02", "cleaned up in 1:56:00", "memory and disk on this machine")
+        line_with(app, "d a shell in the machine")
+
+
+@pytest.mark.parametrize("size", [(100, 30), (80, 24), (60, 15), (20, 5)])
+async def test_it_lives_at_every_size(shop: Shop, size: tuple[int, int]) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.resize_terminal(*size)
+        await pilot.pause(0.3)
+        if size == (20, 5):
+            assert shown(app).strip() == "needs 60×15"
+        else:
+            line_with(app, "/dev/vda1", "100%")
+            await pilot.press(WAY_OUT, "1")
+            await until(pilot, lambda: "TASK [create the cluster]" in shown(app))
+            await pilot.press("z")
+            await until(pilot, lambda: lines(app)[0].startswith("╭─ shell 1"))
+            assert door.shells[0].size == (size[0] - 2, size[1] - 2)
+        await pilot.resize_terminal(*FULL)
+        await pilot.pause(0.2)
+        assert app.is_running
+        line_with(app, "/dev/vda1", "100%")
+
+
+async def test_binary_garbage_and_hostile_names_do_nothing(shop: Shop) -> None:
+    hold(shop, why="[/][@click=app.quit]x\x1b]0;t\x07\u202e", step="\x9b2J", log="")
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        door.shells[0].say(bytes(range(256)) * 4 + b"\x1b]52;c;aGk=\x07\r\nstill here\r\n")
+        await until(pilot, lambda: "still here" in shown(app))
+        assert not any(character in shown(app) for character in "\x1b\x07\u202e\x9b")
+
+
+async def test_the_machine_of_a_run_that_nobody_knows(shop: Shop) -> None:
+    app = shop.app(debugging=Door(shop))
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: app.loaded)
+        app.open_debug("nothing")
+        await until(pilot, lambda: "There is no record of this run" in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.workbench)
