@@ -120,8 +120,10 @@ def stage_label(stage: Stage, run: Run) -> str:
     return f"{stage.name} {stage.build}" if several else stage.name
 
 
-def stage_sign(stage: Stage) -> Piece:
-    """The sign of a stage's state."""
+def stage_sign(stage: Stage, run: Run | None = None) -> Piece:
+    """The sign of a stage's state; of a run that is paused, the stage at work is."""
+    if run is not None and run.state is RunState.PAUSED and stage.state is StageState.RUNNING:
+        return Piece(UNICODE.paused, Tone.WAITING)
     return Piece(*_STAGE[stage.state])
 
 
@@ -133,7 +135,7 @@ def stages(run: Run, now: float) -> tuple[Piece, ...]:
         if run.state.ended and state is StageState.PENDING:
             sign, tone = _STAGE[StageState.PENDING]
         else:
-            sign, tone = _STAGE[state]
+            sign, tone = stage_sign(stage, run)
         label = stage_label(stage, run)
         loud = state in (StageState.RUNNING, StageState.WAITING, StageState.FAILED, StageState.LOST)
         pieces.append(Piece(f"{sign} ", tone))

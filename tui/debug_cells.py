@@ -200,7 +200,9 @@ def paused(pause: Pause | None, machine: Machine | None, now: float, *, said: bo
         first = Piece(f"{by} kept the machine; it is Ingot's, until it is ended.", Tone.STRONG)
     rows = [] if said else [PanelRow(first)]
     left = (Piece(since, Tone.FAINT), Piece(until(end, now), Tone.WAITING))
-    rows.append(PanelRow(left, Piece(f"holds {costs(machine)}", Tone.FAINT) if machine is not None else ""))
+    rows.append(PanelRow(left))
+    if machine is not None:
+        rows.append(PanelRow(Piece(f"it holds {costs(machine)}", Tone.FAINT)))
     can = (Piece("d ", Tone.ACCENT), Piece("a shell in the machine, and all that can be done about it", Tone.FAINT))
     return [*rows, PanelRow(can)]
 

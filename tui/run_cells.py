@@ -28,8 +28,8 @@ def stage_columns(run: Callable[[], Run | None], clock: Callable[[], float]) -> 
     """The stages of a run as a list."""
 
     def name(stage: Stage) -> Cell:
-        sign, tone = stage_sign(stage)
         whole = run()
+        sign, tone = stage_sign(stage, whole)
         loud = stage.state is not StageState.PENDING
         label = stage_label(stage, whole) if whole is not None else stage.key
         return (Piece(f"{sign} ", tone), Piece(label, Tone.PLAIN if loud else Tone.FAINT))
@@ -153,7 +153,7 @@ def signs(stages: Sequence[Stage], run: Run, shown: str, now: float) -> list[tup
     """The stages as parts of one line, by key; the one whose log shows stands out."""
     found: list[tuple[str, Cell]] = []
     for stage in stages:
-        sign, tone = stage_sign(stage)
+        sign, tone = stage_sign(stage, run)
         here = stage.key == shown
         label = stage_label(stage, run)
         time = f" {took(stage, now)}" if here or stage.state is StageState.RUNNING else ""

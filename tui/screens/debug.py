@@ -31,7 +31,7 @@ from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.panel import Panel, PanelRow
-from tui.widgets.shells import Shell, Shells
+from tui.widgets.shells import MachineTerminal, Shell, Shells
 
 if TYPE_CHECKING:
     from tui.app import Ingot
@@ -187,6 +187,7 @@ class DebugScreen(Acting):
         with contextlib.suppress(IngotError):  # it is asked again, and the shell says what is wrong with the connection
             self._measured = measured(await self.house.debugging.facts(machine))
             self._show_side()
+            self.call_after_refresh(self._show_side)  # what went wrong has another height now
 
     def _read_console(self) -> None:
         if self.machine is not None and not self.shells.alive and self.is_current:
@@ -206,6 +207,7 @@ class DebugScreen(Acting):
     def _show(self) -> None:
         self._show_header()
         self._show_side()
+        self.call_after_refresh(self._show_side)
         self._show_pages()
         self.show_footer()
 
@@ -299,6 +301,12 @@ class DebugScreen(Acting):
         message.stop()
         self.set_focus(None)
         self.show_footer()
+
+    async def on_machine_terminal_late(self, message: MachineTerminal.Late) -> None:
+        message.stop()
+        action = next((action for action in ACTIONS if message.key in action.keys), None)
+        if action is not None and self.is_current:
+            self.act(action)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.show_footer()

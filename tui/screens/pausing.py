@@ -25,9 +25,9 @@ from tui.theme import ASCII, UNICODE, Piece, Tone, tone_style
 from tui.widgets.typed import Typed
 
 _MODES = (
-    (PauseMode.FAILURE, "On failure", "when a step fails, and at breakpoints of the template"),
+    (PauseMode.FAILURE, "On failure", "when a step fails, and at breakpoints"),
     (PauseMode.STEP, "Step through", "also where you say below"),
-    (PauseMode.NEVER, "Never", "it cleans up after a failure, and goes past breakpoints"),
+    (PauseMode.NEVER, "Never", "cleans up after a failure, passes breakpoints"),
 )
 _STOPS = (
     (FIRST_PROVISIONER, "before the first provisioner"),
@@ -163,7 +163,7 @@ class HowToPause(ModalScreen[Wish | None]):
             yield Typed(id="typed")
             yield Static(Content(""), id="wrong")
             yield Static(
-                Content(f"If nobody comes it is cleaned up after {duration(DEFAULT_LIMIT)}, or as ingot.toml says."),
+                Content(f"Nobody comes: cleaned up after {duration(DEFAULT_LIMIT)}, or as ingot.toml says."),
                 classes="line",
             )
             yield Static(Content("↑ ↓ choose   Space mark   Enter build   Esc no"), classes="ask")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
@@ -45,10 +46,38 @@ Explain = Callable[[Sequence[Try], int, int], list[PanelRow]]
 """What stands in the place of a shell: after these tries, in this width and height."""
 
 
+class MachineTerminal(Terminal):
+    """Lets go of the keyboard in the moment in which the way out is pressed.
+
+    The keys after it may wait in its queue already: they are for the screen, and were a machine to get them, `x` and
+    Enter would do there what nobody meant.
+    """
+
+    def leave(self) -> None:
+        super().leave()
+        if self.has_focus:
+            self.screen.set_focus(None)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self.screen.focused is self:
+            await super()._on_key(event)
+        elif self.attached:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Late(event.key))
+
+    class Late(Message):
+        """A key that came right after the way out."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+
 @dataclass(eq=False, slots=True)
 class _Tab:
     number: int
-    terminal: Terminal
+    terminal: MachineTerminal
     shell: Shell | None = None
     tries: list[Try] = field(default_factory=list[Try])
     hopeless: bool = False
@@ -131,7 +160,7 @@ class Shells(Vertical):
         """Open one more shell, and choose it."""
         self._over = ""
         self._count += 1
-        terminal = Terminal(f"shell {self._count}", ascii_only=self._ascii)
+        terminal = MachineTerminal(f"shell {self._count}", ascii_only=self._ascii)
         tab = _Tab(self._count, terminal)
         self._tabs.append(tab)
         self._at = len(self._tabs) - 1

@@ -4,6 +4,7 @@ import pytest
 from held import NOBODY, Door, hold, keep, pause_in, put_machine
 from screen import line_with, lines, shown, until
 from shop import NOW, Shop
+from textual import events
 from textual.pilot import Pilot
 
 from core.errors import RefusedError
@@ -79,6 +80,19 @@ async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_lead
         await pilot.pause(1.1)
         await pilot.press(WAY_OUT, "j")
         assert door.shells[0].typed == b"\x1dij", "later it is only the way in"
+
+
+async def test_keys_that_come_right_after_the_way_out_never_reach_the_machine(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        for key, character in (("ctrl+right_square_bracket", "\x1d"), ("1", "1")):
+            app.post_message(events.Key(key, character))  # at once, as a paste or a quick hand sends them
+        await until(pilot, lambda: "TASK [create the cluster]" in shown(app))
+        assert door.shells[0].typed == b""
 
 
 async def test_retrying_says_what_it_does_and_waits_for_a_yes(shop: Shop) -> None:
@@ -318,7 +332,9 @@ async def test_what_waits_is_shown_first_at_the_start(shop: Shop) -> None:
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "No space left" in shown(app))
         line_with(app, f"run {run.id}", "paused")
-        line_with(app, "since 11:02", "cleaned up in 1:56:00", "memory and disk on this machine")
+        line_with(app, "since 11:02", "cleaned up in 1:56:00")
+        line_with(app, "it holds its memory and disk on this machine")
+        line_with(app, "⏸ build")
         line_with(app, "d a shell in the machine")
 
 
