@@ -119,6 +119,7 @@ class Connection:
                 term_size=(max(1, columns), max(1, rows)),
                 encoding=None,
                 stderr=asyncssh.STDOUT,
+                window=_READ_AT_ONCE,
             )
         except (asyncssh.Error, OSError) as error:
             raise _broke(self.machine.address, error) from error

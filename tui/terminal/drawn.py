@@ -1,7 +1,7 @@
 """The drawing half of the terminal: an emulator's screen as lines of a widget, its cursor, selection and frame.
 
-Rows are read from the emulator when they changed, at most thirty times a second, and made into text when they are
-drawn. What a program draws beyond the widget's edge (some ask for 132 columns) is cut.
+Rows are read from the emulator when they changed, at most thirty times a second while much comes, and made into text
+when they are drawn. What a program draws beyond the widget's edge (some ask for 132 columns) is cut.
 """
 
 import time
@@ -28,7 +28,13 @@ from tui.theme import ASCII, UNICODE
 from tui.timers import once
 
 PAINT = 1 / 30
-"""Seconds between two paintings at least."""
+"""Seconds between two paintings at least, of a program that writes much."""
+ECHO = 1 / 120
+"""The same of one that writes little, as when somebody types: what Textual itself draws at most."""
+LITTLE = 1024
+"""Bytes since the last painting."""
+_NO_WAIT = 0.002
+"""Seconds for which no timer is set: Textual's spins for ever when it is set for next to nothing (8.2.8)."""
 _UPDATE = 0.15
 """Seconds for which a program may say that it is in the middle of drawing."""
 _BLINK = 0.5
@@ -76,6 +82,8 @@ class Drawn(Widget):
         self._whole = True
         """The next painting is of every row."""
         self._painted_at = 0.0
+        self._fed = 0
+        """Bytes that came since the last painting."""
         self._held_since = 0.0
         self._painting: Timer | None = None
         self._blinking: Timer | None = None
@@ -113,8 +121,8 @@ class Drawn(Widget):
         """Something is to be drawn: at once, or when the last painting is long enough ago."""
         self._whole = self._whole or whole
         if self._painting is None and self.is_attached:
-            wait = self._painted_at + PAINT - time.monotonic()
-            if wait <= 0:
+            wait = self._painted_at + (ECHO if self._fed <= LITTLE else PAINT) - time.monotonic()
+            if wait < _NO_WAIT:
                 self._paint()
             else:
                 self._painting = once(self, wait, self._paint_late)
@@ -135,7 +143,8 @@ class Drawn(Widget):
                 return
         self._held_since = 0.0
         self._painted_at = now
-        whole = self._whole or self._emulator is None
+        self._fed = 0
+        whole = self._whole
         self._whole = False
         frame = emulator.frame(whole=whole)
         before = self._cursor

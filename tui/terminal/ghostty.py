@@ -26,8 +26,15 @@ from tui.terminal.ghostty_library import Terminal, check, ffi, filled, lib, scro
 from tui.terminal.ghostty_rows import Rows
 
 HISTORY_LINES = 10_000
-HISTORY_BYTES = 64 * 2**20
-"""Lines that scrolled away are kept up to both of these: wide lines take more room."""
+"""About how many lines that scrolled away are kept; lines of many looks take more room, and fewer of them stay.
+
+They are limited by bytes alone: the library's own limit of lines makes a flood eight times as slow (0.1.3: pages that
+go by that limit are given back to the system and asked for again, those that go by bytes are used again).
+"""
+_HISTORY_MOST = 64 * 2**20
+_CELL_BYTES, _LINE_BYTES = 8, 180
+"""What a cell takes, and a line beside its cells, as measured at 118 columns."""
+_NO_LIMIT = 10**9
 LARGEST = 2000
 """Cells in either direction; nobody's screen is larger, and a mistake in a size must not take the memory."""
 NEWEST = 5000
@@ -49,9 +56,9 @@ class Ghostty:
     """An `emulator.Emulator`."""
 
     def __init__(self, columns: int, rows: int, palette: Palette) -> None:
-        self._terminal = Terminal(_within(columns), _within(rows), HISTORY_LINES)
+        self._terminal = Terminal(_within(columns), _within(rows), _NO_LIMIT)
         self._handle = self._terminal._t[0]
-        self._set("SCROLLBACK_MAX_BYTES", ffi.new("size_t*", HISTORY_BYTES))
+        self._limit_history(_within(columns))
         self._set("KITTY_IMAGE_STORAGE_LIMIT", ffi.new("uint64_t*", 0))
         self._set("GLYPH_PROTOCOL", ffi.new("bool*", False))
         self._set("APC_MAX_BYTES", ffi.new("size_t*", _APC_BYTES))
@@ -77,6 +84,10 @@ class Ghostty:
 
     def _set(self, option: str, value: Any) -> None:
         check(lib.ghostty_terminal_set(self._handle, getattr(lib, f"GHOSTTY_TERMINAL_OPT_{option}"), value), option)
+
+    def _limit_history(self, columns: int) -> None:
+        most = min(HISTORY_LINES * (columns * _CELL_BYTES + _LINE_BYTES), _HISTORY_MOST)
+        self._set("SCROLLBACK_MAX_BYTES", ffi.new("size_t*", most))
 
     def _reply(self, reply: bytes) -> None:
         if len(self._replies) + len(reply) <= _MOST_REPLIES:
@@ -112,6 +123,7 @@ class Ghostty:
 
     def resize(self, columns: int, rows: int) -> None:
         if columns > 0 and rows > 0:
+            self._limit_history(_within(columns))
             self._terminal.resize(_within(columns), _within(rows), CELL_WIDTH, CELL_HEIGHT)
 
     def set_palette(self, palette: Palette) -> None:

@@ -191,6 +191,7 @@ class Terminal(Drawn, can_focus=True):
     def _take(self, data: bytes) -> None:
         if self._emulator is not None:
             self._emulator.feed(data)
+            self._fed += len(data)
             if replies := self._emulator.replies():
                 self._write(replies)
 
