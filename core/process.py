@@ -216,11 +216,14 @@ class OnTerminal:
 def start_on_terminal(
     argv: Sequence[Argument], *, cwd: Path, env: Mapping[str, str], columns: int, rows: int, umask: int
 ) -> OnTerminal:
-    """Start a program as leader of a session whose controlling terminal is a new pty.
+    """Start a program on a new pty, which becomes the controlling terminal of our own session, with it in front.
+
+    We stay the leader of that session: the end of a leader hangs up on all in front (SIGHUP), and a machine that Packer
+    let go of is among them. So only for a process that leads a session without a terminal (`start_detached`), ignores
+    SIGHUP, and has a single thread: the holder.
 
     What it prints arrives as it is (no `\\n` to `\\r\\n`), and what it is sent is not echoed: an answer may be a
-    password. Only for a process with a single thread (the holder). The caller collects its exit status. Raises
-    ToolError.
+    password. The caller collects its exit status. Raises ToolError.
     """
     ours, theirs = os.openpty()
     try:
@@ -230,13 +233,20 @@ def start_on_terminal(
         termios.tcsetattr(theirs, termios.TCSANOW, modes)
         termios.tcsetwinsize(theirs, (rows, columns))
 
-        def take_terminal() -> None:
-            ioctl(0, termios.TIOCSCTTY, 0)
+        ioctl(theirs, termios.TIOCSCTTY, 0)
+
+        def come_to_the_front() -> None:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # what changes a terminal from behind is stopped by it
+            os.tcsetpgrp(0, os.getpid())
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
             for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
                 signal.signal(number, signal.SIG_DFL)  # what we ignore, or `nohup` did, a tool must not ignore
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-        process = _popen(argv, cwd, env, stdin=theirs, stdout=theirs, stderr=theirs, umask=umask, before=take_terminal)
+        process = _popen(
+            argv, cwd, env, stdin=theirs, stdout=theirs, stderr=theirs, umask=umask, before=come_to_the_front
+        )
         os.set_blocking(ours, False)
     except BaseException:
         os.close(ours)
@@ -347,6 +357,7 @@ def _popen(
     umask: int = -1,
     before: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[bytes]":
+    """`before` is called in the new process, which then stays in our session; without it, it leads one of its own."""
     arguments = [os.fspath(argument) for argument in argv]
     try:
         return subprocess.Popen(  # noqa: S603 - an argument list, and this is the place for it
@@ -357,7 +368,7 @@ def _popen(
             stdout=stdout,
             stderr=stderr,
             close_fds=True,
-            start_new_session=True,
+            start_new_session=before is None,
             umask=umask,
             preexec_fn=before,
         )

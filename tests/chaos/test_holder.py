@@ -291,11 +291,12 @@ async def test_a_tool_may_close_its_terminal_and_come_back(directory: Path, spec
 
 
 async def test_the_terminal_is_the_tools_own(directory: Path, spec: ToolSpec) -> None:
-    spec = sh(spec, "ps -o sid=,tpgid= -p $$; echo $$")
+    spec = sh(spec, "ps -o sid=,pgid=,tpgid= -p $$; echo $$")
     hold = await Hold.start(directory, spec)
     assert (await end(hold)).code == 0
-    session, foreground, tool = said(spec).split()
-    assert session == foreground == tool
+    session, group, foreground, tool = said(spec).split()
+    assert group == foreground == tool
+    assert int(session) == hold.pid, "its end hangs up on nobody"
 
 
 async def test_a_burst_is_whole_and_in_order_on_disk(directory: Path, spec: ToolSpec) -> None:

@@ -455,8 +455,7 @@ def leaves(spec: ToolSpec, pid: Path, asks: str = "ask(FAILED)") -> ToolSpec:
     return asker(
         spec,
         f"""
-        if os.fork() == 0:
-            os.setsid()
+        if os.fork() == 0:  # in front, as QEMU is: its terminal must not hang up when the tool ends
             open({str(pid)!r}, "w").write(str(os.getpid()))
             time.sleep(1000)
         while not os.path.exists({str(pid)!r}) or not open({str(pid)!r}).read():
@@ -582,8 +581,8 @@ def packer(spec: ToolSpec, tmp_path: Path, *flags: str, inline: str) -> ToolSpec
 @needs_packer
 async def test_packer_is_stepped_through_asks_and_keeps(directory: Path, spec: ToolSpec, tmp_path: Path) -> None:
     """`-debug` with colours: its dull prompts are answered, its failure is held, `a` leaves what it had started."""
-    # The `sleep` has let go of the terminal, as a daemonized QEMU has.
-    machine_runs = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' <&- >&- 2>&- &"
+    # In Packer's own session and process group, as QEMU is: the end of Packer must not hang up on it.
+    machine_runs = f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' <&- >&- 2>&- &"
     until_there = f"while [ ! -s {tmp_path}/pid ]; do sleep 0.02; done"
     inline = f"echo try; [ -e {tmp_path}/pid ] || {machine_runs} {until_there}; exit 3"
     spec = packer(spec, tmp_path, "-debug", "-on-error=ask", inline=inline)
