@@ -8,7 +8,7 @@ from core.model.touch import TOUCHED, Touch
 
 
 class ImageState(StrEnum):
-    """Of an image version, as stored. DESIGN.md, Words."""
+    """Of an image version: as decided, and as it counts (core/model/states.py, core/model/decided.py)."""
 
     CANDIDATE = "candidate"
     GOOD = "good"
@@ -77,6 +77,7 @@ class ImageVersion:
     outside: tuple[str, ...] = ()
     """Files that were there and Git does not hold; never a digest of them."""
     state: ImageState = ImageState.CANDIDATE
+    """As it counted when the ledger was read; a manifest says `candidate` for ever, the rest was decided later."""
     marks: tuple[str, ...] = ()
     """`development`, `touched by hand`."""
     touches: tuple[Touch, ...] = ()

@@ -8,15 +8,18 @@ import contextlib
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from core.adapters.git import GitRepository
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model import version as versions
-from core.model.image import ImageVersion
+from core.model.decided import Decision
+from core.model.image import ImageState, ImageVersion
 from core.store import ledger_tree
+from core.store.ledger_contents import Contents, contents_of
+from core.store.ledger_decisions import placed
 from core.store.ledger_rules import check_names, same_building, without
 from core.store.ledger_sharing import PATIENCE, Shared, Sharing, attempts
 from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation, Signature
@@ -42,27 +45,12 @@ class Change:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """Everything on the ledger at one commit."""
-
-    head: str | None
-    images: tuple[ImageVersion, ...]
-    """By role, then version. Artifacts whose files were deleted are not in them."""
-    reservations: tuple[Reservation, ...]
-    removals: tuple[Removal, ...]
-    lost: tuple[ImageVersion, ...]
-    """Registered offline under names that others had by then: their artifacts exist, their names are not theirs."""
-    problems: tuple[LedgerError, ...]
-    """Files that cannot be read, each by name."""
-
-
 class Ledger:
     """The ledger of the repository at `repo_root`, shared through a Git remote where one is named."""
 
     def __init__(self, repo_root: Path, remote: str = "", *, clock: Callable[[], float] = time.time) -> None:
         self._tree = LedgerTree(GitRepository(repo_root))
-        self._sharing = Sharing(self._tree, remote) if remote else None
+        self._sharing = Sharing(self._tree, remote, clock) if remote else None
         self._clock = clock
         self.last_shared = _NO_REMOTE
         """How the last attempt to share ended: `offline` means that others do not know yet."""
@@ -74,35 +62,7 @@ class Ledger:
     def read(self) -> Contents:
         """All of the ledger. What cannot be read is among the problems and hides nothing else."""
         head = self._tree.head()
-        entries = self._tree.entries(head)
-        contents = self._tree.contents(entry for entry in entries if entry.kind != "transcripts")
-        images: list[ImageVersion] = []
-        reservations: list[Reservation] = []
-        removals: list[Removal] = []
-        lost: list[ImageVersion] = []
-        problems: list[LedgerError] = []
-        for entry in entries:
-            content = contents.get(entry.blob)
-            try:
-                match entry.kind:
-                    case "images":
-                        images.append(self._tree.decode(entry, content, ImageVersion))
-                    case "reserved":
-                        reservations.append(self._tree.decode(entry, content, Reservation))
-                    case "removed":
-                        removals.append(self._tree.decode(entry, content, Removal))
-                    case "lost":
-                        lost.append(self._tree.decode(entry, content, ImageVersion))
-                    case "transcripts":
-                        pass  # read one by one, when somebody wants to see it
-                    case _:
-                        problems.append(_unknown(entry))
-            except LedgerError as problem:
-                problems.append(problem)
-        gone = {(removal.role, removal.version, removal.location) for removal in removals}
-        images = [without(image, gone) for image in images] if gone else images
-        images.sort(key=lambda image: (image.role, versions.order(image.version)))
-        return Contents(head, tuple(images), tuple(reservations), tuple(removals), tuple(lost), tuple(problems))
+        return contents_of(self._tree, head, self._tree.entries(head), self._clock())
 
     def images(self) -> list[ImageVersion]:
         """Every image version that can be read, by role, the newest version of each last."""
@@ -122,7 +82,8 @@ class Ledger:
         for entry in entries.values():
             if entry.kind == "removed":
                 gone.add((role, version, self._tree.decode(entry, contents.get(entry.blob), Removal).location))
-        return without(image, gone)
+        effective = self.read().decided.effective((role, version), self._clock())
+        return replace(without(image, gone), state=effective.state)
 
     def history(self, limit: int = 100) -> list[Change]:
         """The newest changes, newest first."""
@@ -161,18 +122,42 @@ class Ledger:
                 ledger_tree.reservation_path(role, version): self._tree.write(ledger_tree.encode(reservation)),
             }
             commit = self._tree.commit(head, edits, f"reserve {role} {version}\n\nfor run {run_uid}", Signature(who))
-            if self._sharing and shared.state != "offline":
-                # Pushed before it is ours here: who was beaten has nothing to take back.
-                offered = self._sharing.offer(commit)
-                self.last_shared = Shared("sent")
-                if offered == "offline":
-                    self.last_shared = Shared("offline", "The remote went away while the version was reserved.")
-                if offered == "beaten":
-                    continue
-            if self._tree.swap(commit, head):
+            if self._publish(commit, head, shared):
                 return version
-            # Another process here was first; what was pushed comes back with the next look at the remote.
         raise _contended(f"a version of {role}")
+
+    def decide(self, decisions: Sequence[Decision], who: str, what: str, why: str = "") -> Contents:
+        """Put decisions about images and channels on the ledger, in one commit: all of them, or none. Gives the ledger
+        with them.
+
+        With a remote they count once they are pushed; `last_shared` says so when it could not be reached. Raises
+        LostRaceError, naming who and what, when somebody decided since they were made; RefusedError when a rule
+        forbids one; LedgerError when the ledger cannot be written.
+        """
+        for _ in attempts():
+            shared = self._share()
+            contents = self.read()
+            if all(contents.decided.has(decision) for decision in decisions):
+                return contents  # written a moment ago, and beaten here after it was pushed
+            places = placed(contents, decisions, self._clock())
+            edits = {path: self._tree.write(ledger_tree.encode(decision)) for path, decision in places.items()}
+            commit = self._tree.commit(contents.head, edits, f"{what}\n\n{why}", Signature(who))
+            if self._publish(commit, contents.head, shared):
+                return self.read()
+        raise _contended(what)
+
+    def _publish(self, commit: str, head: str | None, shared: Shared) -> bool:
+        """Make a commit the ledger's newest, on the remote first; False when somebody else was first anywhere."""
+        if self._sharing and shared.state != "offline":
+            # Pushed before it is ours here: who was beaten has nothing to take back.
+            offered = self._sharing.offer(commit)
+            if offered == "beaten":
+                return False
+            self.last_shared = Shared("sent", lost=shared.lost)
+            if offered == "offline":
+                self.last_shared = Shared("offline", "The remote went away while it was written.", shared.lost)
+        # Another process here may be first; what was pushed comes back with the next look at the remote.
+        return self._tree.swap(commit, head)
 
     def release(self, role: str, run_uid: str, who: str, why: str = "") -> str:
         """Give back what a run had reserved and did not use; gives the version, empty when it had none."""
@@ -214,6 +199,8 @@ class Ledger:
         check_names(image.role, image.version)
         if not image.run:
             raise RefusedError(f"{image.role} {image.version} names no run that made it.")
+        if image.state is not ImageState.CANDIDATE:
+            raise RefusedError(f"{image.role} {image.version} is {image.state} before anything was decided about it.")
         path = ledger_tree.image_path(image.role, image.version)
         held_at = ledger_tree.reservation_path(image.role, image.version)
         blob = self._tree.write(ledger_tree.encode(image))
@@ -282,7 +269,7 @@ class Ledger:
         if shared.lost:
             raise LostRaceError(
                 f"Somebody else was first: {'; '.join(shared.lost)}.",
-                "Build again: the run gets another version. What was built stays on the ledger, under `lost`.",
+                "An image that lost its version stays on the ledger, under `lost`: build it again. See: ingot channels",
                 kept="Everything else is shared.",
             )
         return shared
@@ -367,12 +354,4 @@ def _contended(what: str) -> LedgerError:
     return LedgerError(
         f"For {PATIENCE:g} seconds others were always first on the ledger while {what} was to be written.",
         f"Try again. If nothing else is running, remove a lock that was left behind: {REF}.lock in the Git directory.",
-    )
-
-
-def _unknown(entry: Entry) -> LedgerError:
-    return LedgerError(
-        f"On the ledger, {entry.path!r} is nothing that this version of Ingot knows.",
-        "A newer Ingot wrote it, or somebody by hand: see git log " + REF,
-        kept="Everything else on the ledger can be read.",
     )

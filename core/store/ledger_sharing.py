@@ -8,7 +8,7 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ from core.adapters.git_program import NETWORK_LIMIT, Answer, ssh_command
 from core.errors import IngotError, LedgerError
 from core.model.image import ImageVersion
 from core.process import name_argument
+from core.store.ledger_contents import contents_of
+from core.store.ledger_decisions import settle_decision
 from core.store.ledger_rules import FileChange, Owner, settle
 from core.store.ledger_tree import REF, Entry, LedgerTree, Reservation, Signature
 
@@ -61,12 +63,13 @@ def attempts() -> Iterator[int]:
 class Sharing:
     """One ledger and the remote that it is shared through."""
 
-    def __init__(self, tree: LedgerTree, remote: str) -> None:
+    def __init__(self, tree: LedgerTree, remote: str, clock: Callable[[], float] = time.time) -> None:
         name_argument(remote, "the ledger's remote")
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", remote) or ".." in remote or "::" in remote:
             raise LedgerError(f"{remote!r} is not the name of a Git remote.", "Mend `ledger.remote` in ingot.toml.")
         self._tree = tree
         self._remote = remote
+        self._clock = clock
         self._tracking = f"refs/ingot/remotes/{remote}/ledger"
 
     def synchronise(self, *, send: bool = True, hopeful: bool = False) -> Shared:
@@ -210,7 +213,8 @@ class Sharing:
         only_ours = repository.git(
             "rev-list", "--reverse", "--first-parent", ours, f"^{theirs}", "--", doing="Reading the ledger"
         ).text.split("\n")
-        standing = {entry.path: entry.blob for entry in self._tree.entries(theirs)}
+        entries = {entry.path: entry for entry in self._tree.entries(theirs)}
+        standing = {path: entry.blob for path, entry in entries.items()}
         tip, lost = theirs, list[str]()
         for commit in filter(None, only_ours):
             about = repository.git(
@@ -219,13 +223,18 @@ class Sharing:
             who, date, message = about.split("\0", 2)
             edits: dict[str, str | None] = {}
             for change in self._changes(commit):
-                verdict = settle(change, standing, self._owner)
+                if Entry(change.path, "", regular=True, size=0).number:
+                    now = contents_of(self._tree, None, list(entries.values()), self._clock())
+                    verdict = settle_decision(self._tree, change, now, self._clock())
+                else:
+                    verdict = settle(change, standing, self._owner)
                 edits |= verdict.edits
                 for path, blob in verdict.edits.items():
                     if blob is None:
-                        del standing[path]
+                        del standing[path], entries[path]
                     else:
                         standing[path] = blob
+                        entries[path] = Entry(path, blob, regular=True, size=0)
                 if verdict.lost:
                     lost.append(verdict.lost)
             if edits:
@@ -233,7 +242,8 @@ class Sharing:
         return tip, lost
 
     def _changes(self, commit: str) -> list[FileChange]:
-        """What a commit changed; images come first, because a reservation that they use up is theirs until then."""
+        """What a commit changed; images come first, because a reservation that they use up is theirs until then, and
+        decisions in the order in which they were made."""
         raw = self._tree.repository.git(
             "diff-tree", "-r", "-z", "--root", "--no-renames", "--no-commit-id", commit, doing="Reading the ledger"
         ).paths
@@ -241,7 +251,9 @@ class Sharing:
         for about, path in zip(raw[::2], raw[1::2], strict=True):
             _, _, before, after, _ = about.split()
             changes.append(FileChange(path, before if before.strip("0") else None, after if after.strip("0") else None))
-        return sorted(changes, key=lambda change: change.after is None)
+        return sorted(
+            changes, key=lambda change: (change.after is None, Entry(change.path, "", regular=True, size=0).number)
+        )
 
     def _owner(self, path: str, blob: str) -> Owner | None:
         entry = Entry(path, blob, regular=True, size=0)

@@ -4,6 +4,8 @@
     roles/<role>/reserved/<version>.json            a version string that a run has for itself
     roles/<role>/removed/<version>/<digest>.json    an artifact of it whose file was deleted
     roles/<role>/lost/<version>-<run>.json          an image that was registered offline under a name others had by then
+    roles/<role>/states/<version>/<number>.json     a decision about it: tested, good, deprecated, revoked, restored, …
+    roles/<role>/channels/<channel>/<number>.json   a move of a channel
     roles/<role>/transcripts/<run>/<name>.gz        what a machine printed while it was touched by hand in that run
 
 Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index
@@ -24,13 +26,18 @@ import msgspec
 from core.adapters.git import GitRepository
 from core.adapters.git_program import Answer, failure
 from core.errors import IngotError, LedgerError
+from core.model.decided import Decision
 from core.model.image import ImageVersion
+from core.model.states import StateChange
 
 REF = "refs/ingot/ledger"
 LARGEST = 1 << 20
 """Bytes of one manifest: a hundred times what a real one has. What is larger was not written by Ingot."""
 
 _FACT = re.compile(r"roles/(?P<role>[^/]+)/(?P<kind>images|reserved|removed|lost)/(?P<rest>[^/]+(?:/[^/]+)?)\.json")
+_DECISION = re.compile(
+    r"roles/(?P<role>[^/]+)/(?P<kind>states|channels)/(?P<name>[^/]+)/(?P<number>[1-9][0-9]{0,8})\.json"
+)
 _TRANSCRIPT = re.compile(r"roles/[^/]+/transcripts/[^/]+/[^/]+\.gz")
 _CONTENDED = re.compile(r"but expected|reference already exists|\.lock': File exists")
 _WRITING = (
@@ -84,14 +91,27 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """`images`, `reserved`, `removed`, `lost` or `transcripts`; empty for what Ingot did not put there."""
-        found = _FACT.fullmatch(self.path)
+        """`images`, `reserved`, `removed`, `lost`, `states`, `channels` or `transcripts`; empty for what Ingot did not
+        put there."""
+        found = _FACT.fullmatch(self.path) or _DECISION.fullmatch(self.path)
         return found["kind"] if found else "transcripts" if _TRANSCRIPT.fullmatch(self.path) else ""
 
     @property
     def version(self) -> str:
         found = _FACT.fullmatch(self.path)
         return unquote(found["rest"].split("/")[0]) if found else ""
+
+    @property
+    def decided(self) -> str:
+        """The version or channel that a decision is about; empty for what is none."""
+        found = _DECISION.fullmatch(self.path)
+        return unquote(found["name"]) if found else ""
+
+    @property
+    def number(self) -> int:
+        """Which decision about that it is, counted from 1; 0 for what is none."""
+        found = _DECISION.fullmatch(self.path)
+        return int(found["number"]) if found else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +139,18 @@ def lost_path(role: str, version: str, run: str) -> str:
     return f"roles/{_name(role)}/lost/{_name(f'{version}-{run}')}.json"
 
 
+def decision_path(decision: Decision, number: int) -> str:
+    """Where the decision with a number has its place: nobody has the same number about the same thing."""
+    kind, name = ("states", decision.version) if isinstance(decision, StateChange) else ("channels", decision.channel)
+    return f"roles/{_name(decision.role)}/{kind}/{_name(name)}/{number}.json"
+
+
 def transcript_path(role: str, run: str, name: str) -> str:
     """By the run, not by the version: the image may lose its version to somebody who was first."""
     return f"roles/{_name(role)}/transcripts/{_name(run)}/{_name(name)}.gz"
 
 
-def encode(fact: ImageVersion | Reservation | Removal) -> bytes:
+def encode(fact: ImageVersion | Reservation | Removal | Decision) -> bytes:
     """Sorted and indented, one way only: equal facts are equal bytes, and a diff of two is readable."""
     return msgspec.json.format(msgspec.json.encode(fact, order="sorted"), indent=2) + b"\n"
 
@@ -216,10 +242,10 @@ class LedgerTree:
             except (msgspec.DecodeError, RecursionError) as error:
                 reason = f"is not a manifest ({error})"
             else:
-                named = getattr(fact, "version", None)
+                named = getattr(fact, "channel" if entry.kind == "channels" else "version", None)
                 if entry.kind == "lost":
                     named = f"{named}-{getattr(fact, 'run', None)}"
-                if (getattr(fact, "role", None), named) == (entry.role, entry.version):
+                if (getattr(fact, "role", None), named) == (entry.role, entry.decided or entry.version):
                     return fact
                 reason = "is about another role or version than its path says"
         raise LedgerError(
