@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from core import config_debug, config_notify
+from core import config_channels, config_debug, config_notify
 from core.config_debug import Debug
 from core.config_notify import Notify
 from core.model import naming
+from core.model.channels import DEFAULT_CHANNELS, ChannelRule
 from core.model.role import Problem, Upstream, UpstreamKind
 
 NAME = "ingot.toml"
@@ -57,6 +58,8 @@ class Configuration:
     """`[build] outside`: for every role."""
     debug: Debug = field(default_factory=Debug)
     notify: Notify = field(default_factory=Notify)
+    channels: tuple[ChannelRule, ...] = DEFAULT_CHANNELS
+    """In the order of the file."""
     roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
 
@@ -133,7 +136,7 @@ class _Reader:
         top = self._known(
             self._tables,
             (),
-            ("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "roles"),
+            ("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "channels", "roles"),
         )
         discovery = self._table(top, ("discovery",), ("enabled",))
         version = self._table(top, ("version",), ("tag_prefix",))
@@ -158,6 +161,7 @@ class _Reader:
             outside=self._paths(build, ("build", "outside")) or (),
             debug=self._debug(top),
             notify=self._notify(top),
+            channels=self._channels(top),
             roles=self._roles(top),
             problems=tuple(self._problems),
         )
@@ -181,22 +185,42 @@ class _Reader:
             lambda key, reason, fix: self._wrong(("notify", key), reason, fix),
         )
 
-    def _roles(self, top: Mapping[str, Any]) -> dict[str, RoleSettings]:
-        given = top.get("roles", {})
-        if not isinstance(given, dict):
-            self._wrong(("roles",), "must be a table", "Write: [roles.web]")
-            return {}
-        roles: dict[str, RoleSettings] = {}
-        for name in cast("dict[str, Any]", given):
-            if not naming.is_safe(name):
-                self._wrong(
-                    ("roles", name),
-                    f"{name!r} cannot be the name of a role",
-                    f"Use letters, digits, “.”, “_” and “-”, such as {naming.safe(name) or 'web'!r}.",
+    def _channels(self, top: Mapping[str, Any]) -> tuple[ChannelRule, ...]:
+        channels: list[ChannelRule] = []
+        for name, given in self._named(top, "channels", "production", "channel").items():
+            where = ("channels", name)
+            table = self._table(given, where, config_channels.KEYS)
+            channels.append(
+                config_channels.checked(
+                    name,
+                    # What cannot be read takes nothing, rather than what it takes where nothing is said.
+                    (self._texts(table, (*where, "takes")) or ()) if "takes" in table else None,
+                    self._text(table, (*where, "on_revoked")),
+                    lambda key, reason, fix, where=where: self._wrong((*where, key), reason, fix),
                 )
+            )
+        return tuple(channels) or DEFAULT_CHANNELS
+
+    def _roles(self, top: Mapping[str, Any]) -> dict[str, RoleSettings]:
+        return {name: self._role(name, given) for name, given in self._named(top, "roles", "web", "role").items()}
+
+    def _named(self, top: Mapping[str, Any], table: str, example: str, what: str) -> dict[str, dict[str, Any]]:
+        """The tables `[table.NAME]` by their names, each as the table that holds it; only names that can be one."""
+        given = top.get(table, {})
+        if not isinstance(given, dict):
+            self._wrong((table,), "must be a table", f"Write: [{table}.{example}]")
+            return {}
+        found: dict[str, dict[str, Any]] = {}
+        for name in cast("dict[str, Any]", given):
+            if naming.is_safe(name):
+                found[name] = cast("dict[str, Any]", given)
                 continue
-            roles[name] = self._role(name, cast("dict[str, Any]", given))
-        return roles
+            self._wrong(
+                (table, name),
+                f"{name!r} cannot be the name of a {what}",
+                f"Use letters, digits, “.”, “_” and “-”, such as {naming.safe(name) or example!r}.",
+            )
+        return found
 
     def _role(self, name: str, given: Mapping[str, Any]) -> RoleSettings:
         where = ("roles", name)
@@ -355,7 +379,7 @@ _INSIDE = "Write it relative to the workspace's root, without “..”."
 
 
 def _shown(key: str) -> str:
-    return key.replace("_", "-") if key in ("variable_files", "tag_prefix", "disk_size") else key
+    return key.replace("_", "-") if key in ("variable_files", "tag_prefix", "disk_size", "on_revoked") else key
 
 
 def _is_inside(path: str) -> bool:
