@@ -33,8 +33,6 @@ ECHO = 1 / 120
 """The same of one that writes little, as when somebody types: what Textual itself draws at most."""
 LITTLE = 1024
 """Bytes since the last painting."""
-_NO_WAIT = 0.002
-"""Seconds for which no timer is set: Textual's spins for ever when it is set for next to nothing (8.2.8)."""
 _UPDATE = 0.15
 """Seconds for which a program may say that it is in the middle of drawing."""
 _BLINK = 0.5
@@ -122,7 +120,7 @@ class Drawn(Widget):
         self._whole = self._whole or whole
         if self._painting is None and self.is_attached:
             wait = self._painted_at + (ECHO if self._fed <= LITTLE else PAINT) - time.monotonic()
-            if wait < _NO_WAIT:
+            if wait <= 0:
                 self._paint()
             else:
                 self._painting = once(self, wait, self._paint_late)
