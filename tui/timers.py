@@ -6,9 +6,9 @@ from textual.message_pump import MessagePump
 from textual.timer import Timer
 
 SHORTEST = 0.002
-"""Seconds. Set for next to nothing, Textual's timer never comes to its wait: by the time it has worked out the next tick
-that one is past as well, and it looks for the next, for ever and without letting anything else run (textual/timer.py,
-Timer._run, 8.2.8). Set for 0 it divides by it, and for less it counts backwards."""
+"""Seconds. Set for next to nothing, Textual's timer never comes to its wait: by the time it has worked out the next
+tick that one is past as well, and it looks for the next, for ever and without letting anything else run
+(textual/timer.py, Timer._run, 8.2.8). Set for 0 it divides by it, and for less it counts backwards."""
 
 
 def once(node: MessagePump, seconds: float, callback: Callable[[], None]) -> Timer:
