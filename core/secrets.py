@@ -87,9 +87,15 @@ class Redactor:
         """A whole text, apart from the stream."""
         if not self._forms:
             return whole
-        apart = Redactor()
-        apart._forms, apart._search = self._forms, self._searcher
+        apart = self.another()
         return apart.feed(whole) + apart.flush()
+
+    def another(self) -> "Redactor":
+        """One with the same secrets, for another stream."""
+        apart = Redactor()
+        apart._forms = set(self._forms)
+        apart._search = self._searcher if self._forms else None
+        return apart
 
     @property
     def _searcher(self) -> "_Search":

@@ -20,6 +20,7 @@ from core.model.machine import Jump, Login, Machine
 if TYPE_CHECKING:
     from core.adapters.ssh_session import Connection as Connection
     from core.adapters.ssh_session import Shell as Shell
+    from core.adapters.ssh_session import Taker as Taker
 
 PATIENCE = 10.0
 """Seconds that a machine has to answer, prove its key and let us in."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,10 @@ _CLOSE_PATIENCE = 1.0
 _HOST_KEY_ALGORITHMS = (
     "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
 )  # fmt: skip
+
+
+Taker = Callable[[bytes], Awaitable[None]]
+"""Takes some of a stream; until it has, no more comes."""
 
 
 class Shell:
@@ -83,31 +87,65 @@ class Connection:
         self._tunnel = tunnel
 
     async def run(self, command: str, *, timeout: float | None = None) -> tuple[int, bytes, bytes]:  # noqa: ASYNC109
-        """Exit status, output and errors of a command, which the user's shell in the machine reads. No terminal, and
-        nothing to read from.
+        """Exit status, output and errors of a command; the rest is as with `stream`.
 
-        A status below zero is the signal that ended it. Raises NoAnswerError when the connection breaks or the time (in
-        seconds) is up: the command is told to end then, but may go on.
+        Raises NoAnswerError also when the time (in seconds) is up: the command is told to end then, but may go on.
         """
+        out, err = bytearray(), bytearray()
+
+        async def printed(data: bytes) -> None:
+            out.extend(data)
+
+        async def complained(data: bytes) -> None:
+            err.extend(data)
+
         try:
             async with asyncio.timeout(timeout):
-                process: asyncssh.SSHClientProcess[bytes] = await self._link.create_process(
-                    command, encoding=None, stdin=asyncssh.DEVNULL
-                )
-                try:
-                    out, err = await process.communicate()
-                finally:
-                    process.close()
+                status = await self.stream(command, printed, complained)
         except TimeoutError:
             raise NoAnswerError(
                 f"The command did not end within {timeout:g} s in {self.machine.address}: {command}",
                 "Run it in a shell, where its output can be seen.",
             ) from None
+        return status, bytes(out), bytes(err)
+
+    async def stream(self, command: str, out: Taker, err: Taker) -> int:
+        """Run a command, which the user's shell in the machine reads, and give what it prints and what it complains as
+        it comes; gives its exit status, below zero the signal that ended it. No terminal, and nothing to read from.
+
+        A command that prints faster than it is taken waits. Raises NoAnswerError when the connection breaks, and what
+        `out` and `err` raise: the command is told to end then, but may go on.
+        """
+        try:
+            process: asyncssh.SSHClientProcess[bytes] = await self._link.create_process(
+                command, encoding=None, stdin=asyncssh.DEVNULL
+            )
         except (asyncssh.Error, OSError) as error:
             raise _broke(self.machine.address, error) from error
+        passing = [
+            asyncio.ensure_future(self._pass_on(process.stdout, out)),
+            asyncio.ensure_future(self._pass_on(process.stderr, err)),
+        ]
+        try:
+            await asyncio.gather(*passing)
+            await process.wait_closed()
+        finally:
+            for one in passing:
+                one.cancel()
+            process.close()
         if process.returncode is None:
             raise _broke(self.machine.address, None)
-        return process.returncode, out or b"", err or b""
+        return process.returncode
+
+    async def _pass_on(self, reader: "asyncssh.SSHReader[bytes]", take: Taker) -> None:
+        while True:
+            try:
+                data = await reader.read(_READ_AT_ONCE)
+            except (asyncssh.Error, OSError) as error:
+                raise _broke(self.machine.address, error) from error
+            if not data:
+                return
+            await take(data)
 
     async def shell(self, columns: int, rows: int, term: str = "xterm-256color", command: str | None = None) -> Shell:
         """The user's login shell, or a command, on a terminal of this size. Raises NoAnswerError."""

@@ -6,6 +6,8 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from typing import TextIO
 
 from core import process, text
 from core.cli.output import ExitStatus, print_json, say, table
@@ -257,12 +259,18 @@ def _shell(debugging: Debugging, view: DebugView, machine: Machine) -> int:
 
 def _command(debugging: Debugging, machine: Machine, words: list[str]) -> int:
     line = words[0] if len(words) == 1 else shlex.join(words)
-    status, out, err = asyncio.run(debugging.command(machine, line))
-    for stream, data in ((sys.stdout, out), (sys.stderr, err)):
-        stream.flush()
+    status = asyncio.run(debugging.stream(machine, line, _writer(sys.stdout), _writer(sys.stderr)))
+    return _as_status(status)
+
+
+def _writer(stream: TextIO) -> Callable[[bytes], Awaitable[None]]:
+    """Writes to a stream at once; in a thread, as a pager may take its time and the connection has to be kept alive."""
+
+    def write(data: bytes) -> None:
         stream.buffer.write(data)
         stream.buffer.flush()
-    return _as_status(status)
+
+    return lambda data: asyncio.to_thread(write, data)
 
 
 def _as_status(status: int | None) -> int:

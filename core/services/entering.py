@@ -27,7 +27,7 @@ from core.store.touches import Touches
 from core.store.transcripts import TranscriptWriter
 
 if TYPE_CHECKING:
-    from core.adapters.ssh import Connection
+    from core.adapters.ssh import Connection, Taker
 
 _FACTS_WITHIN = 10.0
 """Seconds in which a machine says how it is."""
@@ -39,6 +39,26 @@ class _Known:
 
     who: str
     redactor: Redactor
+
+
+class _Recorded:
+    """One of a command's two streams, on its way to whoever takes it and into the transcript.
+
+    Redacted on its own before the two are mixed there: a piece of the other in the middle of a secret would hide it.
+    """
+
+    def __init__(self, transcript: TranscriptWriter, redactor: Redactor, take: "Taker") -> None:
+        self._transcript = transcript
+        self._redactor = redactor
+        self._take = take
+
+    async def __call__(self, data: bytes) -> None:
+        self._transcript.output(self._redactor.feed(data))
+        await self._take(data)
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._transcript.output(self._redactor.flush())
 
 
 class Entering:
@@ -92,16 +112,33 @@ class Entering:
 
     async def command(self, machine: Machine, command: str) -> tuple[int, bytes, bytes]:
         """Run a command in the machine, without a terminal: exit status, output, errors. Marks as `shell` does."""
+        out, err = bytearray(), bytearray()
+
+        async def printed(data: bytes) -> None:
+            out.extend(data)
+
+        async def complained(data: bytes) -> None:
+            err.extend(data)
+
+        return await self.stream(machine, command, printed, complained), bytes(out), bytes(err)
+
+    async def stream(self, machine: Machine, command: str, out: "Taker", err: "Taker") -> int:
+        """The same, giving its output to `out` and its errors to `err` as they come; gives its exit status.
+
+        Raises what `out` and `err` raise: the command is told to end then, but may go on.
+        """
         async with self._entered(machine) as (connection, known):
             told = known.redactor.redact(command.encode(errors="surrogateescape")).decode(errors="replace")
             transcript = await self._marked(machine, known, TouchKind.COMMAND, told, (80, 24), "dumb")
+            recorded = [_Recorded(transcript, known.redactor.another(), take) for take in (out, err)]
             try:
-                status, out, err = await connection.run(command)
-                transcript.output(out + err)
+                status = await connection.stream(command, *recorded)
             finally:
+                for one in recorded:
+                    one.close()
                 transcript.close()
             await connection.close()
-        return status, out, err
+        return status
 
     def ssh_command(self, machine: Machine) -> str:
         """A command line that opens a shell from any terminal on this machine. Marks as `shell` does: what will be done

@@ -210,6 +210,41 @@ def test_a_command_has_its_own_output_errors_and_status(ingot: Ingot, runs: Paus
     assert [touch.kind for touch in runs.touches(run).all()] == [TouchKind.COMMAND] * 3
 
 
+def test_a_commands_output_is_there_while_it_runs(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, tmp_path: Path
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    seen = tmp_path / "seen"
+    running = ingot.start(
+        "debug", str(run.id), "--", f"echo first; for i in $(seq 600); do test -e {seen} && exit 4; sleep 0.1; done"
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "first\n"
+        seen.touch()
+        assert running.wait(PATIENCE) == 4
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_a_command_whose_output_goes_to_head_ends_with_it(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    running = ingot.start("debug", str(run.id), "--", "yes")
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "y\n"
+        running.stdout.close()
+        running.wait(PATIENCE)
+    finally:
+        running.kill()
+        running.wait()
+
+
 def test_the_ssh_command_can_be_pasted(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
     run = runs.run()
     runs.machine(run, sshd)

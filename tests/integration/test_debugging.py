@@ -168,7 +168,50 @@ async def test_a_command_gives_its_status_and_keeps_output_and_errors_apart(
     (touch,) = runs.touches(run).all()
     assert touch.kind is TouchKind.COMMAND
     assert touch.detail == command.replace("a-token-of-the-run", MARK.decode())
-    assert transcript(runs, machine) == "out\nnone\nerr\n"
+    assert sorted(transcript(runs, machine).split()) == ["err", "none", "out"]
+
+
+async def test_a_commands_output_comes_while_it_runs_and_is_redacted_stream_by_stream(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine, tmp_path: Path
+) -> None:
+    machine = runs.machine(runs.run(sensitive=("token",)), sshd)
+    said: list[bytes] = []
+
+    def wait_for(name: str) -> str:
+        return f"until test -e {tmp_path}/{name}; do sleep 0.05; done"
+
+    async def out(data: bytes) -> None:
+        said.append(b"out " + data)
+        (tmp_path / f"out{len(said)}").touch()
+
+    async def err(data: bytes) -> None:
+        said.append(b"err " + data)
+        (tmp_path / f"err{len(said)}").touch()
+
+    command = (
+        f"printf a-token-; {wait_for('out1')}; printf of- >&2; {wait_for('err2')}; "
+        f"printf of-the-run; {wait_for('out3')}; exit 7"
+    )
+    async with asyncio.timeout(PATIENCE):
+        assert await debugging.stream(machine, command, out, err) == 7
+    assert said == [b"out a-token-", b"err of-", b"out of-the-run"]
+    kept = transcript(runs, machine)
+    assert "of-the-run" not in kept
+    assert MARK.decode() in kept
+
+
+async def test_a_command_whose_output_nobody_takes_any_more_is_left_alone(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine
+) -> None:
+    machine = runs.machine(runs.run(), sshd)
+
+    async def gone(_: bytes) -> None:
+        raise BrokenPipeError
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(BrokenPipeError):
+            await debugging.stream(machine, "yes", gone, gone)
+    assert transcript(runs, machine).startswith("y\ny\n")
 
 
 async def test_the_ssh_command_works_and_marks(runs: PausedRuns, debugging: Debugging, sshd: SshMachine) -> None:
