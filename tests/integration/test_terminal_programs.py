@@ -1,10 +1,12 @@
 """Full-screen programs in the terminal, cell by cell against tmux's drawing of the same bytes.
 
-A program runs on a pty of this machine in the terminal widget, is worked with, and what it wrote is recorded. tmux then
-gets that recording, with the same sizes at the same places, and says what its own screen shows.
+A program runs in the terminal widget, on a pty of this machine or over Ingot's own SSH, is worked with, and what it
+wrote is recorded. tmux then gets that recording, with the same sizes at the same places, and says what its own screen
+shows.
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import ssh_machine as machines
 from local_program import LocalProgram, TerminalApp, plain_environment
+from ssh_machine import ssh_machine
 from textual.pilot import Pilot
 
+from core.adapters import ssh
 from tui.terminal.cells import safe
 from tui.terminal.emulator import Look, Palette, Rgb
+from tui.terminal.stream import Stream
 from tui.terminal.widget import Terminal
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -74,25 +80,29 @@ PROGRAMS = (
 )
 
 
-class Recorded(LocalProgram):
+class Recorded:
     """A program whose output is kept."""
 
-    heard_at = 0.0
-
-    def __init__(self, *arguments: object, **named: object) -> None:
+    def __init__(self, program: Stream) -> None:
+        self._program = program
+        self.heard_at = 0.0
         self.parts: list[bytearray] = [bytearray()]
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        self.sizes: list[tuple[int, int]] = []
 
     async def read(self) -> bytes:
-        data = await super().read()
+        data = await self._program.read()
         self.heard_at = time.monotonic()
         self.parts[-1] += data
         return data
 
+    def write(self, data: bytes) -> None:
+        self._program.write(data)
+
     def resize(self, columns: int, rows: int) -> None:
         if self.parts[-1]:
             self.parts.append(bytearray())
-        super().resize(columns, rows)
+        self.sizes.append((columns, rows))
+        self._program.resize(columns, rows)
 
 
 async def quiet(pilot: Pilot[None], program: Recorded) -> None:
@@ -113,9 +123,13 @@ def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
         ).stdout
 
     yield run
-    subprocess.run(
-        ("tmux", "-S", str(tmp_path / "tmux"), "kill-server"), check=False, capture_output=True, env=plain_environment()
-    )
+    for socket in ("tmux", "inner"):  # its own, and that of the tmux that was tried
+        subprocess.run(
+            ("tmux", "-S", str(tmp_path / socket), "kill-server"),
+            check=False,
+            capture_output=True,
+            env=plain_environment(),
+        )
 
 
 def drawn_by_tmux(
@@ -257,44 +271,81 @@ def visible_part(cell: Drawn) -> Drawn:
     return text, None, background, False, underline, inverse
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+SIZES = [(80, 24), (120, 40)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
 @pytest.mark.parametrize("tried", PROGRAMS, ids=[tried.name for tried in PROGRAMS])
 async def test_a_full_screen_program_is_drawn_as_tmux_draws_it(
     tried: Tried, size: tuple[int, int], tmp_path: Path, tmux: Callable[..., str]
 ) -> None:
+    program = LocalProgram(command(tried, tmp_path), *size, cwd=tmp_path)
+    try:
+        recorded, ours, colours = await worked_with(tried, program, size)
+    finally:
+        program.close()
+    compare(recorded, ours, colours, drawn_by_tmux(tmux, tmp_path, recorded.parts, recorded.sizes))
+
+
+@pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
+@pytest.mark.parametrize("name", ["vim", "htop", "tmux"])
+async def test_over_ssh_a_program_is_drawn_as_tmux_draws_it(
+    name: str, tmp_path: Path, tmux: Callable[..., str]
+) -> None:
+    tried = next(tried for tried in PROGRAMS if tried.name == name)
+    variables = [f"{key}={value}" for key, value in plain_environment().items() if key != "TERM"]
+    words = ["env", "-C", str(tmp_path), *variables, *command(tried, tmp_path)]
+    with ssh_machine(tmp_path / "machine") as sshd:
+        connection = await ssh.connect(sshd.machine())
+        try:
+            shell = await connection.shell(*SIZES[0], command=f"exec {shlex.join(words)}")
+            recorded, ours, colours = await worked_with(tried, shell, SIZES[0])
+        finally:
+            await connection.close()
+    compare(recorded, ours, colours, drawn_by_tmux(tmux, tmp_path, recorded.parts, recorded.sizes))
+
+
+def command(tried: Tried, where: Path) -> list[str]:
     program = next((found for name in tried.programs if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"{tried.name} is not installed")
+    return [program, *tried.arguments(where)]
+
+
+async def worked_with(
+    tried: Tried, program: Stream, size: tuple[int, int]
+) -> tuple[Recorded, list[list[list[Drawn]]], list[Rgb]]:
+    """The program is worked with, and then the terminal gets another size: what it wrote, what is drawn after either,
+    and in which colours."""
     columns, rows = size
     later = (columns - 13, rows - 5)
     app = TerminalApp()
+    running = Recorded(program)
     async with app.run_test(size=(columns + 2, rows + 2)) as pilot:
-        running = Recorded([program, *tried.arguments(tmp_path)], columns, rows, cwd=tmp_path)
-        try:
-            app.terminal.attach(running)
-            app.terminal.focus()
-            deadline = time.monotonic() + 60
-            while tried.shows not in "\n".join(app.terminal.screen_lines()):
-                assert time.monotonic() < deadline, app.terminal.screen_lines()
-                await pilot.pause(0.1)
-            await quiet(pilot, running)
-            for key in tried.keys:
-                await pilot.press("space" if key == " " else key)
-                await pilot.pause(0.03)
-            await quiet(pilot, running)
-            first = cells_here(app.terminal, columns)
-            await pilot.resize_terminal(later[0] + 2, later[1] + 2)
-            await pilot.pause(0.2)
-            running.heard_at = time.monotonic()
-            await quiet(pilot, running)
-            second = cells_here(app.terminal, later[0])
-            assert running.sizes[-1] == later
-        finally:
-            running.close()
+        app.terminal.attach(running)
+        app.terminal.focus()
+        deadline = time.monotonic() + 60
+        while tried.shows not in "\n".join(app.terminal.screen_lines()):
+            assert time.monotonic() < deadline, app.terminal.screen_lines()
+            await pilot.pause(0.1)
+        await quiet(pilot, running)
+        for key in tried.keys:
+            await pilot.press("space" if key == " " else key)
+            await pilot.pause(0.03)
+        await quiet(pilot, running)
+        first = cells_here(app.terminal, columns)
+        await pilot.resize_terminal(later[0] + 2, later[1] + 2)
+        await pilot.pause(0.2)
+        running.heard_at = time.monotonic()
+        await quiet(pilot, running)
+        second = cells_here(app.terminal, later[0])
         painter = app.terminal._painter  # pyright: ignore[reportPrivateUsage]
         assert painter is not None
-        colours = all_colours(painter.palette)
+    assert running.sizes == [size, later]
     assert len(running.parts) == 2, "nothing was drawn after the size changed"
-    theirs = drawn_by_tmux(tmux, tmp_path, running.parts, [size, later])
-    assert differences(first, cells_of(theirs[0], columns, colours)) == ""
-    assert differences(second, cells_of(theirs[1], later[0], colours)) == ""
+    return running, [first, second], all_colours(painter.palette)
+
+
+def compare(recorded: Recorded, ours: list[list[list[Drawn]]], colours: list[Rgb], theirs: list[str]) -> None:
+    for (columns, _), here, there in zip(recorded.sizes, ours, theirs, strict=True):
+        assert differences(here, cells_of(there, columns, colours)) == ""
