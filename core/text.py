@@ -127,5 +127,8 @@ def size(number: float) -> str:
 
 
 def moment(epoch: float) -> str:
-    """Local time, `2026-11-14 09:05:00`."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+    """Local time, `2026-11-14 09:05:00`; a number that is no time, which others may have written, stays one."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+    except (OverflowError, ValueError, OSError):
+        return f"{epoch:g}"

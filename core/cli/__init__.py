@@ -68,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--delete", metavar="VERSION", help="delete the files of this version of the role")
     images.add_argument("--confirm", metavar="NAME", help="the name `ROLE VERSION`, instead of typing it when asked")
 
+    _add_deciding(add, add_json)
+
     runs = add("runs", "listing", "runs", "list the runs of the workspace, newest first")
     add_json(runs)
     runs.add_argument("--all", action="store_true", help="of every workspace on this machine")
@@ -165,6 +167,33 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--no-open", action="store_true", help="do not open the workbench")
     return top
+
+
+def _add_deciding(
+    add: Callable[[str, str, str, str], argparse.ArgumentParser], add_json: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """The verbs that decide about image versions: promote, channels, deprecate, revoke, restore."""
+    promote = add("promote", "promoting", "promote", "move a channel of a role to an image version")
+    channels = add("channels", "promoting", "channels", "list channels, the history of one, or move one back")
+    deprecate = add("deprecate", "promoting", "deprecate", "say that an image version is to be used no more")
+    revoke = add("revoke", "promoting", "revoke", "forbid an image version, and with it what is built on it")
+    restore = add("restore", "promoting", "restore", "take back the last revocation or deprecation of an image version")
+    for verb in (promote, deprecate, revoke, restore):
+        verb.add_argument("role", metavar="ROLE")
+        verb.add_argument("version", metavar="VERSION")
+    promote.add_argument("channel", metavar="CHANNEL")
+    channels.add_argument("role", nargs="?", default="", metavar="ROLE", help="only those of this role")
+    channels.add_argument("channel", nargs="?", default="", metavar="CHANNEL", help="the history of this one")
+    channels.add_argument("--back", action="store_true", help="move it back to what it had before")
+    add_json(channels)
+    for verb in (promote, channels, deprecate, revoke, restore):
+        verb.add_argument(
+            "--why", default="", metavar="TEXT", required=verb is revoke, help="the reason, for whoever asks later"
+        )
+    for verb in (deprecate, revoke):
+        verb.add_argument("--at", metavar="DATE", help="from then on: 2026-12-24, 2026-12-24T18:00, …+01:00")
+    deprecate.add_argument("--replacement", default="", metavar="VERSION", help="the version to take instead")
+    revoke.add_argument("--yes", action="store_true", help="do it without asking for its name")
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:

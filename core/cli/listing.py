@@ -4,17 +4,23 @@ import argparse
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core import text
 from core.cli.output import ExitStatus, print_json, say, table
 from core.errors import RefusedError
+from core.model.decided import Effective
 from core.model.image import ImageVersion
 from core.model.run import Run, RunState
+from core.model.states import Verdict
 from core.places import Places
 from core.services import catalogue
 from core.store.index import Index
+
+if TYPE_CHECKING:
+    from core.services.images import ListedImage
 
 SIGNS = {
     RunState.QUEUED: "·",
@@ -91,17 +97,7 @@ def images(arguments: argparse.Namespace) -> int:
     found = catalogue.refresh(places, root)
     listed = image_service.listing(places, found.workspace, role=arguments.role or "")
     if arguments.json:
-        print_json(
-            [
-                {
-                    **msgspec.to_builtins(entry.image),
-                    "on_disk": entry.on_disk,
-                    "size": entry.size,
-                    "children": entry.children,
-                }
-                for entry in listed
-            ]
-        )
+        print_json([_image_as_json(entry) for entry in listed])
         return ExitStatus.DONE
     if not listed:
         name = arguments.role or (found.roles[0].name if found.roles else "ROLE")
@@ -112,7 +108,8 @@ def images(arguments: argparse.Namespace) -> int:
         (
             entry.image.role,
             entry.image.version,
-            ", ".join((entry.image.state.value, *entry.image.marks)),
+            ", ".join((state_words(entry.effective), *entry.image.marks)),
+            " ".join(entry.channels),
             text.age(now - entry.image.created),
             entry.image.commit[:7],
             entry.image.parent,
@@ -121,8 +118,41 @@ def images(arguments: argparse.Namespace) -> int:
         )
         for entry in listed
     ]
-    table(("ROLE", "VERSION", "STATE", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "SIZE"), rows, right=(3, 7))
+    headings = ("ROLE", "VERSION", "STATE", "CHANNELS", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "SIZE")
+    table(headings, rows, right=(4, 8))
+    for problem in found.problems:
+        if problem.path == catalogue.LEDGER:  # what cannot be read there may be a revocation
+            say(f"✗ {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
     return ExitStatus.DONE
+
+
+def state_words(effective: Effective) -> str:
+    """The state of an image version with what makes it, in one cell: `revoked with base 0.1.0`."""
+    words = effective.state.value
+    if effective.inherited:
+        words += f" with {effective.inherited}"
+    elif effective.because and effective.because.replacement:
+        words += f" for {effective.because.replacement}"
+    if effective.coming:
+        words += f", {effective.coming.act} from {text.moment(effective.coming.begins)}"
+    return words + (", tests failed" if effective.verdict is Verdict.FAILED else "")
+
+
+def _image_as_json(entry: "ListedImage") -> dict[str, Any]:
+    """`state` is the one that counts now; what was decided about this very image is in `stored_state`."""
+    effective = entry.effective
+    return {
+        **msgspec.to_builtins(entry.image),
+        "stored_state": effective.stored.value,
+        "verdict": effective.verdict.value,
+        "because": msgspec.to_builtins(effective.because),
+        "inherited_from": effective.inherited or None,
+        "coming": msgspec.to_builtins(effective.coming),
+        "channels": list(entry.channels),
+        "on_disk": entry.on_disk,
+        "size": entry.size,
+        "children": entry.children,
+    }
 
 
 def _delete_image(arguments: argparse.Namespace, places: Places) -> int:

@@ -137,8 +137,8 @@ class Decided:
             built = f"built on {effective.inherited}, which is " if effective.inherited else ""
             return f"{name} is {built}revoked{_by(effective)}."
         if effective.state not in move.takes:
-            takes = " or ".join(move.takes) or "nothing"
-            return f"{name} is {effective.state}, and {move.channel} takes what is {takes}."
+            takes = f"what is {' or '.join(move.takes)}" if move.takes else "nothing"
+            return f"{name} is {effective.state}, and {move.channel} takes {takes}."
         if effective.verdict is Verdict.FAILED:
             return f"{name} failed its newest tests."
         return "" if image.artifacts else f"The files of {name} were deleted: there is nothing to be had of it."

@@ -27,7 +27,7 @@ from core.services.templates import Finder
 from core.store.index import Index
 from core.store.ledger import Ledger
 
-_LEDGER = "ledger"
+LEDGER = "ledger"
 """What a problem of the ledger gives as its path: it is no file of the workspace."""
 
 
@@ -96,9 +96,9 @@ def refresh_with_others(places: Places, root: Path) -> Catalogue:
         trouble = [error.what]
     index = Index(places.index)
     try:
-        before = tuple(problem for problem in found.problems if problem.path != _LEDGER)
+        before = tuple(problem for problem in found.problems if problem.path != LEDGER)
         found = _with_images(index, replace(found, problems=before))
-        offline = [Problem(_LEDGER, what, None, "What is shown of others may be old.") for what in trouble]
+        offline = [Problem(LEDGER, what, None, "What is shown of others may be old.") for what in trouble]
         found = replace(found, problems=(*found.problems, *offline))
         index.save_catalogue(found)
     finally:
@@ -115,7 +115,7 @@ def _with_images(index: Index, found: Catalogue) -> Catalogue:
     except LedgerError as error:
         troubles = (error,)
     index.save_stale(found.workspace.id, why_stale(GitRepository(top), found, index.images(found.workspace.id)))
-    problems = [Problem(_LEDGER, error.what, None, error.next_step) for error in troubles]
+    problems = [Problem(LEDGER, error.what, None, error.next_step) for error in troubles]
     return replace(found, problems=(*found.problems, *problems))
 
 

@@ -6,13 +6,16 @@ when the deleting then fails is found on the disk and can be deleted again.
 """
 
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.errors import RefusedError
+from core.errors import LedgerError, RefusedError
+from core.model.decided import Decided, Effective
 from core.model.image import ImageVersion
 from core.model.run import Run
+from core.model.states import Verdict
 from core.model.workspace import Workspace
 from core.places import Places
 from core.services import catalogue, disk
@@ -37,17 +40,26 @@ class ListedImage:
     """`web 0.1.0`: images that are built on it and still have artifacts."""
     used_by: tuple[str, ...]
     """`run 12`: runs that are not over and need it."""
+    channels: tuple[str, ...]
+    """The channels that are at it."""
+    effective: Effective
+    """Its state now, and why."""
 
 
 def listing(places: Places, workspace: Workspace, role: str = "") -> list[ListedImage]:
-    """The image versions of a workspace, or of one role, newest first, as the index has them."""
+    """The image versions of a workspace, or of one role, newest first, as the index has them; their states and
+    channels are those of the ledger now. Where that cannot be read, which discovery says, they are the last known."""
     index = Index(places.index)
     try:
         images = index.images(workspace.id)
         active = _active(index, workspace)
     finally:
         index.close()
-    return [_listed(places, workspace, image, images, active) for image in images if role in ("", image.role)]
+    try:
+        decided = Ledger(Path(workspace.root), workspace.remote).read().decided
+    except LedgerError:
+        decided = Decided()
+    return [_listed(places, workspace, image, images, active, decided) for image in images if role in ("", image.role)]
 
 
 def delete(places: Places, root: Path, role: str, version: str, *, typed: str, who: str) -> int:
@@ -85,12 +97,18 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
 
 
 def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
-    listed = _listed(places, workspace, image, ledger.images(), _active(index, workspace))
+    contents = ledger.read()
+    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided)
     name = f"{image.role} {image.version}"
     if listed.children:
         raise RefusedError(
             f"{name} is what {' and '.join(listed.children)} {'is' if len(listed.children) == 1 else 'are'} built on.",
             "Delete those first.",
+        )
+    if listed.channels:
+        raise RefusedError(
+            f"{name} is what {' and '.join(listed.channels)} of {image.role} has.",
+            f"Move that first: ingot promote {image.role} VERSION {listed.channels[0]}",
         )
     if listed.used_by:
         raise RefusedError(f"{name} is needed by {' and '.join(listed.used_by)}.", "Wait for the end, or cancel it.")
@@ -102,12 +120,16 @@ def _listed(
     image: ImageVersion,
     images: Sequence[ImageVersion],
     active: Sequence[tuple[Run, object]],
+    decided: Decided,
 ) -> ListedImage:
+    key = (image.role, image.version)
+    known = key in decided.images
+    effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNTESTED)
     place = _directory(places, workspace, image)
     own = [artifact.location for artifact in image.artifacts if _is_in(artifact.location, place)]
     here = tuple(location for location in own if Path(location).is_file())
     return ListedImage(
-        image=image,
+        image=replace(image, state=effective.state),
         on_disk=here,
         missing=tuple(location for location in own if location not in here),
         size=disk.size_of(place) if place.is_dir() else image.size,
@@ -117,6 +139,8 @@ def _listed(
             if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
         ),
         used_by=tuple(f"run {run.id}" for run, upstream in active if _needs(run, upstream, image, own)),
+        channels=decided.channels_at(key) if known else (),
+        effective=effective,
     )
 
 

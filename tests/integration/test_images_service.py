@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import LedgerError, RefusedError, StoreError
-from core.model.image import Artifact, ImageVersion, UpstreamRecord
+from core.model.channels import ChannelMove
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax, Upstream, UpstreamKind
 from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.states import Act, StateChange
 from core.places import Places
 from core.services import cache, catalogue, disk, images
 from core.stages.leftovers import workspace_key
@@ -112,6 +114,28 @@ def test_images_are_listed_with_what_is_really_there(shop: Shop) -> None:
     assert (listed["base 1"].size or 0) >= 8192
     assert (listed["web 2"].on_disk, listed["web 2"].missing) == ((), (web.artifacts[0].location,))
     assert list(shop.listed("web")) == ["web 2"]
+
+
+def test_what_a_channel_has_is_not_deleted(shop: Shop) -> None:
+    web = shop.image("web", "1")
+    takes = (ImageState.CANDIDATE,)
+    move = ChannelMove("web", "try", "1", web.run, "", ADA, time.time(), takes=takes)
+    shop.ledger.decide([move], ADA, "promote")
+    assert shop.listed()["web 1"].channels == ("try",)
+    with pytest.raises(RefusedError, match="web 1 is what try of web has"):
+        shop.delete("web", "1")
+    assert Path(web.artifacts[0].location).is_file()
+
+
+def test_the_state_that_counts_is_listed_with_what_makes_it(shop: Shop) -> None:
+    base = shop.image("base", "1")
+    shop.image("web", "1", on="base 1")
+    revoked = StateChange("base", "1", base.run, Act.REVOKED, ADA, time.time(), "no TLS")
+    shop.ledger.decide([revoked], ADA, "revoke")
+    web = shop.listed("web")["web 1"]
+    assert (web.image.state, web.effective.inherited, web.effective.because) == (ImageState.REVOKED, "base 1", revoked)
+    (shop.root / ".git" / "refs" / "ingot" / "ledger").write_text("damaged")
+    assert set(shop.listed()) == {"base 1", "web 1"}, "the last that is known is still listed"
 
 
 def test_deleting_frees_the_disk_and_the_ledger_remembers(shop: Shop) -> None:
