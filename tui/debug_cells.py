@@ -1,6 +1,7 @@
 """How a machine that waits for a person is told: values in, rows and parts out. Nothing here draws, asks or decides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from core.errors import IngotError
@@ -12,6 +13,7 @@ from core.model.touch import Touch
 from core.services.debugging import MachineFacts
 from core.text import age, moment, size
 from tui.cells import person, until
+from tui.run_cells import went_wrong
 from tui.theme import UNICODE, Piece, Tone, pieces_of
 from tui.widgets.line import Part
 from tui.widgets.panel import PanelRow, paragraph
@@ -19,6 +21,8 @@ from tui.widgets.panel import PanelRow, paragraph
 KEYS = {Answer.RETRY: "r", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
 """What each answer is given with on the debug screen."""
 
+TIGHT = 8
+"""Rows below which what went wrong is told as on the run's screen: several things on one row."""
 _LABELS = 9
 """Cells that the names of facts take."""
 PAUSED = {
@@ -103,6 +107,8 @@ def why(
     said = (pause.why if pause else "") or (stage.error if stage else "") or run.reason
     if failure is None:
         return paragraph(said or "It did not say why.", width, Tone.BAD, height)
+    if height < TIGHT:
+        return went_wrong(run, stage, replace(failure, next_step=""), width=width, height=height)
     status = Piece(f"exit status {failure.exit_status}", Tone.BAD) if failure.exit_status is not None else ""
     rows: list[PanelRow] = []
     if failure.step:
@@ -146,8 +152,10 @@ def _is_error(line: str, error: str) -> bool:
 # the machine
 
 
-def facts(machine: Machine | None, measured: Sequence[tuple[str, str]]) -> list[PanelRow]:
-    """What is known of the machine; `measured` in it now and then: names and values."""
+def facts(
+    machine: Machine | None, measured: Sequence[tuple[str, str]], *, width: int, brief: bool = False
+) -> list[PanelRow]:
+    """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names."""
     if machine is None:
         return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]
     told = [("address", machine.address or "not known yet"), *measured]
@@ -155,6 +163,9 @@ def facts(machine: Machine | None, measured: Sequence[tuple[str, str]]) -> list[
         told.append(("image", machine.image))
     told.append(("build", machine.build))
     told.append(("holds", costs(machine)))
+    if brief:
+        words = [f"{name} {value}" if name in ("up", "disk", "holds") else value for name, value in told]
+        return paragraph(f" {UNICODE.dot} ".join(words), width, Tone.PLAIN, 2)
     return [PanelRow((Piece(name.ljust(_LABELS), Tone.FAINT), Piece(value))) for name, value in told]
 
 

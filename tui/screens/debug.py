@@ -187,7 +187,6 @@ class DebugScreen(Acting):
         with contextlib.suppress(IngotError):  # it is asked again, and the shell says what is wrong with the connection
             self._measured = measured(await self.house.debugging.facts(machine))
             self._show_side()
-            self.call_after_refresh(self._show_side)  # what went wrong has another height now
 
     def _read_console(self) -> None:
         if self.machine is not None and not self.shells.alive and self.is_current:
@@ -207,7 +206,6 @@ class DebugScreen(Acting):
     def _show(self) -> None:
         self._show_header()
         self._show_side()
-        self.call_after_refresh(self._show_side)
         self._show_pages()
         self.show_footer()
 
@@ -230,13 +228,14 @@ class DebugScreen(Acting):
         view = self._view
         if view is None:
             return
-        height = self.wrong.content_size.height or 12
+        brief = self.size.height < 34
         self.wrong.set_rows(
             why_title(view.pause),
-            lambda width: why(view.run, view.stage, view.pause, view.failure, width=width, height=height),
+            lambda width: why(
+                view.run, view.stage, view.pause, view.failure, width=width, height=self.wrong.content_size.height or 12
+            ),
         )
-        self.facts.set_rows("The machine", lambda _: facts(view.machine, self._measured))
-        brief = self.size.height < 34
+        self.facts.set_rows("The machine", lambda width: facts(view.machine, self._measured, width=width, brief=brief))
         self.can.set_rows(
             "What can be done",
             lambda width: can_do(view.choices, view.pause, view.machine, width=width, brief=brief),

@@ -24,7 +24,7 @@ ACTIONS = (
         "to_machine", "Into the shell", ("ctrl+right_square_bracket",), "Into the shell; twice: to the machine", "Debug"
     ),
     Action("log", "Log", ("l",), "The run, its stages and its log", "Debug", rank=9, command="logs"),
-    Action("back", "Back", ("escape",), "Back; the machine waits on", "Debug", rank=12, last=True),
+    Action("back", "Back", ("escape",), "Back; the machine waits on", "Debug", rank=3, last=True),
 )
 
 TO_ANSWERS = {

@@ -21,7 +21,7 @@ ACTIONS = (
         "Build as b does, and say when it may pause: never, on failure, stepping through",
         "Workbench",
         True,
-        command="build-pausing",
+        command="pausing",
         argument="role",
     ),
     Action(

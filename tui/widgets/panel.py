@@ -62,6 +62,11 @@ class Panel(Widget):
         self._laid = (-1, ())
         self.refresh(layout=True)
 
+    def on_resize(self) -> None:
+        """What is told may depend on the height, too."""
+        self._laid = (-1, ())
+        self.refresh()
+
     def rows(self, width: int) -> Sequence[PanelRow]:
         if self._laid[0] != width:
             self._laid = (width, self._rows(width))

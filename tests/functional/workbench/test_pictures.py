@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from screen import until
-from shop import NOW, Shop
+from shop import NOW, Shop, Still
 from textual.pilot import Pilot
 
 from core.errors import WorkspaceError
@@ -39,7 +39,10 @@ def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[
     async def prepare(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, Ingot)
-        await until(pilot, lambda: app.loaded and not app.discovering)
+        found = app.overviews
+        assert isinstance(found, Still)
+        await until(pilot, lambda: app.loaded and found.discovered and not app.discovering)
+        await pilot.pause(0.3)  # what follows from the data, such as the footer, is drawn
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.05)
