@@ -2,11 +2,13 @@
 
 A screen (or a list, for moving in it) keeps a table of `Action`s and gets its key bindings from it with `bindings`.
 A screen that derives from `Acting` carries them out in methods named `do_<id>` and says in `why_not` what cannot be
-done here and now, and why: such an action does not vanish, it explains itself when tried. Only these tables name a key.
+done here and now, and why: such an action does not vanish, it explains itself when tried. Only these tables name a key,
+and the keymap of the app those that the user chose instead.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 from textual.binding import Binding, BindingType
@@ -34,8 +36,14 @@ _NAMES = {
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "backslash": "\\",
+    "circumflex_accent": "^",
+    "underscore": "_",
     "plus": "+",
 }
+
+NO_KEYMAP: Mapping[str, str] = MappingProxyType({})
+"""Every action has the keys of its table."""
 
 
 def key_name(key: str) -> str:
@@ -156,16 +164,22 @@ def find(actions: Sequence[Action], action_id: str) -> Action | None:
     return next((action for action in actions if action.id == action_id), None)
 
 
-def offers(actors: Iterable[object]) -> list[Offer]:
-    """What can be done here, by the nearest actor first: a key that a nearer one takes is not offered again."""
+def offers(actors: Iterable[object], keymap: Mapping[str, str] = NO_KEYMAP) -> list[Offer]:
+    """What can be done here, by the nearest actor first: a key that a nearer one takes is not offered again.
+
+    `keymap` has the keys that the user chose, by the id of the action.
+    """
     found: list[Offer] = []
     taken: set[str] = set()
     for actor in actors:
         if not isinstance(actor, Actor):
             continue
+        own: set[str] = set()
         for action in actor.ACTIONS:
-            left = tuple(key for key in action.keys if key not in taken)
-            if left or not action.keys:
+            keys = (keymap[action.id],) if action.id in keymap else action.keys
+            left = tuple(key for key in keys if key not in taken)
+            if left or not keys:
                 found.append(Offer(replace(action, keys=left), actor, actor.why_not(action)))
-        taken.update(key for action in actor.ACTIONS for key in action.keys)
+            own.update(keys)
+        taken |= own
     return found

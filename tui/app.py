@@ -28,11 +28,12 @@ from textual.widgets import Input
 from core.errors import IngotError
 from core.model.machine import MachineState
 from core.places import Places
+from core.services import terminal_settings
 from core.services.changing import Changing
 from core.services.debugging import Debugging
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
-from tui.actions import Action, Offer, bindings, find, offers
+from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.hangup import end_with
@@ -40,6 +41,7 @@ from tui.news import begun, failed, newest_paused
 from tui.palette import Offers
 from tui.ports import Changes, Debugs
 from tui.screens.workbench import Workbench
+from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
 from tui.timers import once
 
@@ -129,9 +131,11 @@ class Ingot(App[None]):
         readonly: bool = False,
         ascii_only: bool = False,
         run_uid: str = "",
+        leave_key: str = terminal_settings.LEAVE_KEY,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`run_uid` opens that run's screen first; `clock` is what ages and elapsed times are counted from."""
+        """`run_uid` opens that run's screen first; `leave_key` is the way out of a machine's terminal (`ctrl+]`);
+        `clock` is what ages and elapsed times are counted from."""
         super().__init__()
         self.overviews = overviews
         self.changes = changes
@@ -140,6 +144,10 @@ class Ingot(App[None]):
         self.readonly = readonly
         self.ascii_only = ascii_only
         self.clock = clock
+        self.leave_key = key_of(leave_key)
+        self.keymap = {"to_machine": self.leave_key} if leave_key != terminal_settings.LEAVE_KEY else NO_KEYMAP
+        """The keys that the user chose, by the id of the action."""
+        self.set_keymap(dict(self.keymap))
         self.notices: list[Notice] = []
         self.overview = Overview(str(overviews.directory))
         self.worker: WorkerView | None = None
@@ -394,7 +402,7 @@ class Ingot(App[None]):
 
     def offers_here(self) -> list[Offer]:
         """What can be done here, each with why it cannot be now."""
-        return offers(self.actors())
+        return offers(self.actors(), self.keymap)
 
     def why_not(self, action: Action) -> str:
         if action.id == "refresh" and self.overviews.root is None:
@@ -505,7 +513,8 @@ class Follows(Protocol):
 def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str = "") -> int:
     """Open the workbench on the repository that `root` (a directory, the current one if None) is in.
 
-    Gives the exit status when it is closed. Raises StoreError when the index cannot be opened.
+    Gives the exit status when it is closed. Raises StoreError when the index cannot be opened, and for a setting that
+    makes no sense.
     """
     end_with(sys.__stdin__.fileno() if sys.__stdin__ else 0)
     directory = (root or Path()).resolve()
@@ -518,6 +527,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
             readonly=readonly,
             ascii_only=not has_unicode(os.environ),
             run_uid=run_uid,
+            leave_key=terminal_settings.leave_key(places, os.environ),
         )
         app.run()
         if count := app.going_on():

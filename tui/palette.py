@@ -19,7 +19,7 @@ class Offers(Provider):
 
         # The palette is a screen of its own: what was offered is that of the one below it.
         app = cast("Ingot", self.app)  # pyright: ignore[reportUnknownMemberType] - as in tui.actions.app_of
-        return [offer for offer in offers((self.focused, self.screen, app)) if not offer.action.internal]
+        return [offer for offer in offers((self.focused, self.screen, app), app.keymap) if not offer.action.internal]
 
     async def discover(self) -> Hits:
         for offer in self._offers():

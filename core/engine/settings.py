@@ -6,6 +6,8 @@ idle = 600                            # seconds of nothing to do after which it 
 
 [engine]
 url = "postgresql://ingot@db/ingot"   # default: a SQLite file of its own
+
+The screens' own settings are in the same file (core/services/terminal_settings.py).
 """
 
 import os
@@ -50,7 +52,7 @@ class Settings:
     def of(cls, places: Places, environment: Mapping[str, str]) -> "Settings":
         """Raises StoreError for a value that makes no sense, naming where it was set."""
         file = config_file(places, environment)
-        read = _read(file)
+        read = read_config(file)
         return cls(
             concurrency=int(
                 _number(read, file, environment, "INGOT_CONCURRENCY", "worker", "concurrency", os.cpu_count() or 1, 1)
@@ -68,7 +70,8 @@ def config_file(places: Places, environment: Mapping[str, str]) -> Path:
     return Path(base) / "ingot" / "config.toml"
 
 
-def _read(file: Path) -> dict[str, object]:
+def read_config(file: Path) -> dict[str, object]:
+    """What is set in a config.toml; nothing where there is none. Raises StoreError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -77,7 +80,8 @@ def _read(file: Path) -> dict[str, object]:
         raise StoreError(f"Cannot read {file}: {error}.", "Mend it, or move it away.") from error
 
 
-def _value(read: Mapping[str, object], table: str, key: str) -> object:
+def value_in(read: Mapping[str, object], table: str, key: str) -> object:
+    """What a table sets; None where it does not."""
     found = read.get(table)
     return cast(dict[str, object], found).get(key) if isinstance(found, dict) else None
 
@@ -95,7 +99,7 @@ def _number(
     given: object = environment.get(variable) or None
     source = f"${variable}"
     if given is None:
-        given, source = _value(read, table, key), f"{key} in [{table}] of {file}"
+        given, source = value_in(read, table, key), f"{key} in [{table}] of {file}"
     if given is None:
         return default
     try:
@@ -108,7 +112,7 @@ def _number(
 
 
 def _engine_url(read: Mapping[str, object], file: Path, environment: Mapping[str, str], places: Places) -> str:
-    given = environment.get("INGOT_ENGINE_URL") or _value(read, "engine", "url")
+    given = environment.get("INGOT_ENGINE_URL") or value_in(read, "engine", "url")
     if not given:
         return f"sqlite:///{places.engine}"
     # Never shown whole: it may hold a password.

@@ -102,6 +102,7 @@ class Shop:
         worker: WorkerView | None = None,
         run_uid: str = "",
         debugging: Debugs | None = None,
+        leave_key: str = "ctrl+]",
     ) -> Ingot:
         overviews = Still(self.places, self.root)
         overviews.said = worker
@@ -112,6 +113,7 @@ class Shop:
             readonly=readonly,
             ascii_only=ascii_only,
             run_uid=run_uid,
+            leave_key=leave_key,
             clock=lambda: self.clock[0],
         )
 

@@ -16,6 +16,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from core.errors import DeniedError, HostKeyError, IngotError
+from core.services.terminal_settings import LEAVE_KEY
 from tui.debug_cells import Try
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
@@ -97,6 +98,7 @@ class Shells(Vertical):
         opener: Opener,
         explain: Explain,
         *,
+        leave_key: str = LEAVE_KEY,
         clock: Callable[[], float] = time.time,
         ascii_only: bool = False,
         id: str | None = None,  # noqa: A002 - as Textual names it
@@ -104,6 +106,7 @@ class Shells(Vertical):
         super().__init__(id=id)
         self._opener = opener
         self._explain = explain
+        self._leave_key = leave_key
         self._clock = clock
         self._ascii = ascii_only
         self._tabs: list[_Tab] = []
@@ -160,7 +163,7 @@ class Shells(Vertical):
         """Open one more shell, and choose it."""
         self._over = ""
         self._count += 1
-        terminal = MachineTerminal(f"shell {self._count}", ascii_only=self._ascii)
+        terminal = MachineTerminal(f"shell {self._count}", leave_key=self._leave_key, ascii_only=self._ascii)
         tab = _Tab(self._count, terminal)
         self._tabs.append(tab)
         self._at = len(self._tabs) - 1
