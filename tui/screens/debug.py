@@ -21,7 +21,7 @@ from core.model.pause import Pause
 from core.services.debugging import DebugView
 from core.services.following import RunFollower
 from core.text import from_bytes
-from tui.actions import Acting, Action, app_of, bindings, offers
+from tui.actions import Acting, Action, app_of, bindings, key_name, offers
 from tui.debug_cells import Try, again, can_do, facts, header_parts, measured, no_shell, why, why_title
 from tui.screens.debug_actions import ACTIONS, TO_ANSWERS
 from tui.screens.debug_answers import Answers
@@ -65,6 +65,8 @@ class DebugScreen(Acting):
         self._console_says: Sequence[str] = ()
         self._page = "shell"
         self._looking = False
+        self._touched = False
+        """Somebody may have done something by hand since: that is in files, and no change of the index tells of it."""
         self.answers = Answers(self)
 
     @property
@@ -87,7 +89,13 @@ class DebugScreen(Acting):
         self.wrong = Panel(id="debug-wrong")
         self.facts = Panel(id="debug-facts")
         self.can = Panel(id="debug-can")
-        self.shells = Shells(self._open_shell, self._explain, clock=self.house.clock, id="debug-shells")
+        self.shells = Shells(
+            self._open_shell,
+            self._explain,
+            leave_key=self.house.leave_key,
+            clock=self.house.clock,
+            id="debug-shells",
+        )
         self.too_small = Line(id="too-small")
         self.footer = Footer(id="footer")
         yield self.header
@@ -126,7 +134,8 @@ class DebugScreen(Acting):
         if follower is None or self._looking:
             return
         try:
-            if follower.changed():
+            if follower.changed() or self._touched:
+                self._touched = False
                 self._looking = True
                 self.run_worker(self._read(follower), exit_on_error=False, group="look")
         except IngotError as error:
@@ -179,7 +188,8 @@ class DebugScreen(Acting):
         return await self.house.debugging.shell(machine, columns, rows)
 
     def _measure(self) -> None:
-        """Look at load and disk, where there is somebody to ask."""
+        """Look at load and disk, where there is somebody to ask, and at who else was in there."""
+        self._touched = True
         if self.machine is not None and self.shells.alive and self.is_current:
             self.run_worker(self._ask_machine(self.machine), exit_on_error=False, group="facts", exclusive=True)
 
@@ -303,7 +313,8 @@ class DebugScreen(Acting):
 
     async def on_machine_terminal_late(self, message: MachineTerminal.Late) -> None:
         message.stop()
-        action = next((action for action in ACTIONS if message.key in action.keys), None)
+        here = offers((self,), self.house.keymap)
+        action = next((offer.action for offer in here if message.key in offer.action.keys), None)
         if action is not None and self.is_current:
             self.act(action)
 
@@ -317,7 +328,7 @@ class DebugScreen(Acting):
         if self.is_attached and self.is_current:
             self.can.set_class(not self.in_shell, "-here")
             if self.in_shell:
-                self.footer.set_offers(offers((self,)), lead="Ctrl+] then:")
+                self.footer.set_offers(offers((self,)), lead=f"{key_name(self.house.leave_key)} then:")
             else:
                 self.footer.set_offers(self.house.offers_here())
 

@@ -44,6 +44,7 @@ async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> 
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await pilot.press("escape", "4", "d")
         await in_machine(pilot, app, door)
+        await until(pilot, lambda: all(words in shown(app) for words in ("load 0.31", "base 0.1.0", "holds")))
         top = lines(app)[0]
         for words in (f"run {run.id}", "paused in build after a failure", "database", "root@127.0.0.1:3059", "1:56:00"):
             assert words in top
