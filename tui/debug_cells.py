@@ -1,28 +1,21 @@
 """How a machine that waits for a person is told: values in, rows and parts out. Nothing here draws, asks or decides."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from core.errors import IngotError
 from core.model.failure import Failure
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind
-from core.model.run import Run, Stage
-from core.model.touch import Touch
 from core.services.debugging import MachineFacts
 from core.text import age, moment, size
 from tui.cells import person, until
-from tui.run_cells import went_wrong
 from tui.theme import UNICODE, Piece, Tone, pieces_of
-from tui.widgets.line import Part
 from tui.widgets.panel import PanelRow, paragraph
 
 KEYS = {Answer.RETRY: "r", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
 """What each answer is given with on the debug screen."""
 
-TIGHT = 8
-"""Rows below which what went wrong is told as on the run's screen: several things on one row."""
 _LABELS = 9
 """Cells that the names of facts take."""
 PAUSED = {
@@ -46,107 +39,6 @@ class Try(NamedTuple):
 def clock_time(epoch: float) -> str:
     """`14:03`"""
     return moment(epoch)[11:16]
-
-
-# the header
-
-
-def header_parts(
-    run: Run,
-    pause: Pause | None,
-    machine: Machine | None,
-    end: float | None,
-    touches: Sequence[Touch],
-    now: float,
-) -> list[Part]:
-    """`run 41 · ⏸ paused in build · database · root@127.0.0.1:3059 · cleaned up in 1:55:40`, and who touched it."""
-    parts = [
-        Part((Piece(f"run {run.id}", Tone.ACCENT), Piece(f"  {run.role}", Tone.STRONG))),
-        Part(state(run, pause, machine)),
-    ]
-    if machine is not None and machine.address:
-        parts.append(Part(Piece(machine.address), 4))
-    if pause is not None or (machine is not None and machine.state is MachineState.KEPT):
-        parts.append(Part(Piece(until(end, now), Tone.WAITING), 2))
-    if touches:
-        last = touches[-1]
-        words = f"touched by hand: {person(last.who)}, {clock_time(last.when)}"
-        parts.append(Part(Piece(words, Tone.STALE), 3, right=True))
-    return parts
-
-
-def state(run: Run, pause: Pause | None, machine: Machine | None) -> Piece:
-    """What becomes of the machine now."""
-    if pause is not None and pause.open:
-        stage = pause.stage_key.partition("/")[0]
-        return Piece(f"{UNICODE.paused} paused in {stage} {PAUSED[pause.kind]}", Tone.WAITING)
-    if machine is not None and machine.state is MachineState.KEPT:
-        by = f" by {person(machine.kept_by)}" if machine.kept_by else ""
-        return Piece(f"{UNICODE.paused} machine kept{by}", Tone.WAITING)
-    if machine is None or machine.state is MachineState.GONE:
-        return Piece(f"{UNICODE.bad} the machine is gone", Tone.BAD)
-    return Piece(f"{UNICODE.busy} Packer goes on", Tone.BUSY)
-
-
-# what went wrong
-
-
-def why_title(pause: Pause | None) -> str:
-    return "What went wrong" if pause is None or pause.kind is PauseKind.FAILURE else "Why it waits"
-
-
-def why(
-    run: Run, stage: Stage | None, pause: Pause | None, failure: Failure | None, *, width: int, height: int
-) -> list[PanelRow]:
-    """The step that failed, its command and status, the error, and what was printed last, the error marked in it."""
-    if pause is not None and pause.kind is not PauseKind.FAILURE:
-        rows = paragraph(pause.why, width, Tone.STRONG, 4)
-        if pause.step and pause.step not in pause.why:
-            rows += paragraph(pause.step, width, Tone.PLAIN, 4)
-        return [*rows, PanelRow(Piece(f"since {moment(pause.since)[11:]}", Tone.FAINT))][:height]
-    said = (pause.why if pause else "") or (stage.error if stage else "") or run.reason
-    if failure is None:
-        return paragraph(said or "It did not say why.", width, Tone.BAD, height)
-    if height < TIGHT:
-        return went_wrong(run, stage, replace(failure, next_step=""), width=width, height=height)
-    status = Piece(f"exit status {failure.exit_status}", Tone.BAD) if failure.exit_status is not None else ""
-    rows: list[PanelRow] = []
-    if failure.step:
-        rows += paragraph(failure.step, width, Tone.STRONG, 2)
-    if failure.where:
-        rows.append(PanelRow(Piece(failure.where, Tone.ACCENT)))
-    if failure.command:
-        rows += paragraph(f"$ {failure.command}", width, Tone.PLAIN, 3)
-    if status:
-        rows.append(PanelRow(status))
-    advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
-    output = [line for line in failure.output if line.strip()]
-    if not any(_is_error(line, failure.error) for line in output):
-        rows += paragraph(failure.error or said, width, Tone.BAD, 4)
-    elif rows:
-        rows.append(PanelRow())
-    rows += _last(output, failure.error, width, height - len(rows) - len(advice))
-    return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
-
-
-def _last(output: Sequence[str], error: str, width: int, room: int) -> list[PanelRow]:
-    """The last lines that a step printed, in so many rows; the error among them is whole, with a sign before it."""
-    rows: list[PanelRow] = []
-    for line in reversed(output):
-        if _is_error(line, error):
-            sign = Piece(f"{UNICODE.bad} ", Tone.BAD)
-            wrapped = [pieces_of(row.left) for row in paragraph(line.strip(), width - 2, Tone.BAD, 4)]
-            above = [PanelRow((Piece("  ") if at else sign, *pieces)) for at, pieces in enumerate(wrapped)]
-        else:
-            above = [PanelRow((Piece("  "), Piece(line, Tone.FAINT)))]
-        if len(rows) + len(above) > room:
-            break
-        rows = [*above, *rows]
-    return rows
-
-
-def _is_error(line: str, error: str) -> bool:
-    return bool(error) and (line.strip() in error or error in line)
 
 
 # the machine

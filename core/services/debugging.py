@@ -18,7 +18,7 @@ from core.holding import Hold
 from core.model.failure import Failure
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind, choices
-from core.model.run import Run, Stage
+from core.model.run import Run, RunState, Stage
 from core.model.touch import Touch
 from core.places import Places
 from core.services.entering import Entering
@@ -39,6 +39,8 @@ class DebugView:
     """The build that pauses, or whose machine is kept."""
     pause: Pause | None = None
     """The open one; None where nothing waits for an answer now."""
+    answered: Pause | None = None
+    """The last one of this build that somebody has answered, or time has."""
     machine: Machine | None = None
     """None as long as none is known."""
     choices: tuple[Choice, ...] = ()
@@ -85,8 +87,9 @@ class Debugging(Entering):
             run = index.run(run_uid)
             if run is None:
                 return None
-            pauses = [pause for pause in index.pauses(run.uid, open_only=True) if self._is_held(pause)]
+            known = index.pauses(run.uid)
             machines = index.machines(run.uid, living_only=False)
+        pauses = [pause for pause in known if pause.open and self._is_held(pause)]
         stage = _chosen(run, build, pauses, machines)
         key = stage.key if stage else ""
         pause = next((pause for pause in pauses if pause.stage_key == key), None)
@@ -96,9 +99,10 @@ class Debugging(Entering):
             run=run,
             stage=stage,
             pause=pause,
+            answered=next((one for one in reversed(known) if one.stage_key == key and not one.open), None),
             machine=machine,
             choices=choices(pause.kind, pause.step, pause.provisioners) if pause else (),
-            failure=self._failure(run, stage, pause) if stage else None,
+            failure=self._failure(run, stage if pause or kept else run.failed_stage or stage, pause) if stage else None,
             touches=tuple(Touches(self._places.run(run.uid)).all()),
             until=pause.until if pause else machine.until if machine is not None and kept else None,
         )
@@ -113,7 +117,7 @@ class Debugging(Entering):
         """What went wrong, where something did; read once for each pause."""
         if pause is not None and pause.kind is not PauseKind.FAILURE:
             return None
-        if pause is None and not run.state.ended:
+        if pause is None and run.state not in (RunState.FAILED, RunState.LOST):
             return None
         key = (run.uid, stage.key, pause.number if pause else 0)
         if key not in self._failures:

@@ -22,7 +22,8 @@ from core.services.debugging import DebugView
 from core.services.following import RunFollower
 from core.text import from_bytes
 from tui.actions import Acting, Action, app_of, bindings, key_name, offers
-from tui.debug_cells import Try, again, can_do, facts, header_parts, measured, no_shell, why, why_title
+from tui.debug_cells import Try, again, can_do, facts, measured, no_shell
+from tui.debug_story import header_parts, mood, story, title
 from tui.screens.debug_actions import ACTIONS, TO_ANSWERS
 from tui.screens.debug_answers import Answers
 from tui.sizes import DEBUG, LEAST, needs
@@ -174,6 +175,8 @@ class DebugScreen(Acting):
         machine = view.machine
         if machine is not None and machine.state is MachineState.GONE:
             self.shells.refuse("The machine is gone.")
+        elif view.run.state.ended and (machine is None or machine.state is not MachineState.KEPT):
+            self.shells.refuse("The run has ended, and its machine with it.")
         elif self.house.readonly:
             self.shells.refuse("Ingot was started with --readonly: a shell would mark the image as touched by hand.")
         elif machine is not None and machine.communicator == "winrm":
@@ -229,7 +232,7 @@ class DebugScreen(Acting):
         if view is None:
             self.header.set_parts([Part(Piece(self._trouble or "Looking at the machine…", Tone.FAINT))])
             return
-        parts = header_parts(view.run, view.pause, view.machine, view.until, view.touches, self.house.clock())
+        parts = header_parts(view, self.house.clock())
         if self._trouble:
             parts.append(Part(Piece(f"! {self._trouble}", Tone.BAD), 2, right=True))
         self.header.set_parts(parts)
@@ -239,11 +242,10 @@ class DebugScreen(Acting):
         if view is None:
             return
         brief = self.size.height < 34
+        for name in ("-now", "-good"):
+            self.wrong.set_class(mood(view) == name, name)
         self.wrong.set_rows(
-            why_title(view.pause),
-            lambda width: why(
-                view.run, view.stage, view.pause, view.failure, width=width, height=self.wrong.content_size.height or 12
-            ),
+            title(view), lambda width: story(view, width=width, height=self.wrong.content_size.height or 12)
         )
         self.facts.set_rows("The machine", lambda width: facts(view.machine, self._measured, width=width, brief=brief))
         self.can.set_rows(
@@ -254,13 +256,13 @@ class DebugScreen(Acting):
     def _show_pages(self) -> None:
         if not self.has_class("-paged"):
             return
-        titles = (("why", f"1 {why_title(self._view.pause if self._view else None)}"), ("shell", "2 Shell"))
+        titles = (("why", f"1 {title(self._view)}"), ("shell", "2 Shell"))
         self.pages.set_parts(
             [
                 Part(
-                    Piece(title, Tone.ACCENT if name == self._page else Tone.FAINT), clicked=partial(self._go_to, name)
+                    Piece(words, Tone.ACCENT if name == self._page else Tone.FAINT), clicked=partial(self._go_to, name)
                 )
-                for name, title in titles
+                for name, words in titles
             ]
         )
 

@@ -17,7 +17,9 @@ from textual.message import Message
 
 from core.errors import DeniedError, HostKeyError, IngotError
 from core.services.terminal_settings import LEAVE_KEY
+from core.text import visible
 from tui.debug_cells import Try
+from tui.terminal.frame import Styled
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
 from tui.widgets.line import Line, Part
@@ -53,6 +55,18 @@ class MachineTerminal(Terminal):
     The keys after it may wait in its queue already: they are for the screen, and were a machine to get them, `x` and
     Enter would do there what nobody meant.
     """
+
+    ended = ""
+    """Why there is no shell any more; said in the frame, as what the machine drew is its own."""
+
+    def end(self, why: str) -> None:
+        """The shell is gone; what it showed stays as it is."""
+        self.ended = why
+        self.detach()
+
+    def below(self) -> list[Styled]:
+        """What the lower edge says."""
+        return super().below() or [(visible(self.ended), "terminal--key")]
 
     def leave(self) -> None:
         super().leave()
@@ -214,7 +228,7 @@ class Shells(Vertical):
         self._over = why
         for tab in self._tabs:
             if tab.shell is not None:
-                tab.terminal.detach(why)
+                tab.terminal.end(why)
         self._show()
         self.post_message(self.Changed())
 
@@ -231,7 +245,7 @@ class Shells(Vertical):
         status = tab.shell.exit_status
         ended = "The connection is lost." if status is None else f"This shell has ended with status {status}."
         tab.over = True
-        tab.terminal.detach(f"{ended} n opens a new one.")
+        tab.terminal.end(f"{ended} n opens a new one.")
         self.post_message(self.Changed())
 
     # choosing

@@ -179,7 +179,7 @@ async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable
         await until(pilot, lambda: "extend 3600" in door.heard)
         await pilot.press("x", *"database", "enter")
         await until(pilot, lambda: "end qemu.database" in door.heard)
-        await until(pilot, lambda: "the machine is gone" in lines(app)[0])
+        await until(pilot, lambda: "✗ failed: The machine was kept." in lines(app)[0])
         line_with(app, "/dev/vda1", "100%")
         line_with(app, "The machine is gone.")
         await pilot.press("n")
