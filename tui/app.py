@@ -44,6 +44,7 @@ from tui.screens.workbench import Workbench
 from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
 from tui.timers import once
+from tui.typed_bytes import take_any
 
 _R = TypeVar("_R")
 
@@ -517,6 +518,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
     makes no sense.
     """
     end_with(sys.__stdin__.fileno() if sys.__stdin__ else 0)
+    take_any()
     directory = (root or Path()).resolve()
     overviews = Overviews(places, directory)
     try:

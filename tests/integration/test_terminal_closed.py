@@ -59,3 +59,17 @@ def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(
     second.press("1", "Up")
     second.shows("step 8 of 8")
     second.press("q")
+
+
+def test_a_paste_that_is_no_text_does_not_end_the_workbench(
+    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
+) -> None:
+    ingot = make_ingot()
+    shop = ingot.home / "shop"
+    shop.mkdir()
+    subprocess.run(("git", "init", "-q"), cwd=shop, env=ingot.environment, check=True)
+    terminal = open_terminal(ingot, shop)
+    terminal.shows("Quit")
+    terminal.paste(b"na\xefve \xa0\xff\xc3(")
+    terminal.press("?")
+    terminal.shows("Palette")

@@ -38,6 +38,10 @@ class Terminal:
         self._tmux("send-keys", "-l", text)
         self._tmux("send-keys", "Enter")
 
+    def paste(self, raw: bytes) -> None:
+        """Bytes as they are, in brackets as terminals paste."""
+        self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in b"\x1b[200~" + raw + b"\x1b[201~"))
+
     def seen(self) -> str:
         return self._tmux("capture-pane", "-p")
 
