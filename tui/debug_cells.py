@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from core.errors import IngotError
+from core.errors import DeniedError, IngotError
 from core.model.failure import Failure
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind
@@ -172,6 +172,8 @@ def no_shell(
         last = tries[-1].error
         rows += paragraph(last.what, width, Tone.STRONG, 3)
         rows += [row for line in last.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 2)]
+        if isinstance(last, DeniedError):
+            rows.append(PanelRow((Piece("u  ", Tone.ACCENT), Piece("Other user, key or password…", Tone.STRONG))))
         rows.append(PanelRow())
         rows += [_try(one) for one in tries[-6:]]
     if machine is not None and machine.vnc:

@@ -6,9 +6,11 @@ not.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from core.engine.client import Engine
 from core.engine.holds import tool_directory
@@ -16,7 +18,7 @@ from core.errors import EngineError, RefusedError
 from core.hold import PromptRecord
 from core.holding import Hold
 from core.model.failure import Failure
-from core.model.machine import Machine, MachineState
+from core.model.machine import Login, Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind, choices
 from core.model.run import Run, RunState, Stage
 from core.model.touch import Touch
@@ -192,6 +194,38 @@ class Debugging(Entering):
         with self._index() as index:
             index.set_pause_until(held.id, until)
         return until
+
+    def give_login(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
+        """Have all following connections to this machine log in as `user`, with this private key, password, or both.
+
+        Gives the machine with it. Blocking. The key stays where it is. The password is a file of the run, gone when the
+        machine is; the index knows its path. Raises RefusedError for a login that cannot be one, StoreError.
+        """
+        key = Path(key_file).expanduser().absolute() if key_file else None
+        if not user.strip() or not user.isprintable():
+            raise RefusedError("A login needs the name of a user.")
+        if key is None and not password:
+            raise RefusedError("A login needs a key or a password.", "Give the path of a private key, or a password.")
+        if key is not None and not os.access(key, os.R_OK):
+            raise RefusedError(f"The key {key} cannot be read.", "Give the path of a private key on this computer.")
+        self._check(machine)
+        written = ""
+        if password:
+            from core.stages.environment import keys_of  # here: with the tools that it knows it takes long to load
+
+            directory = keys_of(self._places.run(machine.run_uid)) / machine.build
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = directory / "password.by-hand"
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(password.encode())
+            written = str(path)
+        login = Login(user.strip(), (str(key),) if key else (), written)
+        with self._index() as index:
+            known = index.machine(machine.run_uid, machine.stage_key) or machine
+            given = replace(known, login=login)
+            index.save_machine(given)
+        return given
 
     async def end_machine(self, machine: Machine) -> None:
         """End a kept machine: it and its disk are destroyed. Raises RefusedError for one that is not kept."""

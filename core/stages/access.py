@@ -141,7 +141,10 @@ class Watcher:
             log.error("run %s, %s", self._job.run.uid, self._machine.build, exc_info=error)
 
     def _know(self, **found: object) -> None:
+        there = self._job.machine() if self._saved is not None else None
         self._machine = replace(self._machine, **found)  # pyright: ignore[reportArgumentType] - the fields of a Machine
+        if there is not None and self._saved is not None and there.login != self._saved.login:
+            self._machine = replace(self._machine, login=there.login)  # somebody gave it by hand: it counts
         # Half of it would mislead: without the template's settings nobody could get in.
         if self._begun and self._machine != self._saved and self._preparation.build.kind != "file":
             self._saved = self._machine

@@ -7,6 +7,7 @@ from here but by the name of its role, typed.
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -66,6 +67,8 @@ class DebugScreen(Acting):
         self._console_says: Sequence[str] = ()
         self._page = "shell"
         self._looking = False
+        self._back_to_shell = False
+        """The shell had the keyboard when the terminal became too small to show it."""
         self._touched = False
         """Somebody may have done something by hand since: that is in files, and no change of the index tells of it."""
         self.answers = Answers(self)
@@ -183,6 +186,8 @@ class DebugScreen(Acting):
             self.shells.refuse("This machine is reached over WinRM: there is no SSH, and no shell from here.")
         elif not self.shells.count:
             self.shells.open()
+            if self._page == "shell" and self.is_current and not self.has_class("-small"):
+                self.set_focus(self.shells)
 
     async def _open_shell(self, columns: int, rows: int) -> Shell:
         machine = self.machine
@@ -276,9 +281,21 @@ class DebugScreen(Acting):
     def _fit(self, width: int, height: int) -> None:
         self.set_class(width < DEBUG[0] or height < DEBUG[1], "-paged")
         self.set_class(height < LOW, "-low")
-        self.set_class(width < LEAST[0] or height < LEAST[1], "-small")
+        small = width < LEAST[0] or height < LEAST[1]
+        if small and not self.has_class("-small"):
+            self._back_to_shell = self.in_shell
+            self.set_focus(None)
+        self.set_class(small, "-small")
         self.too_small.set_parts(needs(width, height))
         self._go_to(self._page, focus=False)
+        if not small and self._back_to_shell:
+            # Where it is shown again: what is not shown cannot have the keyboard.
+            self._back_to_shell = False
+            self.call_after_refresh(self._take_keyboard_back)
+
+    def _take_keyboard_back(self) -> None:
+        if self.is_current and self._page == "shell":
+            self._go_to("shell")
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size.width, event.size.height)
@@ -289,13 +306,14 @@ class DebugScreen(Acting):
         self.set_class(page == "shell", "-shell")
         self._show_pages()
         if focus:
-            self.set_focus(self.shells.terminal if page == "shell" else None)
+            shell = self.shells if self.shells.connecting else self.shells.terminal
+            self.set_focus(shell if page == "shell" else None)
             self.show_footer()
 
     @property
     def in_shell(self) -> bool:
-        """Whether what is typed goes to the machine."""
-        return isinstance(self.focused, Terminal)
+        """Whether what is typed goes to the machine, or will when it answers."""
+        return isinstance(self.focused, Terminal) or (self.focused is self.shells and self.shells.connecting)
 
     def on_shells_changed(self, message: Shells.Changed) -> None:
         """A shell that was just opened has the keyboard, unless a person is elsewhere."""
@@ -303,7 +321,7 @@ class DebugScreen(Acting):
         if self.shells.alive and self._page == "shell" and self.is_current:
             self.set_focus(self.shells.terminal)
             self._measure()
-        elif self.in_shell and not self.shells.alive:
+        elif not self.shells.alive and not self.shells.connecting:
             self.set_focus(None)
         self._show()
 
@@ -323,6 +341,9 @@ class DebugScreen(Acting):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.show_footer()
 
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        self.call_after_refresh(self.show_footer)
+
     def on_screen_resume(self) -> None:
         self.show_footer()
 
@@ -339,6 +360,8 @@ class DebugScreen(Acting):
     def why_not(self, action: Action) -> str:
         if reason := super().why_not(action):
             return reason
+        if action.changes and self.has_class("-small"):
+            return "What it does cannot be shown in so small a terminal: make it larger first."
         if action.id in TO_ANSWERS or action.id == "extend":
             return self.answers.why_not(action.id)
         match action.id:
@@ -346,6 +369,8 @@ class DebugScreen(Acting):
                 return self.shells.refused
             case "shell" | "to_machine" if self.in_shell:
                 return "What is typed goes to the shell already."
+            case "login" if not self.shells.denied:
+                return self.shells.refused or "The machine has not turned away anybody."
             case "again" if not self.shells.alive:
                 return "There is no shell to type into."
             case "again":
@@ -376,6 +401,20 @@ class DebugScreen(Acting):
         self._page = "shell"
         self.shells.open()
         self._go_to("shell")
+
+    def do_login(self, _: str) -> None:
+        """Ask how to get in, where what is known does not lead in; all following connections use it."""
+        from tui.screens.login import AskLogin
+
+        machine = self.machine
+        if machine is not None:
+            self.house.push_screen(AskLogin(machine, partial(self.house.debugging.give_login, machine)), self._log_in)
+
+    def _log_in(self, machine: Machine | None) -> None:
+        if machine is not None and self._view is not None:
+            self._view = replace(self._view, machine=machine)
+            self.shells.try_again()
+            self._show()
 
     def do_again(self, _: str) -> None:
         """Put what failed into the shell; it is run when a person presses Enter there."""

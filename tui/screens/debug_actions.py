@@ -13,6 +13,7 @@ ACTIONS = (
     ),
     Action("clean_up", "Clean up…", ("x",), "Destroy the machine; asks for the role's name", "Debug", True, 3),
     Action("new_shell", "New shell", ("n",), "One more shell in the machine", "Debug", True, 5),
+    Action("login", "Other user or key…", ("u",), "Log in to the machine as another user, or otherwise", "Debug", True),
     Action("again", "Failed command", ("a",), "Put what failed into the shell; Enter there runs it", "Debug", True, 6),
     Action("extend", "1 h more", ("plus",), "Keep the machine one hour more", "Debug", True, 4),
     Action("whole", "Full screen", ("z",), "The shell on the whole screen, or not", "Debug", rank=7),

@@ -27,6 +27,8 @@ from tui.widgets.panel import Panel, PanelRow
 
 TRY_AGAIN = 3.0
 """Seconds until a connection is tried again that failed."""
+_AHEAD = 1000
+"""Characters that are kept for a shell that is not there yet."""
 _HOPELESS = (DeniedError, HostKeyError)
 """What does not become better by itself; trying on could lock somebody out."""
 
@@ -104,8 +106,11 @@ class _Tab:
 class Shells(Vertical):
     """The tabs, and the terminal or the tries of the chosen one."""
 
+    can_focus = True
+    """It has the keyboard while the first try to connect is on its way: what is typed then is meant for the shell."""
+
     class Changed(Message):
-        """Another shell is chosen, one was opened, or one has ended."""
+        """Another shell is chosen, one was opened, could not be opened, or has ended."""
 
     def __init__(
         self,
@@ -128,6 +133,8 @@ class Shells(Vertical):
         self._count = 0
         self._over = ""
         """Why there will be no shell any more, or from the start."""
+        self._ahead = ""
+        """What was typed before the shell was there."""
         self.tabs = Line(ascii_only=ascii_only, id="shell-tabs")
         self.instead = Panel(ascii_only=ascii_only, id="shell-instead")
 
@@ -164,8 +171,34 @@ class Shells(Vertical):
         return tab is not None and tab.shell is not None and not tab.over and not self._over
 
     @property
+    def connecting(self) -> bool:
+        """A shell is being opened, and nothing has spoken against it yet."""
+        tab = self._tab
+        return tab is not None and tab.shell is None and not tab.tries and not self._over
+
+    @property
+    def takes_every_key(self) -> bool:
+        """As a terminal does: no key of the screen or the app is one now."""
+        return self.connecting
+
+    @property
     def count(self) -> int:
         return len(self._tabs)
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Keep what is typed for the shell; the way out leads back to the screen already."""
+        tab = self._tab
+        if not self.connecting or tab is None:
+            self._ahead = ""
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == tab.terminal.leave_key:
+            self._ahead = ""
+            self.screen.set_focus(None)
+            self.post_message(self.Changed())
+        elif event.character is not None and len(self._ahead) < _AHEAD:
+            self._ahead += event.character
 
     @property
     def _tab(self) -> _Tab | None:
@@ -203,9 +236,29 @@ class Shells(Vertical):
             else:
                 tab.shell = shell
                 tab.tries.clear()
+                if tab is self._tab and self._ahead:
+                    shell.write(self._ahead.encode())
+                self._ahead = ""
                 self._show()
                 self.post_message(self.Changed())
                 return
+
+    @property
+    def denied(self) -> bool:
+        """The machine lets nobody in with what is known."""
+        tab = self._tab
+        return (
+            tab is not None and tab.shell is None and bool(tab.tries) and isinstance(tab.tries[-1].error, DeniedError)
+        )
+
+    def try_again(self) -> None:
+        """What was hopeless may not be any more: there is another way to be let in."""
+        for tab in self._tabs:
+            if tab.hopeless and tab.shell is None:
+                tab.hopeless = False
+                tab.tries.clear()
+                self._begin(tab)
+        self._show()
 
     def _room(self) -> tuple[int, int]:
         """Columns and rows of a terminal here, within its border."""
@@ -219,7 +272,9 @@ class Shells(Vertical):
         else:
             tab.tries.append(Try(now, error))
         tab.hopeless = isinstance(error, _HOPELESS)
+        self._ahead = ""
         self._show()
+        self.post_message(self.Changed())
 
     def refuse(self, why: str) -> None:
         """No shell from now on, and why; what is on the terminals stays to be read."""

@@ -1,0 +1,65 @@
+"""A machine that turns away what is known of it: another key is given on the screen, and the shell opens."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from held import hold, key_of
+from screen import shown, until
+from shop import Shop
+from ssh_machine import SshMachine, make_key, missing
+
+from core.errors import RefusedError
+from core.model.machine import Login, MachineState
+from core.services.debugging import Debugging
+from tui.screens.login import AskLogin
+from tui.screens.run import RunScreen
+from tui.terminal.widget import Terminal
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
+async def test_the_wrong_key_is_denied_and_the_right_one_leads_in(shop: Shop, tmp_path: Path) -> None:
+    run = hold(shop)
+    real = SshMachine(tmp_path / "machine")
+    real.start()
+    try:
+        wrong = Login(real.user, (str(make_key(tmp_path / "wrong")),))
+        machine = real.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database", login=wrong)
+        shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
+        app = shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
+        async with app.run_test(size=(140, 42)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, RunScreen))
+            await pilot.pause()
+            await pilot.press("d")
+            await until(pilot, lambda: "Other user, key or password" in shown(app))
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, AskLogin))
+            await pilot.press(*"/nowhere", "enter")
+            await until(pilot, lambda: "The key /nowhere cannot be read." in shown(app))
+            await pilot.press("ctrl+u", *str(real.login), "enter")
+            await until(pilot, lambda: isinstance(app.focused, Terminal))
+            await pilot.press(*"expr 41 + 1", "enter")
+            await until(pilot, lambda: "42" in "".join(shown(app).split("expr 41 + 1")[1:]))
+        kept = shop.index.machine(run.uid, key_of(run))
+        assert kept is not None
+        assert kept.login.key_files == (str(real.login),)
+        assert kept.state is MachineState.PAUSED
+    finally:
+        real.stop()
+
+
+def test_a_password_is_in_a_private_file_and_nowhere_else(shop: Shop, tmp_path: Path) -> None:
+    run = hold(shop, known_hosts=str(tmp_path / "known_hosts"))
+    machine = shop.index.machine(run.uid, key_of(run))
+    assert machine is not None
+    debugging = Debugging(shop.places, {})
+    given = debugging.give_login(machine, "ada", password="hunter 2 and 3")
+    path = Path(given.login.password_file)
+    assert path.read_text() == "hunter 2 and 3"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.is_relative_to(shop.places.run(run.uid) / "keys")
+    assert shop.index.machine(run.uid, key_of(run)) == given
+    assert b"hunter" not in b"".join(one.read_bytes() for one in shop.places.home.glob("index.sqlite*"))
+    for user, key, password in (("", "", "x"), ("ada", "", ""), ("ada", "/nowhere", "")):
+        with pytest.raises(RefusedError):
+            debugging.give_login(machine, user, key, password)
