@@ -8,7 +8,7 @@ from core.model.failure import Failure
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind
 from core.services.debugging import MachineFacts
-from core.text import age, moment, size
+from core.text import age, cut_middle, moment, size
 from tui.cells import person, until
 from tui.theme import UNICODE, Piece, Tone, pieces_of
 from tui.widgets.panel import PanelRow, paragraph
@@ -16,7 +16,7 @@ from tui.widgets.panel import PanelRow, paragraph
 KEYS = {Answer.RETRY: "r", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
 """What each answer is given with on the debug screen."""
 
-_LABELS = 9
+_LABELS = 10
 """Cells that the names of facts take."""
 PAUSED = {
     PauseKind.FAILURE: "after a failure",
@@ -45,19 +45,29 @@ def clock_time(epoch: float) -> str:
 
 
 def facts(
-    machine: Machine | None, measured: Sequence[tuple[str, str]], *, width: int, brief: bool = False
+    machine: Machine | None,
+    measured: Sequence[tuple[str, str]],
+    *,
+    width: int,
+    checkout: str = "",
+    brief: bool = False,
 ) -> list[PanelRow]:
-    """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names."""
+    """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names.
+
+    `checkout` is where Packer reads playbooks and scripts again when it repeats a step.
+    """
     if machine is None:
         return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]
     told = [("address", machine.address or "not known yet"), *measured]
     if machine.image:
         told.append(("image", machine.image))
     told.append(("build", machine.build))
-    told.append(("holds", costs(machine)))
+    told.append(("holds", costs(machine).removeprefix("its ")))
     if brief:
         words = [f"{name} {value}" if name in ("up", "disk", "holds") else value for name, value in told]
         return paragraph(f" {UNICODE.dot} ".join(words), width, Tone.PLAIN, 2)
+    if checkout:
+        told.append(("playbooks", cut_middle(checkout, width - 3 - _LABELS)))
     return [PanelRow((Piece(name.ljust(_LABELS), Tone.FAINT), Piece(value))) for name, value in told]
 
 

@@ -186,24 +186,34 @@ def _wrong(
         return paragraph(said or "It did not say why.", width, Tone.BAD, height)
     if height < TIGHT:
         return went_wrong(run, stage, replace(failure, next_step=""), width=width, height=height)
-    status = Piece(f"exit status {failure.exit_status}", Tone.BAD) if failure.exit_status is not None else ""
+    advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
+    output = [line for line in failure.output if line.strip()]
+    marked = next((line for line in reversed(output) if _is_error(line, failure.error)), "")
+    error = [] if marked else paragraph(failure.error or said, width, Tone.BAD, 4)
+    needed = len(_whole(marked, width, Tone.BAD, UNICODE.bad)[:4]) if marked else 0
+    rows: list[PanelRow] = []
+    for most in (3, 2, 1):  # the error is worth more than the end of a long command
+        rows = [*_step(failure, width, most), *error]
+        if height - len(rows) - len(advice) >= needed:
+            break
+    if marked and rows and height - len(rows) - len(advice) > needed:
+        rows.append(PanelRow())
+    rows += _last(output, failure.error, width, height - len(rows) - len(advice))
+    return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
+
+
+def _step(failure: Failure, width: int, most: int) -> list[PanelRow]:
+    """The step that failed, where it stands, and its status; its command on at most so many rows."""
     rows: list[PanelRow] = []
     if failure.step:
         rows += paragraph(failure.step, width, Tone.STRONG, 2)
     if failure.where:
         rows.append(PanelRow(Piece(failure.where, Tone.ACCENT)))
     if failure.command:
-        rows += paragraph(f"$ {failure.command}", width, Tone.PLAIN, 3)
-    if status:
-        rows.append(PanelRow(status))
-    advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
-    output = [line for line in failure.output if line.strip()]
-    if not any(_is_error(line, failure.error) for line in output):
-        rows += paragraph(failure.error or said, width, Tone.BAD, 4)
-    elif rows:
-        rows.append(PanelRow())
-    rows += _last(output, failure.error, width, height - len(rows) - len(advice))
-    return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
+        rows += paragraph(f"$ {failure.command}", width, Tone.PLAIN, most)
+    if failure.exit_status is not None:
+        rows.append(PanelRow(Piece(f"exit status {failure.exit_status}", Tone.BAD)))
+    return rows
 
 
 def _last(output: Sequence[str], error: str, width: int, room: int) -> list[PanelRow]:
@@ -224,6 +234,8 @@ def _last(output: Sequence[str], error: str, width: int, room: int) -> list[Pane
             if _is_error(output[at], error)
             else [PanelRow((Piece("  "), Piece(output[at], Tone.FAINT)))]
         )
+        if at == at_error:
+            rows = rows[: max(left(), 0)]
         if len(rows) > left():
             break
         taken[at] = rows

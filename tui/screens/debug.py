@@ -18,7 +18,7 @@ from textual.containers import Horizontal, Vertical
 
 from core.errors import IngotError, NoShellError
 from core.model.machine import Machine, MachineState
-from core.model.pause import Pause
+from core.model.pause import Answer, Pause
 from core.services.debugging import DebugView
 from core.services.following import RunFollower
 from core.text import from_bytes
@@ -86,6 +86,12 @@ class DebugScreen(Acting):
     @property
     def machine(self) -> Machine | None:
         return self._view.machine if self._view else None
+
+    @property
+    def checkout(self) -> str:
+        """Where playbooks and scripts are read again when a step is repeated; empty where nothing is to be repeated."""
+        repeats = any(choice.answer is Answer.RETRY for choice in (self._view.choices if self._view else ()))
+        return str(self.house.overviews.places.run(self._uid) / "checkout") if repeats else ""
 
     def compose(self) -> ComposeResult:
         self.header = Line(id="header")
@@ -252,7 +258,10 @@ class DebugScreen(Acting):
         self.wrong.set_rows(
             title(view), lambda width: story(view, width=width, height=self.wrong.content_size.height or 12)
         )
-        self.facts.set_rows("The machine", lambda width: facts(view.machine, self._measured, width=width, brief=brief))
+        self.facts.set_rows(
+            "The machine",
+            lambda width: facts(view.machine, self._measured, width=width, checkout=self.checkout, brief=brief),
+        )
         self.can.set_rows(
             "What can be done",
             lambda width: can_do(view.choices, view.pause, view.machine, width=width, brief=brief),

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from core.model.pause import PauseKind
 from tui.app import Ingot
+from tui.screens.debug import DebugScreen
 from tui.screens.pausing import HowToPause
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
@@ -29,6 +30,8 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(Ingot, "notify", nothing)
+    where = "/home/ada/.local/state/ingot/runs/5f0c2f6e/checkout"
+    monkeypatch.setattr(DebugScreen, "checkout", property(lambda _: where))
 
 
 def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], Any]:

@@ -54,6 +54,7 @@ async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> 
         line_with(app, "4m · load 0.31")
         line_with(app, "97% of 2.0 GB")
         line_with(app, "image", "base 0.1.0")
+        line_with(app, "playbooks", "/checkout")
         line_with(app, "/dev/vda1", "100%")
         line_with(app, "r", "Retry: all 4 provisioners again")
         await pilot.press("l", "s", "enter", "q", "d", "x", "escape", "ctrl+c", "ctrl+p", "ctrl+q", "colon", "tab")
