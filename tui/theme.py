@@ -160,6 +160,7 @@ ASCII = Signs(
     caret="_",
 )
 
+
 def has_unicode(environment: Mapping[str, str]) -> bool:
     """Whether the terminal can be expected to show our signs.
 

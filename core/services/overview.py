@@ -142,6 +142,11 @@ class Overview:
         of_run = (machine for machine in self.machines if machine.run_uid == run_uid)
         return next((machine for machine in of_run if machine.state is MachineState.KEPT), None)
 
+    @property
+    def waiting_machines(self) -> int:
+        """How many runs have a machine that waits for a person."""
+        return sum(self.debuggable(run.uid) for run in self.runs)
+
     def debuggable(self, run_uid: str) -> bool:
         """Whether a machine of the run waits for a person: paused, or kept."""
         return self.pause(run_uid) is not None or self.kept(run_uid) is not None

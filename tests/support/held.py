@@ -66,12 +66,16 @@ class Door(Debugging):
         self.first: IngotError | None = None
         """Somebody who answered before."""
         self.heard: list[str] = []
+        self.opens = asyncio.Event()
+        """Until then a shell is on its way."""
+        self.opens.set()
         self.lines: bytes | IngotError = b"[    4.2] systemd[1]: Started ssh.service\r\ndatabase login: \r\n"
 
     async def shell(  # pyright: ignore[reportIncompatibleMethodOverride] - what the screen uses of it
         self, machine: Machine, columns: int, rows: int, on_output: Callable[[bytes], None] | None = None
     ) -> Scripted:
         self.heard.append(f"shell {machine.address}")
+        await self.opens.wait()
         if self.refuse is not None:
             raise self.refuse
         self.shells.append(Scripted(SCREEN))

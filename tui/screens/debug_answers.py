@@ -76,8 +76,7 @@ class Answers:
             self._answer(pause, Answer.CONTINUE)
 
     def keep(self) -> None:
-        if (pause := self._pause) is not None:
-            self._answer(pause, Answer.KEEP)
+        self._ask(Answer.KEEP)
 
     def clean_up(self) -> None:
         """Also the end of a kept machine: both want the name of the role."""

@@ -354,10 +354,13 @@ class Workbench(Acting):
         return f"Run {run.id} is {run.state.value}: there is a machine to debug when it pauses."
 
     def do_debug(self, argument: str) -> None:
-        """The machine of the run named, else of the chosen one, else of the one that began to wait last."""
+        """The machine of the run named, else of the chosen one, else the only one that waits."""
         run = self._named_run(argument) if argument else self._run_here()
         if run is not None and (argument or self._overview.debuggable(run.uid)):
             self.house.open_debug(run.uid)
+        elif not argument and self._overview.waiting_machines > 1:
+            # Opening a shell marks an image for ever: never one that nobody pointed at.
+            self.notify("Several machines wait: choose the run (4), then press d.", severity="warning", markup=False)
         elif not argument:
             self.house.open_debug(newest_paused(self._overview))
 

@@ -29,6 +29,8 @@ TRY_AGAIN = 3.0
 """Seconds until a connection is tried again that failed."""
 _AHEAD = 1000
 """Characters that are kept for a shell that is not there yet."""
+_SENDS = {"enter": "\r", "tab": "\t", "backspace": "\x7f", "escape": "\x1b"}
+"""What keys without a sign of their own send to a shell."""
 _HOPELESS = (DeniedError, HostKeyError)
 """What does not become better by itself; trying on could lock somebody out."""
 
@@ -197,8 +199,8 @@ class Shells(Vertical):
             self._ahead = ""
             self.screen.set_focus(None)
             self.post_message(self.Changed())
-        elif event.character is not None and len(self._ahead) < _AHEAD:
-            self._ahead += event.character
+        elif len(self._ahead) < _AHEAD:
+            self._ahead += _SENDS.get(event.key, event.character or "")
 
     @property
     def _tab(self) -> _Tab | None:

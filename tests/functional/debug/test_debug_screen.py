@@ -151,7 +151,57 @@ async def test_cancelling_a_paused_run_wants_the_name_too(shop: Shop) -> None:
         await until(pilot, lambda: shop.asked.heard == ["cancel"])
 
 
-async def test_keeping_the_machine_asks_nothing_and_says_until_when(shop: Shop) -> None:
+async def test_what_is_typed_while_the_shell_is_being_opened_is_for_the_shell(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    door.opens.clear()
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await until(pilot, lambda: door.heard and "Ctrl+] then:" in lines(app)[-1])
+        await pilot.press("r", "y", "k", "y", "l", "s", "enter")
+        assert isinstance(app.screen, DebugScreen)
+        door.opens.set()
+        await in_machine(pilot, app, door)
+        assert door.shells[0].typed == b"rykyls\r"
+        assert door.heard == ["shell root@127.0.0.1:3059"], "no answer was given"
+
+
+async def test_the_way_out_works_before_the_shell_is_there(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    door.opens.clear()
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await until(pilot, lambda: door.heard and "Ctrl+] then:" in lines(app)[-1])
+        await pilot.press("x", WAY_OUT, "r")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("escape")
+        door.opens.set()
+        await in_machine(pilot, app, door)
+        assert door.shells[0].typed == b""
+
+
+async def test_a_terminal_too_small_for_a_moment_gives_the_shell_its_keyboard_back(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.resize_terminal(20, 5)
+        await until(pilot, lambda: app.focused is None)
+        await pilot.press("r", "y")
+        assert isinstance(app.screen, DebugScreen), "nothing is asked where it cannot be read"
+        await pilot.resize_terminal(*FULL)
+        await until(pilot, lambda: isinstance(app.focused, Terminal))
+        await pilot.press("r", "y")
+        assert door.shells[0].typed == b"ry"
+        assert door.heard == ["shell root@127.0.0.1:3059"]
+
+
+async def test_keeping_the_machine_waits_for_a_yes_and_says_until_when(shop: Shop) -> None:
     hold(shop)
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -160,6 +210,13 @@ async def test_keeping_the_machine_asks_nothing_and_says_until_when(shop: Shop) 
         await in_machine(pilot, app, door)
         line_with(app, "k", "Keep the machine until 13:02")
         await pilot.press(WAY_OUT, "k")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DebugScreen))
+        assert "keep 1" not in door.heard
+        await pilot.press("k")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("y")
         await until(pilot, lambda: "keep 1" in door.heard)
 
 
