@@ -6,7 +6,7 @@ import json
 import os
 import pty
 import re
-import select
+import selectors
 import signal
 import struct
 import subprocess
@@ -72,12 +72,18 @@ class Person:
     def types(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def has_more(self, within: float) -> bool:
+        """Whether the program says something in so many seconds."""
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(self.master, selectors.EVENT_READ)
+            return bool(waiting.select(within))
+
     def sees(self, text: str, *, within: float = PATIENCE) -> str:
         """Wait until this is on the terminal; gives what came since it was last waited for."""
         deadline = time.monotonic() + within
         while text.encode() not in self.said:
             assert time.monotonic() < deadline, f"never saw {text!r} in {self.said!r}"
-            if select.select([self.master], [], [], 0.1)[0]:
+            if self.has_more(0.1):
                 self.said += os.read(self.master, 65536)
         before, found, self.said = self.said.partition(text.encode())
         return (before + found).decode(errors="replace")
@@ -85,9 +91,9 @@ class Person:
     def ends(self) -> int:
         deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
-            if select.select([self.master], [], [], 0.05)[0]:  # else it would wait for room on the terminal
+            if self.has_more(0.05):  # else it would wait for room on the terminal
                 self.said += os.read(self.master, 65536)
-        while select.select([self.master], [], [], 0.05)[0]:
+        while self.has_more(0.05):
             self.said += os.read(self.master, 65536)
         return self.process.wait(1)
 
@@ -128,8 +134,12 @@ def test_a_shell_on_a_terminal_is_like_one_of_ssh(
     os.kill(person.process.pid, signal.SIGWINCH)
     person.types("stty si''ze\r")
     person.sees("33 101")
-    person.types("sleep 60\r")
+    person.types("echo sl''eeps; sleep 60\r")
+    person.sees("sleeps")
     person.types("\x03")  # for the machine, not for us
+    person.sees("^C")
+    person.types("\r")  # what comes while the shell is between two lines is lost to it
+    time.sleep(1)
     person.types("echo al''ive\r")
     person.sees("alive")
     person.types("exit 5\r")

@@ -59,7 +59,10 @@ def until(shop: Shop, number: int, *states: str) -> Any:
     deadline = time.monotonic() + PATIENCE
     while (run := run_of(shop, number))["state"] not in states:
         assert time.monotonic() < deadline, run
-        assert run["state"] in ("queued", "running", "paused"), (run, shop("logs", str(number)).stdout[-3000:])
+        assert run["state"] in ("queued", "running", "paused", "cancelling"), (
+            run,
+            shop("logs", str(number)).stdout[-3000:],
+        )
         time.sleep(0.5)
     return run
 

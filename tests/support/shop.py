@@ -93,6 +93,13 @@ class Shop:
     workspace: Workspace
     clock: list[float]
     asked: Asked
+    opened: list[Overviews] = field(default_factory=list[Overviews])
+
+    def close(self) -> None:
+        """The program closes these when it ends; a test run keeps nothing open either."""
+        for overviews in self.opened:
+            overviews.close()
+        self.index.close()
 
     def app(
         self,
@@ -105,6 +112,7 @@ class Shop:
         leave_key: str = "ctrl+]",
     ) -> Ingot:
         overviews = Still(self.places, self.root)
+        self.opened.append(overviews)
         overviews.said = worker
         return Ingot(
             overviews,

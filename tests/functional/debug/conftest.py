@@ -16,5 +16,5 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         opened = open_shop(tmp_path)
         fill(opened)
         yield opened
-        opened.index.close()
+        opened.close()
     time.tzset()

@@ -16,7 +16,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         time.tzset()
         opened = open_shop(tmp_path)
         yield opened
-        opened.index.close()
+        opened.close()
     time.tzset()
 
 
