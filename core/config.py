@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from core import config_channels, config_debug, config_notify
+from core import config_channels, config_debug, config_notify, config_seal, config_test
 from core.config_debug import Debug
 from core.config_notify import Notify
 from core.model import naming
+from core.model.boot_test import BootTest
 from core.model.channels import DEFAULT_CHANNELS, ChannelRule
 from core.model.role import Problem, Upstream, UpstreamKind
+from core.model.sealing import SealSettings
 
 NAME = "ingot.toml"
 MAX_BYTES = 1_000_000
@@ -35,6 +37,9 @@ class RoleSettings:
     upstream: Upstream | None = None
     outside: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
+    seal: SealSettings = field(default_factory=SealSettings)
+    test: BootTest = field(default_factory=BootTest)
+    formats: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     """Those of this table: the role is not built before they are mended, for it would be another one."""
 
@@ -60,6 +65,10 @@ class Configuration:
     notify: Notify = field(default_factory=Notify)
     channels: tuple[ChannelRule, ...] = DEFAULT_CHANNELS
     """In the order of the file."""
+    seal: SealSettings = field(default_factory=SealSettings)
+    """`[seal]`: for every role that does not say otherwise."""
+    test: BootTest = field(default_factory=BootTest)
+    """`[test]`: as `seal`."""
     roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
 
@@ -111,6 +120,7 @@ def differs_for(role: str, old: bytes, new: bytes) -> bool:
             settings.builds,
             settings.upstream,
             settings.playbooks,
+            settings.seal,
             dict(configuration.variables),
         )
 
@@ -124,6 +134,12 @@ def _syntax(message: str) -> Problem:
     return Problem(NAME, f"it is not valid TOML: {reason[:1].lower()}{reason[1:]}", line, fix)
 
 
+_TABLES = (
+    *("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "channels"),
+    *("seal", "test", "roles"),
+)
+
+
 class _Reader:
     """Takes the tables apart, one method a table; gathers what is wrong on the way."""
 
@@ -131,13 +147,17 @@ class _Reader:
         self._tables = tables
         self._lines = _lines(text)
         self._problems: list[Problem] = []
+        self._seal_of_all = SealSettings()
+        self._test_of_all = BootTest()
 
     def configuration(self) -> Configuration:
         top = self._known(
             self._tables,
             (),
-            ("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "channels", "roles"),
+            _TABLES,
         )
+        self._seal_of_all = self._seal(top, (), SealSettings())
+        self._test_of_all = self._test(top, (), BootTest())
         discovery = self._table(top, ("discovery",), ("enabled",))
         version = self._table(top, ("version",), ("tag_prefix",))
         ledger = self._table(top, ("ledger",), ("remote",))
@@ -162,6 +182,8 @@ class _Reader:
             debug=self._debug(top),
             notify=self._notify(top),
             channels=self._channels(top),
+            seal=self._seal_of_all,
+            test=self._test_of_all,
             roles=self._roles(top),
             problems=tuple(self._problems),
         )
@@ -183,6 +205,31 @@ class _Reader:
             self._text(table, ("notify", "webhook")),
             self._texts(table, ("notify", "on")),
             lambda key, reason, fix: self._wrong(("notify", key), reason, fix),
+        )
+
+    def _seal(self, parent: Mapping[str, Any], above: tuple[str, ...], before: SealSettings) -> SealSettings:
+        where = (*above, "seal")
+        if "seal" not in parent:
+            return before
+        table = self._table(parent, where, config_seal.KEYS)
+        return config_seal.checked(
+            table,
+            {key: self._texts(table, (*where, key)) for key in ("keep", "remove", "users")},
+            before,
+            lambda key, reason, fix: self._wrong((*where, key), reason, fix),
+        )
+
+    def _test(self, parent: Mapping[str, Any], above: tuple[str, ...], before: BootTest) -> BootTest:
+        where = (*above, "test")
+        if "test" not in parent:
+            return before
+        table = self._table(parent, where, config_test.KEYS)
+        return config_test.checked(
+            table,
+            self._paths(table, (*where, "suites")),
+            {key: self._text(table, (*where, key)) for key in ("user", "limit")},
+            before,
+            lambda key, reason, fix: self._wrong((*where, key), reason, fix),
         )
 
     def _channels(self, top: Mapping[str, Any]) -> tuple[ChannelRule, ...]:
@@ -226,6 +273,7 @@ class _Reader:
         where = ("roles", name)
         before = len(self._problems)
         keys = ("template", "variable_files", "variables", "builds", "upstream", "outside", "playbooks")
+        keys += ("seal", "test", "formats")
         table = self._table(given, where, keys)
         template = self._text(table, (*where, "template"))
         if template is not None and not _is_inside(template):
@@ -240,6 +288,9 @@ class _Reader:
             upstream=self._upstream(table, (*where, "upstream")),
             outside=self._paths(table, (*where, "outside")) or (),
             playbooks=self._paths(table, (*where, "playbooks")) or (),
+            seal=self._seal(table, where, self._seal_of_all),
+            test=self._test(table, where, self._test_of_all),
+            formats=self._texts(table, (*where, "formats")) or (),
         )
         return replace(settings, problems=tuple(self._problems[before:]))
 

@@ -68,7 +68,7 @@ class Engine:
         request = replace(request, secret_names=tuple(name for name in request.secret_names if name in given))
         index = Index(self._places.index)
         try:
-            run = index.add_run(request, stages_of(request.builds))
+            run = index.add_run(request, stages_of(request.role, request.builds, request.purpose))
         finally:
             index.close()
         self._tell(GiveSecrets(run.uid, given) if given else Wake())

@@ -80,6 +80,8 @@ class ImageVersion:
     """As it counted when the ledger was read; a manifest says `candidate` for ever, the rest was decided later."""
     marks: tuple[str, ...] = ()
     """`development`, `touched by hand`."""
+    evidence: tuple[str, ...] = ()
+    """Names of the reports that were registered with it, which lie beside it on the ledger: `seal-qemu.web`, …"""
     touches: tuple[Touch, ...] = ()
     """What was done by hand to the machines that it was made of, the oldest first."""
 

@@ -1,13 +1,33 @@
-"""The order of the stages of an image run."""
+"""The order of the stages of a run (DESIGN.md, Words: pipeline, stage, run)."""
+
+from enum import StrEnum
+
+from core.model.role import Role
+
+
+class Purpose(StrEnum):
+    """What a run is for."""
+
+    BUILD = "build"
+    """Make an image version, from the checkout to the formats."""
+    TEST = "test"
+    """Test an image version that there is, once more."""
+    CONVERT = "convert"
+    """Make other formats of an image version that there is."""
+
 
 BEFORE_BUILD = ("checkout", "upstream", "validate")
-AFTER_BUILD = ("register",)
+AFTER_BUILD = ("seal", "prove", "inspect", "register", "test", "convert")
+"""Names of the stages that need none of the credentials that a build may need."""
 
 
-def stages_of(builds: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys of the stages of a run that makes these builds, in the order in which they are carried out.
+def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BUILD) -> tuple[str, ...]:
+    """The keys of the stages of a run, in the order in which they are carried out.
 
-    >>> stages_of(("qemu.web",))
-    ('checkout', 'upstream', 'validate', 'build/qemu.web', 'register')
+    >>> from core.model.role import Build, Syntax
+    >>> web = Role("web", "web", Syntax.HCL2, builds=(Build("qemu.web", "qemu"), Build("null.web", "null")))
+    >>> stages_of(web, ("null.web",))
+    ('checkout', 'upstream', 'validate', 'build/null.web', 'register')
     """
-    return (*BEFORE_BUILD, *(f"build/{build}" for build in builds), *AFTER_BUILD)
+    made = tuple(f"build/{build}" for build in builds)
+    return (*BEFORE_BUILD, *made, "register")

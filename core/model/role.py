@@ -4,6 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.model.boot_test import BootTest
+from core.model.sealing import SealSettings
+
+DISK_BUILDERS = frozenset(
+    {"qemu", "virtualbox-iso", "virtualbox-ovf", "virtualbox-vm", "vmware-iso", "vmware-vmx", "parallels-iso"}
+)
+"""Types of builders whose result is a disk on this machine."""
+
 
 class Syntax(StrEnum):
     """The two languages of Packer templates."""
@@ -94,6 +102,10 @@ class Role:
     outside: tuple[str, ...] = ()
     """Files a build needs and Git does not hold; copied into the checkout from the user's tree."""
     upstream: Upstream = Upstream()
+    seal: SealSettings = field(default_factory=SealSettings)
+    test: BootTest = field(default_factory=BootTest)
+    formats: tuple[str, ...] = ()
+    """What a good image version of it is converted to: `vhd`, `ova`, …"""
     problems: tuple[Problem, ...] = ()
     """With any, the role is shown but cannot be built."""
 

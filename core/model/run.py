@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.model.pause import NEVER, Pausing
+from core.model.pipeline import Purpose
 from core.model.role import Role
 from core.model.workspace import Workspace
 
@@ -90,6 +91,11 @@ class RunRequest:
     """Uid of the run that makes the parent role's image (`--stale` builds parents first); waits for it."""
     pausing: Pausing = NEVER
     """When the build may pause. Requests of an Ingot that knew none have none."""
+    purpose: Purpose = Purpose.BUILD
+    version: str = ""
+    """The image version that a run is about which makes none (TEST, CONVERT); `builds` are those of it."""
+    formats: tuple[str, ...] = ()
+    """CONVERT: the formats to make."""
 
 
 @dataclass(frozen=True, slots=True)

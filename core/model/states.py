@@ -53,6 +53,8 @@ class StateChange:
     """The version of the same role to take instead of a deprecated one."""
     verdict: Verdict = Verdict.UNTESTED
     """What the tests said (tested)."""
+    evidence: str = ""
+    """The name of the report on the ledger that says it case by case (tested)."""
     follows: str = ""
     """The `mark` of the newest change of state that was there when this was decided: what compare-and-swap compares."""
 

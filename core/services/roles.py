@@ -49,7 +49,7 @@ class RoleMaker:
     def _role(
         self, name: str, template: Template, given: Sequence[VariableFile], settings: RoleSettings | None = None
     ) -> Role:
-        settings = settings or RoleSettings()
+        settings = settings or RoleSettings(seal=self._configuration.seal, test=self._configuration.test)
         variables = {**self._configuration.variables, **settings.variables}
         values = {key: value for one in given for key, value in one.values.items()} | variables
         facts = template.facts(values, self._files)
@@ -84,6 +84,9 @@ class RoleMaker:
             requires_plugins=facts.requires_plugins,
             outside=tuple(dict.fromkeys((*self._configuration.outside, *settings.outside))),
             upstream=settings.upstream or facts.upstream,
+            seal=settings.seal,
+            test=settings.test,
+            formats=settings.formats,
             problems=tuple(dict.fromkeys((*problems, *settings.problems))),
         )
 

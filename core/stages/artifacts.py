@@ -9,6 +9,7 @@ import msgspec
 from core.adapters import packer
 from core.adapters.communicator import path_setting
 from core.adapters.packer_output import OutputReader
+from core.model.role import DISK_BUILDERS
 from core.stages.environment import Preparation
 
 NOT_DISKS = frozenset(
@@ -50,9 +51,6 @@ _ENDINGS = {
     ".vmdk": "vmdk",
     ".qcow2": "qcow2",
 }
-DISK_BUILDERS = frozenset(
-    {"qemu", "virtualbox-iso", "virtualbox-ovf", "virtualbox-vm", "vmware-iso", "vmware-vmx", "parallels-iso"}
-)
 
 
 class Made(msgspec.Struct, frozen=True):

@@ -20,9 +20,10 @@ from core.hold import Held
 from core.holding import Exit
 from core.model.failure import Failure
 from core.model.pause import Pause
+from core.model.role import DISK_BUILDERS
 from core.stages import space
 from core.stages.access import Watcher
-from core.stages.artifacts import DISK_BUILDERS, Made, made_by, unnamed
+from core.stages.artifacts import Made, made_by, unnamed
 from core.stages.environment import Preparation, keys_of, prepare
 from core.stages.pace import Pace
 from core.stages.paused import Pauses, in_a_sentence, what_failed

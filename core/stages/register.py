@@ -25,7 +25,7 @@ from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.touch import Touch
-from core.stages import by_hand
+from core.stages import by_hand, evidence
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
 from core.stages.given import file_digest
@@ -67,7 +67,9 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         job.progress("writing to the ledger")
         try:
             beside = await by_hand.packed(job, registered)
-            await in_thread(job.ledger.register, registered, request.asked_by, f"built by run {job.run.uid}", beside)
+            reports = await asyncio.to_thread(evidence.packed, job)
+            why = f"built by run {job.run.uid}"
+            await in_thread(job.ledger.register, registered, request.asked_by, why, beside, reports)
         except asyncio.CancelledError:
             if await asyncio.to_thread(_registered, job) is None:
                 raise  # else it came too late: the image version is there for good, and the stage says so
@@ -109,6 +111,7 @@ async def _image(job: StageJob, made: Mapping[str, list[Made]]) -> ImageVersion:
         template=request.role.template,
         inputs=request.role.inputs,
         tools=tools,
+        evidence=evidence.names(job),
         outside=msgspec.convert(job.result("checkout").get("outside") or [], tuple[str, ...]),
     )
     image = await by_hand.marked(job, image)

@@ -12,11 +12,13 @@ from typing import Protocol
 
 from core.hold import Held, Prompt
 from core.holding import Exit
-from core.model.image import ImageVersion
+from core.model.decided import Decision
+from core.model.image import Artifact, ImageVersion
 from core.model.machine import Machine
 from core.model.pause import Pause
 from core.model.run import Run, Stage
 from core.places import Places
+from core.store.ledger_contents import Contents
 from core.store.ledger_sharing import Shared
 
 LineSink = Callable[[str], None]
@@ -30,9 +32,26 @@ class LedgerOfRun(Protocol):
 
     def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str: ...
     def register(
-        self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None
+        self,
+        image: ImageVersion,
+        who: str,
+        why: str,
+        transcripts: Mapping[str, bytes] | None = None,
+        evidence: Mapping[str, bytes] | None = None,
     ) -> None: ...
     def images(self) -> list[ImageVersion]: ...
+    def read(self) -> Contents: ...
+    def decide(
+        self,
+        decisions: Sequence[Decision],
+        who: str,
+        what: str,
+        why: str = "",
+        *,
+        image: ImageVersion | None = None,
+        evidence: Mapping[str, bytes] | None = None,
+    ) -> Contents: ...
+    def add_artifacts(self, image: ImageVersion, artifacts: Sequence[Artifact], who: str, why: str = "") -> None: ...
     @property
     def last_shared(self) -> Shared:
         """How the last attempt to share with others ended."""

@@ -8,7 +8,7 @@ import contextlib
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,19 +16,21 @@ from core.adapters.git import GitRepository
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model import version as versions
 from core.model.decided import Decision
-from core.model.image import ImageState, ImageVersion
+from core.model.image import Artifact, ImageState, ImageVersion
 from core.store import ledger_tree
 from core.store.ledger_contents import Contents, contents_of
 from core.store.ledger_decisions import placed
-from core.store.ledger_rules import check_names, same_building, without
+from core.store.ledger_rules import check_names, same_building, with_additions
 from core.store.ledger_sharing import PATIENCE, Shared, Sharing, attempts
-from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation, Signature
+from core.store.ledger_tree import REF, Addition, Entry, LedgerTree, Removal, Reservation, Signature
 from core.store.transcripts import LARGEST
 
-F = TypeVar("F", ImageVersion, Reservation)
+F = TypeVar("F", ImageVersion, Reservation, Addition)
 
 _GZIP = 31
 """zlib's `wbits` for the gzip format."""
+LARGEST_EVIDENCE = 16 * 1024 * 1024
+"""Bytes of one report, unpacked: a list of files of a large system has as many."""
 _NO_REMOTE = Shared("local", "The workspace names no remote for its ledger (`ledger.remote` in ingot.toml).")
 
 
@@ -70,20 +72,8 @@ class Ledger:
 
     def image(self, role: str, version: str) -> ImageVersion:
         """One image version. Raises LedgerError when there is none, or when its manifest cannot be read."""
-        head = self._tree.head()
-        path = ledger_tree.image_path(role, version)
-        removed = ledger_tree.removal_path(role, version, "").rpartition("/")[0]
-        entries = {entry.path: entry for entry in self._tree.entries(head, path, f"{removed}/")}
-        if path not in entries:
-            raise LedgerError(f"There is no image {role} {version} on the ledger.", "See: ingot images")
-        contents = self._tree.contents(entries.values())
-        image = self._tree.decode(entries[path], contents.get(entries[path].blob), ImageVersion)
-        gone: set[tuple[str, str, str]] = set()
-        for entry in entries.values():
-            if entry.kind == "removed":
-                gone.add((role, version, self._tree.decode(entry, contents.get(entry.blob), Removal).location))
-        effective = self.read().decided.effective((role, version), self._clock())
-        return replace(without(image, gone), state=effective.state)
+        found = next((one for one in self.read().images if (one.role, one.version) == (role, version)), None)
+        return found or self.manifest(role, version)  # which says why it is not there
 
     def history(self, limit: int = 100) -> list[Change]:
         """The newest changes, newest first."""
@@ -126,9 +116,18 @@ class Ledger:
                 return version
         raise _contended(f"a version of {role}")
 
-    def decide(self, decisions: Sequence[Decision], who: str, what: str, why: str = "") -> Contents:
+    def decide(
+        self,
+        decisions: Sequence[Decision],
+        who: str,
+        what: str,
+        why: str = "",
+        *,
+        image: ImageVersion | None = None,
+        evidence: Mapping[str, bytes] | None = None,
+    ) -> Contents:
         """Put decisions about images and channels on the ledger, in one commit: all of them, or none. Gives the ledger
-        with them.
+        with them. `evidence` about `image` (compressed, by name) goes with them.
 
         With a remote they count once they are pushed; `last_shared` says so when it could not be reached. Raises
         LostRaceError, naming who and what, when somebody decided since they were made; RefusedError when a rule
@@ -141,6 +140,8 @@ class Ledger:
                 return contents  # written a moment ago, and beaten here after it was pushed
             places = placed(contents, decisions, self._clock())
             edits = {path: self._tree.write(ledger_tree.encode(decision)) for path, decision in places.items()}
+            if image:
+                edits |= self._beside(image, evidence or {})
             commit = self._tree.commit(contents.head, edits, f"{what}\n\n{why}", Signature(who))
             if self._publish(commit, contents.head, shared):
                 return self.read()
@@ -178,20 +179,48 @@ class Ledger:
 
         Raises LedgerError when it is not on the ledger, or damaged.
         """
-        path = ledger_tree.transcript_path(image.role, image.run, name)
+        content = self._unpacked(ledger_tree.transcript_path(image.role, image.run, name), 2 * LARGEST)
+        if content is None:
+            raise LedgerError(
+                f"The transcript {name} of {image.role} {image.version} is not on the ledger, or is damaged.",
+                "What is too large for it stays on the machine that built the image, in the run's directory.",
+            )
+        return content
+
+    def evidence(self, image: ImageVersion, name: str) -> bytes:
+        """A report about an image version (`image.evidence`, `StateChange.evidence`), as it was written.
+
+        Raises LedgerError when it is not on the ledger, or damaged.
+        """
+        content = self._unpacked(ledger_tree.evidence_path(image.role, image.run, name), LARGEST_EVIDENCE)
+        if content is None:
+            raise LedgerError(f"The report {name} of {image.role} {image.version} is not on the ledger, or is damaged.")
+        return content
+
+    def _unpacked(self, path: str, largest: int) -> bytes | None:
         for entry in self._tree.entries(self._tree.head(), path):
             raw = self._tree.contents([entry]).get(entry.blob, b"")
             with contextlib.suppress(zlib.error):
                 # Others may have written it: a few bytes could unpack to any number of them.
-                return zlib.decompressobj(_GZIP).decompress(raw, 2 * LARGEST)
-        raise LedgerError(
-            f"The transcript {name} of {image.role} {image.version} is not on the ledger, or is damaged.",
-            "What is too large for it stays on the machine that built the image, in the run's directory.",
-        )
+                return zlib.decompressobj(_GZIP).decompress(raw, largest)
+        return None
 
-    def register(self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None) -> None:
+    def _beside(self, image: ImageVersion, evidence: Mapping[str, bytes]) -> dict[str, str]:
+        return {
+            ledger_tree.evidence_path(image.role, image.run, name): self._tree.write(packed)
+            for name, packed in evidence.items()
+        }
+
+    def register(
+        self,
+        image: ImageVersion,
+        who: str,
+        why: str,
+        transcripts: Mapping[str, bytes] | None = None,
+        evidence: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Put an image version on the ledger for good; its reservation is used up. `transcripts` (compressed, by name)
-        are those of its touches.
+        are those of its touches, `evidence` the reports that `image.evidence` names.
 
         The same building of the same run may be registered again and changes nothing. Raises RefusedError when another
         content has that version already, LostRaceError when another run holds it or was first on the remote.
@@ -207,7 +236,7 @@ class Ledger:
         beside = {
             ledger_tree.transcript_path(image.role, image.run, name): self._tree.write(packed)
             for name, packed in (transcripts or {}).items()
-        }
+        } | self._beside(image, evidence or {})
         for _ in attempts():
             head = self._tree.head()
             there = {entry.path: entry for entry in self._tree.entries(head, path, held_at)}
@@ -224,6 +253,35 @@ class Ledger:
             raise _contended(f"{image.role} {image.version}")
         self._share(hopeful=True)
         self._must_stand(path, image)
+
+    def add_artifacts(self, image: ImageVersion, artifacts: Sequence[Artifact], who: str, why: str = "") -> None:
+        """Record artifacts that were made of an image version. The same ones again change nothing."""
+        at = self._clock()
+        wanted = {
+            ledger_tree.addition_path(image.role, image.version, artifact): Addition(
+                image.role, image.version, image.run, artifact, who, at
+            )
+            for artifact in artifacts
+        }
+        for _ in attempts():
+            contents = self.read()
+            standing = next((one.artifacts for one in contents.images if one.run == image.run), ())
+            edits: dict[str, str | None] = {
+                path: self._tree.write(ledger_tree.encode(addition))
+                for path, addition in wanted.items()
+                if addition.artifact not in standing
+            }
+            if not edits:
+                return
+            formats = ", ".join(dict.fromkeys(artifact.format for artifact in artifacts))
+            message = f"add {formats} to {image.role} {image.version}\n\n{why}"
+            # Deleted before, at the same place, and made once more.
+            back = [ledger_tree.removal_path(image.role, image.version, artifact.location) for artifact in artifacts]
+            edits |= {entry.path: None for entry in self._tree.entries(contents.head, *back)}
+            if self._tree.swap(self._tree.commit(contents.head, edits, message, Signature(who)), contents.head):
+                self._share(hopeful=True)
+                return
+        raise _contended(f"{image.role} {image.version}")
 
     def remove_artifacts(self, role: str, version: str, locations: Sequence[str], who: str, why: str = "") -> None:
         """Record that the files of some artifacts are deleted; that they existed stays.
@@ -308,10 +366,12 @@ class Ledger:
         return found
 
     def manifest(self, role: str, version: str) -> ImageVersion:
-        """An image version as it was registered, with the artifacts whose files were deleted since."""
-        path = ledger_tree.image_path(role, version)
-        for entry in self._tree.entries(self._tree.head(), path):
-            return self._tree.decode(entry, self._tree.contents([entry]).get(entry.blob), ImageVersion)
+        """An image version as it was registered, with what was made of it since; deleted files are still in it."""
+        head, path = self._tree.head(), ledger_tree.image_path(role, version)
+        for entry in self._tree.entries(head, path):
+            image = self._tree.decode(entry, self._tree.contents([entry]).get(entry.blob), ImageVersion)
+            later = [entry for entry in self._entries(head, role, "added") if entry.version == version]
+            return with_additions([image], self._decoded(later, Addition))[0]
         raise LedgerError(f"There is no image {role} {version} on the ledger.", "See: ingot images")
 
     def _registered(self, entry: Entry | None, image: ImageVersion) -> bool:

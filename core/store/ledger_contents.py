@@ -10,8 +10,8 @@ from core.model.channels import ChannelMove
 from core.model.decided import Decided, Decision, Key, decided
 from core.model.image import ImageVersion
 from core.model.states import StateChange
-from core.store.ledger_rules import without
-from core.store.ledger_tree import REF, Entry, LedgerTree, Removal, Reservation
+from core.store.ledger_rules import with_additions, without
+from core.store.ledger_tree import REF, Addition, Entry, LedgerTree, Removal, Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Contents:
 
     head: str | None
     images: tuple[ImageVersion, ...]
-    """By role, then version, each in the state that counts at the time of reading. Artifacts whose files were deleted
-    are not in them."""
+    """By role, then version, each in the state that counts at the time of reading, with the artifacts that were made of
+    it since. Artifacts whose files were deleted are not in them."""
     reservations: tuple[Reservation, ...]
     removals: tuple[Removal, ...]
     lost: tuple[ImageVersion, ...]
@@ -41,6 +41,7 @@ class _Gathered:
         self.images: list[ImageVersion] = []
         self.reservations: list[Reservation] = []
         self.removals: list[Removal] = []
+        self.additions: list[Addition] = []
         self.lost: list[ImageVersion] = []
         self.changes: dict[Key, list[tuple[int, StateChange]]] = defaultdict(list)
         self.moves: dict[Key, list[tuple[int, ChannelMove]]] = defaultdict(list)
@@ -54,6 +55,8 @@ class _Gathered:
                 self.reservations.append(tree.decode(entry, content, Reservation))
             case "removed":
                 self.removals.append(tree.decode(entry, content, Removal))
+            case "added":
+                self.additions.append(tree.decode(entry, content, Addition))
             case "lost":
                 self.lost.append(tree.decode(entry, content, ImageVersion))
             case "states":
@@ -62,7 +65,7 @@ class _Gathered:
             case "channels":
                 move = tree.decode(entry, content, ChannelMove)
                 self.moves[entry.role, entry.decided].append((entry.number, move))
-            case "transcripts":
+            case "transcripts" | "evidence":
                 pass  # read one by one, when somebody wants to see it
             case _:
                 raise LedgerError(
@@ -74,7 +77,7 @@ class _Gathered:
 
 def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], now: float) -> Contents:
     """What the files of a ledger say. What cannot be read is among the problems and hides nothing else."""
-    contents = tree.contents(entry for entry in entries if entry.kind != "transcripts")
+    contents = tree.contents(entry for entry in entries if entry.kind not in ("transcripts", "evidence"))
     gathered = _Gathered()
     problems: list[LedgerError] = []
     unreadable: set[Key] = set()
@@ -90,7 +93,8 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
             if entry.number:
                 unreadable.add((entry.role, entry.decided))
     gone = {(removal.role, removal.version, removal.location) for removal in gathered.removals}
-    images = [without(image, gone) for image in gathered.images] if gone else gathered.images
+    images = with_additions(gathered.images, gathered.additions)
+    images = [without(image, gone) for image in images] if gone else images
     images.sort(key=lambda image: (image.role, versions.order(image.version)))
     found = decided(
         images,

@@ -3,13 +3,13 @@
 Pure: what stands is a mapping of paths to blobs, and who is behind a blob is asked of the caller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.errors import RefusedError
 from core.model import version as versions
 from core.model.image import ImageVersion
-from core.store.ledger_tree import Entry, image_path, lost_path, reservation_path
+from core.store.ledger_tree import Addition, Entry, image_path, lost_path, reservation_path
 
 LONGEST_ROLE = 100
 
@@ -90,6 +90,21 @@ def _winner(entry: Entry, mine: Owner | None, standing: Mapping[str, str], owner
 def same_building(one: ImageVersion, other: ImageVersion) -> bool:
     """The same run made the same artifacts; when it was written down may differ, after a crash in between."""
     return (one.run, one.commit, one.artifacts) == (other.run, other.commit, other.artifacts)
+
+
+def with_additions(images: Sequence[ImageVersion], additions: Sequence[Addition]) -> list[ImageVersion]:
+    """The images with what was made of them later. The newest of those at the same place counts: a file that was made
+    again there is no longer what it was."""
+    by_image: dict[tuple[str, str, str], dict[tuple[str, str], Addition]] = {}
+    for addition in sorted(additions, key=lambda one: one.at):
+        of_image = by_image.setdefault((addition.role, addition.version, addition.run), {})
+        of_image[addition.artifact.host, addition.artifact.location] = addition
+    return [
+        replace(image, artifacts=(*image.artifacts, *(one.artifact for one in found.values())))
+        if (found := by_image.get((image.role, image.version, image.run)))
+        else image
+        for image in images
+    ]
 
 
 def without(image: ImageVersion, gone: set[tuple[str, str, str]]) -> ImageVersion:

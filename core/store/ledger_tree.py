@@ -6,7 +6,9 @@
     roles/<role>/lost/<version>-<run>.json          an image that was registered offline under a name others had by then
     roles/<role>/states/<version>/<number>.json     a decision about it: tested, good, deprecated, revoked, restored, …
     roles/<role>/channels/<channel>/<number>.json   a move of a channel
+    roles/<role>/added/<version>/<digest>.json      an artifact that was made of it later: another format, a copy
     roles/<role>/transcripts/<run>/<name>.gz        what a machine printed while it was touched by hand in that run
+    roles/<role>/evidence/<run>/<name>.gz           what was found in the image of that run: seal report, packages, …
 
 Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index
 (FACTS.md, Git as a ledger): the user's working tree, index and branches are never touched.
@@ -27,18 +29,20 @@ from core.adapters.git import GitRepository
 from core.adapters.git_program import Answer, failure
 from core.errors import IngotError, LedgerError
 from core.model.decided import Decision
-from core.model.image import ImageVersion
+from core.model.image import Artifact, ImageVersion
 from core.model.states import StateChange
 
 REF = "refs/ingot/ledger"
 LARGEST = 1 << 20
 """Bytes of one manifest: a hundred times what a real one has. What is larger was not written by Ingot."""
 
-_FACT = re.compile(r"roles/(?P<role>[^/]+)/(?P<kind>images|reserved|removed|lost)/(?P<rest>[^/]+(?:/[^/]+)?)\.json")
+_FACT = re.compile(
+    r"roles/(?P<role>[^/]+)/(?P<kind>images|reserved|removed|added|lost)/(?P<rest>[^/]+(?:/[^/]+)?)\.json"
+)
 _DECISION = re.compile(
     r"roles/(?P<role>[^/]+)/(?P<kind>states|channels)/(?P<name>[^/]+)/(?P<number>[1-9][0-9]{0,8})\.json"
 )
-_TRANSCRIPT = re.compile(r"roles/[^/]+/transcripts/[^/]+/[^/]+\.gz")
+_BESIDE = re.compile(r"roles/[^/]+/(?P<kind>transcripts|evidence)/[^/]+/[^/]+\.gz")
 _CONTENDED = re.compile(r"but expected|reference already exists|\.lock': File exists")
 _WRITING = (
     ("i18n.commitEncoding", "UTF-8"),
@@ -77,6 +81,19 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """An artifact that was made of an image version after it was registered."""
+
+    role: str
+    version: str
+    run: str
+    """Uid of the run that made the image version: what was made of another one of that name is none of it."""
+    artifact: Artifact
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file of the ledger's tree."""
 
@@ -91,10 +108,10 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """`images`, `reserved`, `removed`, `lost`, `states`, `channels` or `transcripts`; empty for what Ingot did not
-        put there."""
-        found = _FACT.fullmatch(self.path) or _DECISION.fullmatch(self.path)
-        return found["kind"] if found else "transcripts" if _TRANSCRIPT.fullmatch(self.path) else ""
+        """`images`, `reserved`, `removed`, `added`, `lost`, `states`, `channels`, `transcripts` or `evidence`; empty
+        for what Ingot did not put there."""
+        found = _FACT.fullmatch(self.path) or _DECISION.fullmatch(self.path) or _BESIDE.fullmatch(self.path)
+        return found["kind"] if found else ""
 
     @property
     def version(self) -> str:
@@ -135,6 +152,13 @@ def removal_path(role: str, version: str, location: str) -> str:
     return f"roles/{_name(role)}/removed/{_name(version)}/{digest}.json"
 
 
+def addition_path(role: str, version: str, artifact: Artifact) -> str:
+    """By what it is and where: the same one made again is the same fact, unless its content differs."""
+    named = "\0".join((artifact.format, artifact.location, artifact.digest))
+    digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"roles/{_name(role)}/added/{_name(version)}/{digest}.json"
+
+
 def lost_path(role: str, version: str, run: str) -> str:
     return f"roles/{_name(role)}/lost/{_name(f'{version}-{run}')}.json"
 
@@ -150,7 +174,12 @@ def transcript_path(role: str, run: str, name: str) -> str:
     return f"roles/{_name(role)}/transcripts/{_name(run)}/{_name(name)}.gz"
 
 
-def encode(fact: ImageVersion | Reservation | Removal | Decision) -> bytes:
+def evidence_path(role: str, run: str, name: str) -> str:
+    """By the run, as transcripts are."""
+    return f"roles/{_name(role)}/evidence/{_name(run)}/{_name(name)}.gz"
+
+
+def encode(fact: ImageVersion | Reservation | Removal | Addition | Decision) -> bytes:
     """Sorted and indented, one way only: equal facts are equal bytes, and a diff of two is readable."""
     return msgspec.json.format(msgspec.json.encode(fact, order="sorted"), indent=2) + b"\n"
 

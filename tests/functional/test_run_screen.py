@@ -9,7 +9,6 @@ from typing import cast
 import pytest
 from textual.pilot import Pilot
 
-from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Catalogue, GitFacts, Workspace
@@ -19,6 +18,7 @@ from core.services.debugging import Debugging
 from core.services.overview import Overviews
 from core.store.index import Index
 from core.store.log_writer import LogWriter
+from tests.support.stages import plain_stages
 from tui.app import Ingot
 from tui.screens.run import RunScreen
 from tui.theme import plain
@@ -54,7 +54,7 @@ class House:
         request = RunRequest(
             self.workspace, self.role("web", *builds), COMMIT, "HEAD", builds, "Anna <anna@example.org>", self.now
         )
-        return self.index.add_run(request, stages_of(builds))
+        return self.index.add_run(request, plain_stages(builds))
 
     def begin(self, run: Run) -> None:
         self.index.set_run_state(run.uid, RunState.RUNNING)

@@ -13,7 +13,6 @@ import pytest
 from core.errors import LedgerError, RefusedError, StoreError
 from core.model.channels import ChannelMove
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
-from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax, Upstream, UpstreamKind
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, StateChange
@@ -22,6 +21,7 @@ from core.services import cache, catalogue, disk, images
 from core.stages.leftovers import workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
+from tests.support.stages import plain_stages
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -75,7 +75,7 @@ class Shop:
         upstream = Upstream(UpstreamKind.ROLE, role=on) if on else Upstream()
         about = Role(role, role, Syntax.HCL2, builds=(Build("qemu.web", "qemu"),), upstream=upstream)
         request = RunRequest(self.workspace, about, "c" * 40, "HEAD", ("qemu.web",), ADA, time.time())
-        run = self.index.add_run(request, stages_of(("qemu.web",)))
+        run = self.index.add_run(request, plain_stages(("qemu.web",)))
         if state is not RunState.QUEUED:
             self.index.set_run_state(run.uid, RunState.RUNNING)
         if state.ended:

@@ -6,7 +6,7 @@ beyond that is told by the role's variables: stage name → `fail`, `break`, `st
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core import process
@@ -14,11 +14,13 @@ from core.engine.equipment import Equipment
 from core.engine.execution import Pipeline
 from core.engine.worker import main
 from core.errors import ToolError
-from core.model.image import ImageVersion
+from core.model.decided import Decision
+from core.model.image import Artifact, ImageVersion
 from core.model.run import Run
 from core.places import Places
 from core.stages.stage import StageJob
 from core.store.index import Index
+from core.store.ledger_contents import Contents
 from core.store.ledger_sharing import Shared
 
 SCRIPT = """
@@ -72,11 +74,36 @@ class NoLedger:
     def reserve(self, role: str, wanted: str, run_uid: str, who: str) -> str:
         raise NotImplementedError
 
-    def register(self, image: ImageVersion, who: str, why: str, transcripts: Mapping[str, bytes] | None = None) -> None:
+    def register(
+        self,
+        image: ImageVersion,
+        who: str,
+        why: str,
+        transcripts: Mapping[str, bytes] | None = None,
+        evidence: Mapping[str, bytes] | None = None,
+    ) -> None:
         raise NotImplementedError
 
     def images(self) -> list[ImageVersion]:
         return []
+
+    def read(self) -> Contents:
+        raise NotImplementedError
+
+    def decide(
+        self,
+        decisions: Sequence[Decision],
+        who: str,
+        what: str,
+        why: str = "",
+        *,
+        image: ImageVersion | None = None,
+        evidence: Mapping[str, bytes] | None = None,
+    ) -> Contents:
+        raise NotImplementedError
+
+    def add_artifacts(self, image: ImageVersion, artifacts: Sequence[Artifact], who: str, why: str = "") -> None:
+        raise NotImplementedError
 
     @property
     def last_shared(self) -> Shared:

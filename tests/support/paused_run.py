@@ -15,13 +15,13 @@ from core.engine.holds import tool_directory
 from core.holding import Hold, ToolSpec
 from core.model.machine import Machine, MachineState
 from core.model.pause import Pause, PauseKind, PauseMode, Pausing
-from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Workspace
 from core.places import Places
 from core.store.index import Index
 from core.store.touches import Touches
+from tests.support.stages import plain_stages
 
 NO_WORKER = ("/bin/true",)
 """A worker that ends at once: answers must count without one."""
@@ -53,7 +53,7 @@ class PausedRuns:
             asked_at=time.time(),
             pausing=Pausing(PauseMode.FAILURE),
         )
-        run = self.index.add_run(request, stages_of(names))
+        run = self.index.add_run(request, plain_stages(names))
         self.places.run(run.uid).mkdir(parents=True, mode=0o700)
         self.index.set_run_state(run.uid, RunState.RUNNING)
         self.index.set_run_state(run.uid, RunState.PAUSED, "provisioner failed")

@@ -7,7 +7,6 @@ from pathlib import Path
 from core.errors import IngotError
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.pause import WATCHED, Wish
-from core.model.pipeline import stages_of
 from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Catalogue, GitFacts, Workspace
@@ -15,6 +14,7 @@ from core.places import Places
 from core.services.debugging import Debugging
 from core.services.overview import Overviews, WorkerView
 from core.store.index import Index
+from tests.support.stages import plain_stages
 from tui.app import Ingot
 from tui.ports import Debugs
 
@@ -59,14 +59,14 @@ class Asked:
     def build(self, roles: Sequence[str], *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         how = "" if pausing == WATCHED else f" pausing {' '.join([str(pausing.mode), *pausing.stops])}"
         self._say(f"build {' '.join(roles)}{' trust' if trust else ''}{how}")
-        return [self.index.add_run(self.requests[role], stages_of(self.requests[role].builds)) for role in roles]
+        return [self.index.add_run(self.requests[role], plain_stages(self.requests[role].builds)) for role in roles]
 
     def wake(self) -> None:
         self.woken += 1
 
     def build_stale(self, *, trust: bool = False) -> list[Run]:
         self._say("build stale")
-        return [self.index.add_run(self.requests["frontend"], stages_of(("qemu.frontend",)))]
+        return [self.index.add_run(self.requests["frontend"], plain_stages(("qemu.frontend",)))]
 
     def cancel(self, uid: str) -> Run:
         self._say("cancel")
@@ -173,7 +173,7 @@ class Shop:
     def run(self, role: str, state: RunState, upto: int, took: float, *, progress: str = "", error: str = "") -> Run:
         """A run whose first `upto` stages succeeded; the next one is as the run is, begun when the rest is over."""
         request = self.asked.requests[role]
-        run = self.index.add_run(request, stages_of(request.builds))
+        run = self.index.add_run(request, plain_stages(request.builds))
         now, index = self.clock[0], self.index
         if state is RunState.QUEUED:
             return run

@@ -11,7 +11,6 @@ from core.adapters.git import GitRepository
 from core.engine.job import Job
 from core.engine.slots import Slots
 from core.engine.surroundings import Memory, Surroundings
-from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Workspace
@@ -19,6 +18,7 @@ from core.places import Places
 from core.stages import build, checkout, leftovers, register, upstream, validate
 from core.store.index import Index
 from core.store.ledger import Ledger
+from tests.support.stages import plain_stages
 
 STAGES = {
     "checkout": checkout.carry_out,
@@ -129,7 +129,7 @@ class Workshop:
             environment=environment or {},
             secret_names=tuple(secrets or ()),
         )
-        run = self.index.add_run(request, stages_of(names))
+        run = self.index.add_run(request, plain_stages(names))
         self.index.set_run_state(run.uid, RunState.RUNNING)
         self.memory.give(run.uid, secrets or {})
         return self.again(run)

@@ -12,13 +12,13 @@ import pytest
 
 from core.errors import EngineError, RefusedError, StoreError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
-from core.model.pipeline import stages_of
 from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import RunRequest, RunState, StageState
 from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.store.filesystem import filesystem_of
 from core.store.index import Index
 from core.store.schema import MIGRATIONS
+from tests.support.stages import plain_stages
 
 WORKSPACE = Workspace(id="example.org/shop", name="shop", root="/srv/shop")
 ROLE = Role(
@@ -39,7 +39,7 @@ REQUEST = RunRequest(
     asked_at=1000.0,
     environment={"AWS_PROFILE": "shop"},
 )
-STAGES = stages_of(REQUEST.builds)
+STAGES = plain_stages(REQUEST.builds)
 
 
 def image(role: str = "web", version: str = "0.1.0", created: float = 1.0) -> ImageVersion:
