@@ -22,6 +22,7 @@ from core.services import catalogue, disk
 from core.stages.leftovers import file_name, workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
+from core.store.ledger_contents import Contents
 from core.text import visible
 
 
@@ -60,6 +61,16 @@ def listing(places: Places, workspace: Workspace, role: str = "") -> list[Listed
     except LedgerError:
         decided = Decided()
     return [_listed(places, workspace, image, images, active, decided) for image in images if role in ("", image.role)]
+
+
+def look_at(places: Places, workspace: Workspace, image: ImageVersion, contents: Contents) -> ListedImage:
+    """One image version as it is on this machine; `contents` is the ledger now. Raises StoreError."""
+    index = Index(places.index)
+    try:
+        active = _active(index, workspace)
+    finally:
+        index.close()
+    return _listed(places, workspace, image, contents.images, active, contents.decided)
 
 
 def delete(places: Places, root: Path, role: str, version: str, *, typed: str, who: str) -> int:
