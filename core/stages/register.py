@@ -7,7 +7,6 @@ same.
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
 import socket
@@ -24,10 +23,10 @@ from core.adapters.aws import Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
-from core.model.touch import Touch
-from core.stages import by_hand, evidence
+from core.stages import by_hand, evidence, file_manifest
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
+from core.stages.file_manifest import Manifest
 from core.stages.given import file_digest
 from core.stages.leftovers import RUN_NOTE, file_name, version_directory
 from core.stages.stage import StageJob
@@ -35,23 +34,6 @@ from core.stages.work import Meter, in_thread, metered
 
 STAMPED_INSIDE = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
 """Formats that libguestfs can open."""
-
-
-class _Manifest(msgspec.Struct):
-    """What lies beside each artifact, so that the file says by itself what it is."""
-
-    role: str
-    version: str
-    commit: str
-    run: str
-    created: float
-    artifact: Artifact
-    upstream: UpstreamRecord
-    tools: dict[str, str]
-    stamp: str
-    """Why it is not stamped inside; empty where it is."""
-    marks: tuple[str, ...] = ()
-    touches: tuple[Touch, ...] = ()
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -144,9 +126,9 @@ def _numbered(made: Mapping[str, list[Made]]) -> list[tuple[str, int, Made]]:
     ]
 
 
-def _kept(place: Path) -> list[_Manifest]:
+def _kept(place: Path) -> list[Manifest]:
     """What an earlier attempt brought into place."""
-    return [msgspec.json.decode(note.read_bytes(), type=_Manifest) for note in sorted(place.glob("*.manifest.json"))]
+    return [file_manifest.read(note) for note in sorted(place.glob("*.manifest.json"))]
 
 
 async def _keep(
@@ -180,7 +162,7 @@ async def _keep(
         host=socket.gethostname(),
         stamped_inside=stamped,
     )
-    manifest = _Manifest(
+    manifest = Manifest(
         role=image.role,
         version=image.version,
         commit=image.commit,
@@ -193,11 +175,7 @@ async def _keep(
         marks=image.marks,
         touches=image.touches,
     )
-    note = staging / f"{name}.manifest.json"
-    note.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    for path in (kept, note):
-        path.chmod(0o444)
-    await asyncio.to_thread(_flush, kept)
+    await asyncio.to_thread(file_manifest.write_beside, kept, manifest)
     return artifact
 
 
@@ -250,19 +228,10 @@ def _copy(source: Path, target: Path, meter: Meter) -> None:
             meter.advance(len(piece))
 
 
-def _flush(path: Path) -> None:
-    """What the ledger speaks of is on the disk before the ledger does."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _into_place(staging: Path, place: Path) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staging.rename(place)
-    _flush(place.parent)
+    file_manifest.flush(place.parent)
 
 
 async def _nobody_has(job: StageJob, disk: Path) -> None:
