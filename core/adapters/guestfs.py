@@ -93,20 +93,28 @@ def needed(content: str, enough: int | None = None) -> str:
 
 async def _guestfish(disk: Path, disk_format: str, script: str, directory: Path, access: str) -> str:
     """Carry out a script with the disk's root file system mounted; local names in it are relative to `directory`."""
+    return await guestfish(disk, disk_format, _OPEN + script, directory, access)
+
+
+async def guestfish(disk: Path, disk_format: str, script: str, directory: Path, *options: str) -> str:
+    """Carry out a script of guestfish's; gives what it printed. Raises ToolError."""
     stated = [f"--format={disk_format}"] if disk_format else []
-    argv = ["guestfish", access, *stated, "-a", str(disk.absolute())]
+    argv = ["guestfish", *options, *stated, "-a", str(disk.absolute())]
+    env = await environment()
+    finished = await process.run(argv, cwd=directory, env=env, input=script.encode(), timeout=_PATIENCE)
+    if finished.code != 0:
+        raise await asyncio.to_thread(explained, disk, finished.err.decode(errors="replace"))
+    return finished.out.decode(errors="replace")
+
+
+async def environment() -> dict[str, str]:
+    """What libguestfs' programs are told: to start QEMU by themselves, and without /dev/kvm where it does not work."""
     settings = {"LIBGUESTFS_BACKEND": "direct"}
     if await qemu.accelerator() == "tcg":
         # /dev/kvm may be there and not work: libguestfs would try it and fail.
         settings["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
     kept = ("LIBGUESTFS_CACHEDIR", "LIBGUESTFS_PATH", "SUPERMIN_KERNEL", "SUPERMIN_MODULES")
-    environment = process.environment(extra=settings, keep=kept)
-    finished = await process.run(
-        argv, cwd=directory, env=environment, input=(_OPEN + script).encode(), timeout=_PATIENCE
-    )
-    if finished.code != 0:
-        raise await asyncio.to_thread(explained, disk, finished.err.decode(errors="replace"))
-    return finished.out.decode(errors="replace")
+    return process.environment(extra=settings, keep=kept)
 
 
 def explained(disk: Path, said: str) -> ToolError:
@@ -126,7 +134,7 @@ def explained(disk: Path, said: str) -> ToolError:
             f"libguestfs cannot look into {disk}: it found no kernel on this machine to start its appliance with.",
             "Install one: sudo apt-get install linux-image-cloud-amd64",
         )
-    if _NO_SYSTEM in said:
+    if _NO_SYSTEM in said or "no operating system was found" in said:
         return ToolError(
             f"There is no operating system in {disk} that libguestfs knows.", "Is it the disk that the machine boots?"
         )
