@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from core import config_channels, config_debug, config_notify, config_seal, config_test
+from core import config_channels, config_debug, config_notify, config_seal, config_test, config_upstream
 from core.config_debug import Debug
 from core.config_notify import Notify
+from core.config_paths import INSIDE, is_inside, normal
 from core.model import naming
 from core.model.boot_test import BootTest
 from core.model.channels import DEFAULT_CHANNELS, ChannelRule
-from core.model.role import Problem, Upstream, UpstreamKind
+from core.model.role import Problem, Upstream
 from core.model.sealing import SealSettings
 
 NAME = "ingot.toml"
@@ -276,12 +277,12 @@ class _Reader:
         keys += ("seal", "test", "formats")
         table = self._table(given, where, keys)
         template = self._text(table, (*where, "template"))
-        if template is not None and not _is_inside(template):
-            self._wrong((*where, "template"), f"{template!r} is no path inside the workspace", _INSIDE)
+        if template is not None and not is_inside(template):
+            self._wrong((*where, "template"), f"{template!r} is no path inside the workspace", INSIDE)
             template = None
         settings = RoleSettings(
             line=self._line(where),
-            template=_normal(template) if template is not None else None,
+            template=normal(template) if template is not None else None,
             variable_files=self._paths(table, (*where, "variable_files")),
             variables=self._variables(table, (*where, "variables")),
             builds=self._texts(table, (*where, "builds")),
@@ -297,55 +298,20 @@ class _Reader:
     def _upstream(self, role: Mapping[str, Any], where: tuple[str, ...]) -> Upstream | None:
         if "upstream" not in role:
             return None
-        keys = ("role", "url", "checksum", "distribution", "suite", "packages", "disk_size")
         before = len(self._problems)
-        given = self._table(role, where, keys)
-        texts = {key: self._text(given, (*where, key)) or "" for key in keys if key != "packages"}
-        packages = self._texts(given, (*where, "packages")) or ()
-        kinds = [key for key in ("role", "url", "distribution") if texts[key]]
-        if len(kinds) != 1 and len(self._problems) > before:
-            return None  # what is wrong has been said
-        if len(kinds) != 1:
-            self._wrong(
-                where,
-                "an upstream is one of: a role, a url, a distribution",
-                'Write: upstream = { role = "base" }, or { url = "…", checksum = "sha256:…" }, '
-                'or { distribution = "debian", suite = "bookworm" }',
-            )
-            return None
-        allowed = {"role": (), "url": ("checksum",), "distribution": ("suite", "packages", "disk_size")}[kinds[0]]
-        for key in given:
-            if key != kinds[0] and key not in allowed:
-                self._wrong((*where, key), f"{_shown(key)!r} means nothing beside {kinds[0]!r}", "Take it away.")
-        match kinds[0]:
-            case "role":
-                return Upstream(UpstreamKind.ROLE, role=texts["role"])
-            case "url":
-                return self._file_upstream(texts["url"], texts["checksum"], where)
-            case _:
-                if not texts["suite"]:
-                    self._wrong(where, "a distribution needs its suite", 'Add: suite = "bookworm"')
-                    return None
-                return Upstream(
-                    UpstreamKind.ARCHIVE,
-                    distribution=texts["distribution"],
-                    suite=texts["suite"],
-                    packages=packages,
-                    disk_size=texts["disk_size"],
-                )
-
-    def _file_upstream(self, url: str, checksum: str, where: tuple[str, ...]) -> Upstream | None:
-        if not re.match(r"https?://\S+$", url) and not ("://" not in url and _is_inside(url)):
-            self._wrong((*where, "url"), f"{url!r} is neither an http(s) URL nor a path inside the workspace", _INSIDE)
-            return None
-        if not re.fullmatch(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}|file:\S+", checksum):
-            self._wrong(
-                (*where, "checksum") if checksum else where,
-                "an upstream from a url needs a checksum that counts",
-                'Add: checksum = "sha256:…" (64 hexadecimal digits), or "file:https://…/SHA256SUMS"',
-            )
-            return None
-        return Upstream(UpstreamKind.FILE, url=url, checksum=checksum)
+        table = self._table(role, where, config_upstream.KEYS)
+        ami = self._table(table, (*where, "ami"), config_upstream.AMI_KEYS)
+        given = config_upstream.Given(
+            tuple(table),
+            {key: self._text(table, (*where, key)) or "" for key in config_upstream.TEXTS},
+            {key: self._texts(table, (*where, key)) or () for key in config_upstream.LISTS},
+            {key: self._text(ami, (*where, "ami", key)) or "" for key in config_upstream.AMI_TEXTS},
+            self._texts(ami, (*where, "ami", "owners")) or (),
+            spoiled=len(self._problems) > before,
+        )
+        return config_upstream.checked(
+            given, lambda key, reason, fix: self._wrong((*where, *key.split(".")) if key else where, reason, fix)
+        )
 
     # The shapes of values
 
@@ -392,9 +358,9 @@ class _Reader:
     def _paths(self, table: Mapping[str, Any], where: tuple[str, ...]) -> tuple[str, ...] | None:
         values = self._texts(table, where)
         for value in values or ():
-            if not _is_inside(value):
-                self._wrong(where, f"{value!r} is no path inside the workspace", _INSIDE)
-        return None if values is None else tuple(_normal(value) for value in values if _is_inside(value))
+            if not is_inside(value):
+                self._wrong(where, f"{value!r} is no path inside the workspace", INSIDE)
+        return None if values is None else tuple(normal(value) for value in values if is_inside(value))
 
     def _variables(self, table: Mapping[str, Any], where: tuple[str, ...]) -> dict[str, str]:
         given = table.get(where[-1], {})
@@ -426,19 +392,8 @@ class _Reader:
         return None
 
 
-_INSIDE = "Write it relative to the workspace's root, without “..”."
-
-
 def _shown(key: str) -> str:
     return key.replace("_", "-") if key in ("variable_files", "tag_prefix", "disk_size", "on_revoked") else key
-
-
-def _is_inside(path: str) -> bool:
-    return bool(path) and not path.startswith(("/", "~")) and ".." not in path.split("/") and "\0" not in path
-
-
-def _normal(path: str) -> str:
-    return "/".join(part for part in path.split("/") if part not in ("", ".")) or "."
 
 
 _WORD = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.model.boot_test import BootTest
+from core.model.image import ImageState
 from core.model.sealing import SealSettings
 
 DISK_BUILDERS = frozenset(
@@ -50,6 +51,8 @@ class UpstreamKind(StrEnum):
     """A URL or path with a checksum, or with a checksum file."""
     ARCHIVE = "archive"
     """Made from a distribution's signed archive."""
+    AMI = "ami"
+    """The newest AMI of a name that belongs to one of the owners."""
     TEMPLATE = "template"
     """The template finds it by itself; Ingot records what the tool said, as unverified."""
 
@@ -61,10 +64,28 @@ class Upstream:
     kind: UpstreamKind = UpstreamKind.TEMPLATE
     role: str = ""
     """ROLE: the parent role's name."""
+    takes: tuple[ImageState, ...] = ()
+    """ROLE: the states of an image of it that may be built on; empty for what holds where nothing is said."""
     url: str = ""
     """FILE: an http(s) URL, or a path relative to the workspace's root."""
     checksum: str = ""
-    """FILE: `sha256:<hex>` or `sha512:<hex>`, or `file:<url of a checksum file>`."""
+    """FILE: `sha256:<hex>` or `sha512:<hex>`, or `file:<url of a checksum file>`. Empty only where the file itself is
+    signed."""
+    signature: str = ""
+    """FILE: where the detached signature is, of the checksum file where there is one, else of the file itself."""
+    key: str = ""
+    """FILE: the public key that must have signed it, a file relative to the workspace's root. Without `signature` the
+    checksum file holds its own."""
+    fingerprint: str = ""
+    """FILE: the full fingerprint of the one key in `key` that counts, in upper case; empty for all of them."""
+    owners: tuple[str, ...] = ()
+    """AMI: account numbers, or `self`, `amazon`, …: nobody else's image is taken."""
+    name: str = ""
+    """AMI: with `*` and `?`, as EC2's filters take it."""
+    region: str = ""
+    """AMI: empty for the one that the run's credentials say."""
+    architecture: str = ""
+    """AMI: `x86_64`, `arm64`; empty for any."""
     distribution: str = ""
     """ARCHIVE: `debian`."""
     suite: str = ""
@@ -73,6 +94,12 @@ class Upstream:
     """ARCHIVE: what the disk has beyond the minimum that boots and answers on SSH."""
     disk_size: str = ""
     """ARCHIVE: size of the disk as qemu-img takes it, such as `4G`."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the workspace that say what may be built on; not the upstream itself, which has a digest."""
+        places = (self.key, self.signature, self.checksum.removeprefix("file:") if self.checksum[:5] == "file:" else "")
+        return tuple(place for place in places if place and "://" not in place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +135,11 @@ class Role:
     """What a good image version of it is converted to: `vhd`, `ova`, …"""
     problems: tuple[Problem, ...] = ()
     """With any, the role is shown but cannot be built."""
+
+    @property
+    def takes_upstream(self) -> bool:
+        """Whether its builds start from what Ingot gives them, and not from what the template names itself."""
+        return "ingot_upstream" in self.declares or any(build.kind == "ansible" for build in self.builds)
 
     def build(self, name: str) -> Build | None:
         return next((build for build in self.builds if build.name == name), None)

@@ -137,10 +137,11 @@ def as_json(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _role_as_json(role: Role) -> dict[str, Any]:
-    upstream = {"kind": role.upstream.kind.value}
-    for key in ("role", "url", "checksum", "distribution", "suite"):
+    upstream: dict[str, object] = {"kind": role.upstream.kind.value}
+    told = ("role", "takes", "url", "checksum", "signature", "key", "fingerprint", "distribution", "suite")
+    for key in (*told, "owners", "name", "region", "architecture"):
         if value := getattr(role.upstream, key):
-            upstream[key] = value
+            upstream[key] = [*value] if key in ("takes", "owners") else value
     return {
         "name": role.name,
         "template": role.template,

@@ -65,6 +65,7 @@ class RoleMaker:
             *(one.path for one in given),
             *playbooks,
             *facts.inputs,
+            *(settings.upstream.files if settings.upstream else ()),
         ]
         for book in playbooks:
             inputs += self._parts_of(book)
@@ -122,7 +123,8 @@ class RoleMaker:
         for other in same:
             if other not in self._configuration.roles:
                 del found[other]  # the same role, under the name that discovery gave it
-        found[name] = (template, self._with_builds(name, role, settings))
+        role = self._with_builds(name, role, settings)
+        found[name] = (template, self._with_upstream_taken(name, role, settings))
 
     def _given(
         self, name: str, template: Template, settings: RoleSettings, known: Role | None
@@ -166,6 +168,20 @@ class RoleMaker:
                 fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
                 problems.append(self._wrong(settings, f"roles.{name}: there is no build {wanted!r}", fix))
         return replace(role, builds=tuple(chosen), problems=tuple(problems))
+
+    def _with_upstream_taken(self, name: str, role: Role, settings: RoleSettings) -> Role:
+        """What only Ingot can verify has to come from Ingot: a template that names its own media would not be built on
+        what was verified."""
+        upstream = role.upstream
+        if settings.upstream is None or role.takes_upstream or not (upstream.key or upstream.owners):
+            return role
+        what = "the signature is verified" if upstream.key else "the AMI is chosen"
+        problem = self._wrong(
+            settings,
+            f"roles.{name}: {what} by Ingot, and the template does not take its upstream from Ingot",
+            'Declare variable "ingot_upstream" in the template and build on it: docs/templates.md.',
+        )
+        return replace(role, problems=(*role.problems, problem))
 
     def _wrong(self, settings: RoleSettings, reason: str, fix: str) -> Problem:
         problem = Problem(config.NAME, reason, settings.line, fix)

@@ -447,6 +447,11 @@ template = "attic/old.pkr.hcl"
         ('[roles.web]\nupstream = { role = "bsae" }\n', "Did you mean 'base'?"),
         ('[roles.web]\nupstream = { role = "base" }\n[roles.base]\nupstream = { role = "web" }\n', "in a circle"),
         ("[roles.web]\nvariabels = {}\n", "Did you mean 'variables'?"),
+        ('[roles.web]\nupstream = { ami = { owners = ["self"], name = "x-*" } }\n', "ingot_upstream"),
+        (
+            '[roles.web]\nupstream = { url = "https://a/d", signature = "https://a/d.sig", key = "a.asc" }\n',
+            "ingot_upstream",
+        ),
     ],
 )
 def test_what_ingot_toml_says_of_what_is_not_there_names_line_and_fix(
@@ -462,6 +467,20 @@ def test_what_ingot_toml_says_of_what_is_not_there_names_line_and_fix(
     assert any(said in f"{problem.reason} {problem.fix}" for problem in problems)
     assert all(problem.path == "ingot.toml" and problem.line for problem in problems)
     assert {"base", "web"} <= set(names(found))
+
+
+def test_a_key_is_one_of_the_things_that_a_role_is_built_from(repository: Make) -> None:
+    root = repository(
+        {
+            "web/x.pkr.hcl": template(variables='variable "ingot_upstream" {}'),
+            "keys/vendor.asc": "a key",
+            "ingot.toml": '[roles.web.upstream]\nurl = "https://a/d"\n'
+            'checksum = "file:media/SUMS"\nkey = "keys/vendor.asc"',
+        }
+    )
+    web = named(discover(root), "web")
+    assert web.problems == ()
+    assert {"keys/vendor.asc", "media/SUMS"} <= set(web.inputs)
 
 
 def test_builds_that_the_template_leaves_open_can_be_named(repository: Make) -> None:
