@@ -1,7 +1,7 @@
 """The terminal as a person works with it: keys, pastes, the mouse, reading back, copying, and the way out."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -154,6 +154,42 @@ async def test_nothing_but_cells_comes_of_what_a_machine_sends() -> None:
         assert app.copied == []
         assert app.title != "title"
         assert bytes(program.written) == b""
+
+
+async def test_an_echo_does_not_wait_for_the_screens_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with told() as (app, program, pilot):
+        frames: list[str] = []
+
+        def noted(screen: object, renderable: object) -> None:
+            if renderable is not None:
+                frames.append(shown(app))
+
+        async def when(condition: Callable[[], object]) -> None:  # the pilot draws the screen at each of its steps
+            for _ in range(6000):
+                if condition():
+                    break
+                await asyncio.sleep(0.01)
+            assert condition()
+            await asyncio.sleep(0.1)
+
+        def painted(text: str) -> Callable[[], bool]:
+            return lambda: text in "\n".join(app.terminal.screen_lines())
+
+        await pilot.pause(0.1)
+        app.screen._update_timer.stop()  # pyright: ignore[reportPrivateUsage] - its next tick is far away
+        monkeypatch.setattr(app, "_display", noted)
+        program.say(b"nobody typed")
+        await when(painted("nobody typed"))
+        assert not frames
+        app.terminal.post_message(events.Key("x", "x"))
+        await when(lambda: program.written)
+        program.say(b", echoed")
+        await when(painted(", echoed"))
+        assert len(frames) == 1
+        assert "nobody typed, echoed" in frames[0]
+        program.say(b", and more")
+        await when(painted(", and more"))
+        assert len(frames) == 1
 
 
 async def test_more_columns_than_there_is_room_for_are_cut() -> None:

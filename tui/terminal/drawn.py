@@ -82,6 +82,8 @@ class Drawn(Widget):
         self._painted_at = 0.0
         self._fed = 0
         """Bytes that came since the last painting."""
+        self._typed = False
+        """Something was typed since, and what comes may be its echo."""
         self._held_since = 0.0
         self._painting: Timer | None = None
         self._blinking: Timer | None = None
@@ -141,6 +143,8 @@ class Drawn(Widget):
                 return
         self._held_since = 0.0
         self._painted_at = now
+        echo = self._typed and self._fed <= LITTLE
+        self._typed = False
         self._fed = 0
         whole = self._whole
         self._whole = False
@@ -163,6 +167,19 @@ class Drawn(Widget):
         self._keep_blinking()
         if self._reading is not None and self._reading.active:
             self.show_frame()
+        if echo:
+            self._draw_now()
+
+    def _draw_now(self) -> None:
+        """Have the screen drawn at once, once for a key: an echo is what a person waits for.
+
+        Textual draws when its timer for it ticks (textual/screen.py, Screen._on_timer_update, 8.2.8). After a screen
+        that was drawn the next tick is one to two of its periods away, up to 33 ms; only when nothing was drawn for
+        longer than that it draws at once. This does what the tick would.
+        """
+        screen = self.screen
+        screen._dirty_widgets.add(self)  # pyright: ignore[reportPrivateUsage] - there is no other way to ask for it
+        screen._on_timer_update()  # pyright: ignore[reportPrivateUsage]
 
     def _keep_blinking(self) -> None:
         blinking = self._blinks and self.has_focus and self._cursor is not None and self._cursor.blinking

@@ -256,6 +256,7 @@ class Terminal(Drawn, can_focus=True):
             press = press_of(event)
             if press is not None:
                 self._emulator.unselect()
+                self._typed = True
                 self._write(self._emulator.key(press))
         else:
             return
