@@ -4,7 +4,8 @@ Run by itself: `python tests/bench/bench_terminal.py` prints the figures as JSON
 Both ways are measured from the byte that is typed into the pty to the byte that comes out of it. Needs sshd and tmux.
 
 On a machine that does other work as well the slowest of a hundred keys is the scheduler's: each way has some five
-processes and a kernel thread for each pty to wait for. What is left to compare there is p50; p99 says something of a machine that rests.
+processes and a kernel thread for each pty to wait for. What is left to compare there is p50; p99 says something of a machine that rests, or where
+`chrt -r 5 python tests/bench/bench_terminal.py` (as root) keeps the others out.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ LETTERS = "бвгджзийклмнптфцчшщъыьэюя"
 class Seat:
     """A program on a pty, and somebody at it."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path | None = None) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(
@@ -61,6 +62,7 @@ class Seat:
             stdout=slave,
             stderr=slave,  # where Textual draws
             env=environment,
+            cwd=cwd,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
