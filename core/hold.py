@@ -22,6 +22,9 @@ from core.living import Identity
 HOLDER_FILE = "holder.json"
 EXIT_FILE = "exit.json"
 PROMPT_FILE = "prompt.json"
+EVENTS_FILE = "events.pipe"
+EVENTS_MARK = "INGOT_EVENTS"
+"""Environment variable with the path of the pipe into which the tool may tell what it does (ToolSpec.events)."""
 LOCK_FILE = "holder.lock"
 OWN_LOG_FILE = "holder.log"
 """What the holder itself has to say when it breaks; empty as a rule."""
@@ -140,6 +143,8 @@ class ToolSpec:
     """What the tool may ask; the first whose pattern matches counts."""
     prompt_limit: float | None = None
     """Seconds that a held prompt may wait: its time limit from then on, until it is answered. None: the tool's own."""
+    events: Path | None = None
+    """Gets what the tool tells beside that, a line of JSON an event, redacted as well; appended to."""
 
     def to_json(self) -> bytes:
         """By the standard library, as arguments and variables may hold lone surrogates (os.fsdecode)."""

@@ -43,6 +43,7 @@ from core.hold import (
     write_whole,
 )
 from core.holder_door import Door, Later
+from core.holder_events import EventPipe
 from core.holder_leftovers import end_leftovers, leftovers
 from core.holder_limit import TimeLimit
 from core.holder_log import ToolLog, complain
@@ -78,6 +79,7 @@ class Holder:
         self._log = ToolLog(spec.log, spec.secrets)
         self._loop = selectors.DefaultSelector()
         """What is registered carries the method to call with the events."""
+        self._events = EventPipe(directory, spec, self._loop) if spec.events is not None else None
         self._door = Door(socket_path, self._loop, self._obey)
         self._tool = Tool(spec, self._loop, self._printed)
         self._limit = TimeLimit(spec.limit, time.monotonic())
@@ -103,6 +105,8 @@ class Holder:
             self._turn(None)
         self._leave_nothing()
         self._write_exit()
+        if self._events is not None:
+            self._events.close()
         self._log.close()
         self._door.remove()
 
@@ -124,7 +128,8 @@ class Holder:
 
     def _start_tool(self) -> None:
         try:
-            self._tool.start({RUN_MARK: self._spec.run_uid, HOLDER_MARK: str(self._me)}, self._tools_umask)
+            marks = {RUN_MARK: self._spec.run_uid, HOLDER_MARK: str(self._me)}
+            self._tool.start(marks | (self._events.marks if self._events else {}), self._tools_umask)
         except IngotError as error:
             self._log.say(error.what)
         else:
@@ -149,6 +154,8 @@ class Holder:
         for key, events in self._loop.select(self._pause(longest)):
             key.data(events)
         self._log.write()
+        if self._events is not None:
+            self._events.write()
         now = time.monotonic()
         self._log.due(now)
         if self._children_changed:
@@ -177,6 +184,7 @@ class Holder:
             self._prompting.book.write_at,
             self._prompting.watch.next_due,
             self._log.next_due,
+            self._events.kept.next_due if self._events else None,
         ]
         return max(min(moment for moment in moments if moment is not None) - now, 0.0)
 
@@ -291,6 +299,8 @@ class Holder:
             self._end("cancel")
         elif isinstance(message, Redact):
             self._log.add_secrets(message.secrets)
+            if self._events is not None:
+                self._events.kept.add_secrets(message.secrets)
         elif isinstance(message, Limit):
             if self._tool.exit is not None and not self._keeping:
                 return "The tool has ended."
@@ -337,6 +347,8 @@ class Holder:
         assert self._tool.exit is not None
         ended = replace(self._tool.exit, kept=self._keeping)
         self._log.flush()
+        if self._events is not None:
+            self._events.flush()  # before the exit: who has read that finds all events
         while self._log.unwritten or self._prompting.book.write_at is not None:
             self._turn(1.0)
         while True:

@@ -67,6 +67,10 @@ class Places:
         """The log of one stage (`build/qemu.web` becomes `build.qemu.web.log`)."""
         return self.run(uid) / "logs" / f"{stage.replace('/', '.')}.log"
 
+    def tasks(self, uid: str, stage: str) -> Path:
+        """What Ansible told of its tasks in one stage, a line of JSON an event."""
+        return self.run(uid) / "tasks" / f"{stage.replace('/', '.')}.jsonl"
+
     @property
     def runtime(self) -> Path:
         """For sockets, whose paths must be short (108 bytes, unix(7)): never below a long `home`."""

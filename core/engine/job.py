@@ -139,6 +139,7 @@ class Job:
         prompts: Sequence[Prompt] = (),
         prompt_limit: float | None = None,
         on_held: OnHeld | None = None,
+        events: bool = False,
     ) -> Exit:
         directory = tool_directory(self.places, self._run.uid, self._stage.key, name)
         beginning = directory.with_name(f"{name}.from")
@@ -155,7 +156,8 @@ class Job:
                 _note(beginning, self._log_path)
                 try:
                     spec = self._spec(argv, cwd, environment)
-                    spec = replace(spec, prompts=tuple(prompts), prompt_limit=prompt_limit)
+                    kept = self.places.tasks(self._run.uid, self._stage.key) if events else None
+                    spec = replace(spec, prompts=tuple(prompts), prompt_limit=prompt_limit, events=kept)
                     hold = await self._started(directory, spec)
                     self._told = set(spec.secrets)
                 except EngineError:

@@ -130,6 +130,7 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
             prompts=pauses.rules,
             prompt_limit=pauses.limit,
             on_held=held,
+            events=True,
         )
     log = job.places.log(job.run.uid, job.stage.key)
     if ended.code != 0 and not pauses.mended(ended):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from core import process
-from core.adapters import galaxy, packer, qemu, ssh_keys
+from core.adapters import ansible_events, galaxy, packer, qemu, ssh_keys
 from core.adapters.packer import ON_ERROR_CLEAN_UP, Packer
 from core.errors import ToolError
 from core.model.role import Build, Role, Syntax
@@ -110,6 +110,11 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     }
     installed = str(job.result("checkout").get("galaxy") or "")
     environment |= galaxy.search_paths(Path(installed) if installed else None, checkout, environment.get("HOME", ""))
+    environment |= ansible_events.environment(
+        environment,
+        checkout,
+        [checkout / "ansible", directory, *((checkout / playbook).parent for playbook in role.playbooks)],
+    )
     # In a thread: a large template takes a second to parse, and the worker's loop has others to answer.
     job.add_secrets(await asyncio.to_thread(_secrets, job, checkout, variables))
     return Preparation(

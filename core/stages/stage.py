@@ -114,6 +114,7 @@ class StageJob(Protocol):
         prompts: Sequence[Prompt] = (),
         prompt_limit: float | None = None,
         on_held: OnHeld | None = None,
+        events: bool = False,
     ) -> Exit:
         """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
 
@@ -122,7 +123,8 @@ class StageJob(Protocol):
         and CancelledError is raised.
 
         While the tool waits at one of `prompts` that has no reply, the run is paused as `on_held` says, for
-        `prompt_limit` seconds at most: then its holder ends it.
+        `prompt_limit` seconds at most: then its holder ends it. `events`: what Ansible tells of its tasks is kept
+        (places.tasks; core/adapters/ansible_events.py is what makes Ansible tell it).
         """
         ...
 

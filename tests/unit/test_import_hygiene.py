@@ -23,7 +23,7 @@ ASYNC_STARTERS = ("create_subprocess_exec", "create_subprocess_shell", "subproce
 
 
 def modules(package: str) -> list[str]:
-    paths = sorted((ROOT / package).rglob("*.py"))
+    paths = sorted(path for path in (ROOT / package).rglob("*.py") if path.parent.name != "ansible_plugin")
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
     return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
 
