@@ -186,9 +186,10 @@ def package_changes(before: Iterable[Package], after: Iterable[Package]) -> list
         for left, right in _pairs(old, new):
             architecture = (right or left or olds[0]).architecture
             was, now = left.version if left else "", right.version if right else ""
+            direction = _direction(kind, was, now)
             if left and right and was == now:
                 was, now = f"{was} ({left.architecture})", f"{now} ({right.architecture})"
-            found.append(PackageChange(_direction(kind, was, now), kind, name, was, now, architecture))
+            found.append(PackageChange(direction, kind, name, was, now, architecture))
     return found
 
 
