@@ -12,7 +12,7 @@ from core.engine.execution import CarryOut, Pipeline
 from core.model.machine import MachineState
 from core.model.run import Run
 from core.places import Places
-from core.stages import build, checkout, leftovers, register, upstream, validate
+from core.stages import build, checkout, convert, leftovers, register, upstream, validate
 from core.stages.stage import LedgerOfRun
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -23,6 +23,7 @@ STAGES: dict[str, CarryOut] = {
     "validate": validate.carry_out,
     "build": build.carry_out,
     "register": register.carry_out,
+    "convert": convert.carry_out,
 }
 
 

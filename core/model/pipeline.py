@@ -29,5 +29,8 @@ def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BU
     >>> stages_of(web, ("null.web",))
     ('checkout', 'upstream', 'validate', 'build/null.web', 'register')
     """
+    if purpose is Purpose.CONVERT:
+        return ("convert",)
     made = tuple(f"build/{build}" for build in builds)
-    return (*BEFORE_BUILD, *made, "register")
+    convert = ("convert",) if role.formats else ()
+    return (*BEFORE_BUILD, *made, "register", *convert)

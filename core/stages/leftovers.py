@@ -26,7 +26,8 @@ def clean_up(places: Places, run: Run, *, succeeded: bool, kept: bool = False) -
     these go when it has gone.
     """
     directory = places.run(run.uid)
-    shutil.rmtree(directory / "register", ignore_errors=True)
+    for name in ("register", "convert"):
+        shutil.rmtree(directory / name, ignore_errors=True)
     if not kept:
         ssh_keys.remove(keys_of(directory))
         for path in (directory / "tmp", places.runtime / tmp_name(run.uid), directory / "output"):

@@ -15,7 +15,7 @@ from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Workspace
 from core.places import Places
-from core.stages import build, checkout, leftovers, register, upstream, validate
+from core.stages import build, checkout, convert, leftovers, register, upstream, validate
 from core.store.index import Index
 from core.store.ledger import Ledger
 from tests.support.stages import plain_stages
@@ -26,6 +26,7 @@ STAGES = {
     "validate": validate.carry_out,
     "build": build.carry_out,
     "register": register.carry_out,
+    "convert": convert.carry_out,
 }
 WHO = "Ada Example <ada@example.org>"
 
