@@ -51,6 +51,14 @@ async def pin(machine: Machine, *, shown: Collection[str] = (), timeout: float =
     return await ssh_session.pin(machine, timeout)
 
 
+async def methods(machine: Machine, *, timeout: float = PATIENCE) -> tuple[str, ...]:  # noqa: ASYNC109 - as above
+    """How the machine would let its user in: `publickey`, `password`, … (RFC 4252). Shows it nothing but the user's
+    name, and believes whoever answers. Raises NoAnswerError."""
+    from core.adapters import ssh_session
+
+    return await ssh_session.methods(machine, timeout)
+
+
 def check(machine: Machine) -> None:
     """Raises NoShellError when SSH does not lead to this machine, HostKeyError when there is no place for its pin."""
     if machine.communicator == "winrm":

@@ -414,3 +414,16 @@ async def _close(link: asyncssh.SSHClientConnection | None) -> None:
     except TimeoutError:
         link.abort()
         await link.wait_closed()
+
+
+async def methods(machine: Machine, timeout: float) -> tuple[str, ...]:  # noqa: ASYNC109 - it is in the error
+    """See `ssh.methods`."""
+    return await _within(timeout, machine.address, _methods(machine))
+
+
+async def _methods(machine: Machine) -> tuple[str, ...]:
+    try:
+        found = await asyncssh.get_server_auth_methods(machine.host, machine.port, machine.login.user, config=[])
+    except (asyncssh.Error, OSError) as error:
+        raise _not_connected(machine.address, error) from error
+    return tuple(found)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.engine.following import Following
-from core.engine.holds import end_tool, tool_directory
+from core.engine.holds import end_tool, holds_of, tool_directory
 from core.engine.pausing import Waits
 from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings
@@ -174,6 +174,10 @@ class Job:
             # By a signal: it had no time for removing what it has elsewhere.
             self._machine_ended(orderly=ended.signal is None)
             return ended
+
+    async def end_earlier(self) -> None:
+        for hold in await holds_of(self.places, self._run.uid, self._stage.key):
+            await end_tool(hold)
 
     async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
         """Start a tool. A cancel that comes in between ends it as soon as it has started: it would run unseen."""

@@ -18,5 +18,7 @@ class BootTest:
     cpus: int = 2
     limit: float = 300.0
     """Seconds in which the machine has to answer on SSH."""
+    skip: tuple[str, ...] = ()
+    """Names of built-in cases (core/model/boot_checks.py) that are not looked at."""
     keep: bool = False
     """Keep the machine for the debug screen when a case fails."""

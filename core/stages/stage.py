@@ -128,6 +128,11 @@ class StageJob(Protocol):
         """
         ...
 
+    async def end_earlier(self) -> None:
+        """End what an earlier attempt at this stage left running, for a stage that begins anew. Where a run has a
+        machine on its way, `tool` adopts it instead."""
+        ...
+
     def pauses(self) -> list[Pause]:
         """Those of this stage so far, in order, with how they were answered."""
         ...

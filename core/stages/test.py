@@ -1,0 +1,206 @@
+"""The boot test of one build: a throwaway machine boots from its disk, is looked at, and the role's suites run in it.
+
+What is booted is the registered artifact, through an overlay. The report goes on the ledger with the verdict; the last
+build's test makes the image version good when all of it passed and nothing else forbids it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from core import text
+from core.adapters import qemu, ssh_keys, test_machine
+from core.adapters.test_machine import Guest
+from core.errors import RefusedError, ToolError
+from core.model.image import Artifact, ImageState, ImageVersion
+from core.model.pipeline import Purpose
+from core.model.states import Act, StateChange, Verdict
+from core.model.test_report import Case, Outcome, Report, first_bad
+from core.secrets import Redactor
+from core.stages import evidence
+from core.stages.booting import Throwaway
+from core.stages.environment import keys_of
+from core.stages.examination import Examination
+from core.stages.given import verified_again
+from core.stages.stage import StageJob
+from core.stages.work import in_thread
+
+_SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "✗", Outcome.SKIPPED: "–"}
+
+
+async def carry_out(job: StageJob) -> Mapping[str, object]:
+    """Gives `verdict`, `evidence` (the name of the report) and `cases`, how many there were. Raises ToolError when the
+    image version has not passed."""
+    image = await asyncio.to_thread(_image, job)
+    artifact = _artifact(image, job.stage.build) if image else None
+    if image is None or artifact is None:
+        job.say("There is no disk on this machine that could be booted, so nothing is tested.")
+        return {"verdict": Verdict.UNTESTED.value, "evidence": "", "cases": 0}
+    note = job.directory / "results" / f"test-{job.stage.build}.json"
+    report = _earlier(note)
+    if report is None:
+        await job.end_earlier()
+        report = await _tested(job, image, artifact)
+        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = note.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(report))
+        part.rename(note)
+    else:
+        job.say("It was tested before the interruption.")
+    name = f"test-{job.stage.build}-{job.run.uid[-8:]}"
+    await _decide(job, image, report, name)
+    if report.verdict is not Verdict.PASSED:
+        bad = report.counted(Outcome.FAILED, Outcome.ERROR)
+        raise ToolError(
+            f"{job.stage.build} did not pass: {first_bad(report.cases) or 'nothing could be looked at'}.",
+            f"{image.role} {image.version} stays {image.state.value}; {bad} of {len(report.cases)} cases are not well: "
+            f"ingot tests {image.role} {image.version}",
+        )
+    return {"verdict": report.verdict.value, "evidence": name, "cases": len(report.cases)}
+
+
+def _earlier(note: Path) -> Report | None:
+    try:
+        return msgspec.json.decode(note.read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _image(job: StageJob) -> ImageVersion | None:
+    """The image version that this run made, or is about."""
+    request = job.run.request
+    for image in job.ledger.images():
+        if request.purpose is Purpose.BUILD and image.run == job.run.uid:
+            return image
+        if request.purpose is not Purpose.BUILD and (image.role, image.version) == (request.role.name, request.version):
+            return image
+    return None
+
+
+def _artifact(image: ImageVersion, build: str) -> Artifact | None:
+    """The disk that the build itself made, before those that were converted from it."""
+    of_build = [one for one in image.artifacts if one.build == build and one.format in test_machine.FORMATS]
+    return next((one for one in of_build if Path(one.location).is_file()), None)
+
+
+async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Report:
+    settings = job.run.request.role.test
+    name = f"{image.role} {image.version}"
+    if artifact.digest:
+        await verified_again(job, Path(artifact.location), artifact.digest, name)
+    keys = keys_of(job.directory) / f"test-{job.stage.build}"
+    key = await ssh_keys.make(keys, f"test-of-{job.run.uid}")
+    accelerator = await qemu.accelerator()
+
+    def guest(number: int) -> Guest:
+        return Guest(
+            directory=job.directory / "test" / f"{job.stage.build}-{number}",
+            name=f"test-{job.run.uid}-{job.stage.build}-{job.stage.attempt}-{number}",
+            disk=Path(artifact.location),
+            disk_format=artifact.format,
+            key=key,
+            user=settings.user,
+            memory=settings.memory,
+            cpus=settings.cpus,
+            accelerator=accelerator,
+        )
+
+    job.say(f"Booting {Path(artifact.location).name} of {name} twice, each time on a fresh overlay ({accelerator}).")
+    began = time.time()
+    test = Examination(job, image, Throwaway(job, guest(1), name), Throwaway(job, guest(2), name), keys)
+    try:
+        cases = await test.cases()
+    finally:
+        await asyncio.to_thread(ssh_keys.remove, keys)
+    for case in cases:
+        _say(job, case)
+    return Report(
+        role=image.role,
+        version=image.version,
+        build=job.stage.build,
+        artifact=artifact.digest,
+        run=job.run.uid,
+        commit=job.run.request.commit,
+        started=began,
+        ended=time.time(),
+        accelerator=accelerator,
+        boot_seconds=test.first.seconds,
+        cases=tuple(cases),
+        facts=test.facts,
+    )
+
+
+def _say(job: StageJob, case: Case) -> None:
+    what = f"{_SIGNS[case.outcome]} {case.suite}: {case.name}"
+    job.say(f"{what}: {case.message}" if case.message else what)
+    if case.outcome.bad:
+        for line in case.output.splitlines():
+            job.say(f"    {line}")
+
+
+async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str) -> None:
+    """Put the report and its verdict on the ledger, and with the last build's pass that the image version is good. The
+    same once more changes nothing."""
+    who = job.run.request.asked_by
+    packed = evidence.compressed(msgspec.json.encode(report), job.secrets.values())
+    key = (image.role, image.version)
+    run = f"by run {job.run.uid}"
+    decided = (await asyncio.to_thread(job.ledger.read)).decided
+    why = f"{report.counted(Outcome.PASSED)} of {len(report.cases)} cases of {report.build} passed"
+    if first := first_bad(report.cases):
+        why += f"; {first}"
+    why = Redactor(job.secrets.values()).redact(why.encode()).decode(errors="replace")
+    verdict = report.verdict if report.verdict is Verdict.PASSED else Verdict.FAILED
+    tested = StateChange(
+        image.role, image.version, image.run, Act.TESTED, who, report.ended, why, verdict=verdict, evidence=name,
+        follows=decided.life(key).follows,
+    )  # fmt: skip
+    good = StateChange(
+        image.role, image.version, image.run, Act.GOOD, who, report.ended, f"tested {run}",
+        follows=decided.life(key).follows,
+    )  # fmt: skip
+    decisions = [tested]
+    reason = _why_not_good(job, image, verdict)
+    if not reason and verdict is Verdict.PASSED:
+        after = decided if decided.has(tested) else decided.with_decision(tested)
+        reason = "" if decided.has(good) else after.forbids(good, report.ended)
+        if not reason:
+            decisions.append(good)
+    what = f"test {image.role} {image.version}: {verdict.value}"
+    job.progress("writing to the ledger")
+    try:
+        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence={name: packed})
+    except RefusedError as error:  # somebody decided in between
+        if len(decisions) == 1:
+            raise
+        reason, decisions = error.what, [tested]
+        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence={name: packed})
+    passed = report.counted(Outcome.PASSED)
+    took = text.duration(report.ended - report.started)
+    job.say(f"{passed} of {len(report.cases)} cases passed, in {took}.")
+    if good in decisions:
+        job.say(f"{image.role} {image.version} is good.")
+    elif verdict is Verdict.PASSED and image.state is ImageState.CANDIDATE:
+        job.say(f"{image.role} {image.version} stays candidate: {reason}")
+    if job.ledger.last_shared.state == "offline":
+        job.say(f"Others do not know yet: the ledger's remote cannot be reached ({job.ledger.last_shared.reason}).")
+
+
+def _why_not_good(job: StageJob, image: ImageVersion, verdict: Verdict) -> str:
+    """What of the other builds is in the way; empty where this was the last, and all have passed."""
+    if verdict is not Verdict.PASSED:
+        return "it did not pass"
+    here = job.stage.build
+    for build in dict.fromkeys(artifact.build for artifact in image.artifacts):
+        if build == here:
+            continue
+        stage = job.run.stage(f"{job.stage.name}/{build}")
+        if stage is None:
+            return f"its build {build} was not tested here: no machine of it can be booted."
+        said = str(job.result(stage.key).get("verdict") or "")
+        if said != Verdict.PASSED:
+            return f"its build {build} is {said or 'still to be tested'}."
+    return ""
