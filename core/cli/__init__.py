@@ -137,6 +137,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--end", action="store_true", help="end a machine that was kept")
     debug.add_argument("--yes", action="store_true", help="destroy the machine without asking for the role's name")
     debug.add_argument("--on", metavar="HOST", help="the same on another machine, over your own ssh")
+    login = debug.add_argument_group(
+        "logging in otherwise", "where the machine turns away what is known of it; counts for later connections, too"
+    )
+    login.add_argument("--user", metavar="NAME", help="log in as this user")
+    login.add_argument("--key", metavar="FILE", help="with this private key, a file where the build runs")
+    login.add_argument("--ask-password", action="store_true", help="with a password, which is asked and not shown")
     debug.set_defaults(takes_command=True, command=None)
     add_json(debug)
 

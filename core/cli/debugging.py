@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import TextIO
 
 from core import process, text
+from core.cli import login
 from core.cli.output import ExitStatus, print_json, say, table
-from core.errors import RefusedError
+from core.errors import DeniedError, RefusedError
 from core.model.machine import Machine, MachineState
 from core.model.pause import LIMIT_WORDS, Answer, seconds_of
 from core.model.run import Run
@@ -26,14 +27,17 @@ def debug(arguments: argparse.Namespace) -> int:
     """`ingot debug [RUN] …`"""
     if arguments.command is not None and not arguments.command:
         raise RefusedError("There is no command after `--`.", "ingot debug RUN -- COMMAND")
+    if login.is_given(arguments) and (arguments.answer or arguments.extend or arguments.end):
+        raise RefusedError("A login is for entering the machine, and this does not enter it.", "One thing at a time.")
     if arguments.command and _does_more(arguments):
         raise RefusedError("A command, and something else as well: which is it?", "One thing at a time.")
-    lists = not (arguments.run or arguments.command or _does_more(arguments)) or arguments.json
+    enters = arguments.run or arguments.command or login.is_given(arguments)
+    lists = not (enters or _does_more(arguments)) or arguments.json
     if arguments.readonly and not lists:
         raise RefusedError(
             "--readonly is on: nothing is answered, and nobody enters a machine, as that marks its image."
         )
-    if arguments.json and (arguments.command or _does_more(arguments)):
+    if arguments.json and (arguments.command or login.is_given(arguments) or _does_more(arguments)):
         raise RefusedError("--json is for the list of machines.", "Leave it out.")
     if arguments.on:
         _elsewhere(arguments)
@@ -48,6 +52,14 @@ def debug(arguments: argparse.Namespace) -> int:
     machine = _machine(view)
     if arguments.end:
         return _end(debugging, view, machine, yes=arguments.yes)
+    try:
+        machine = login.logged_in(debugging, view, machine, arguments)
+        return _enter(debugging, view, machine, arguments)
+    except DeniedError as error:
+        raise login.denied(error, view) from error
+
+
+def _enter(debugging: Debugging, view: DebugView, machine: Machine, arguments: argparse.Namespace) -> int:
     if arguments.ssh_command:
         asyncio.run(debugging.pin(machine))
         print(debugging.ssh_command(machine))
@@ -285,12 +297,12 @@ def _elsewhere(arguments: argparse.Namespace) -> None:
     host = process.name_argument(arguments.on, "The host")
     words = ["ingot", *(["--readonly"] if arguments.readonly else []), "debug"]
     words += [arguments.run] if arguments.run else []
-    for name in ("build", "answer", "extend"):
+    for name in ("build", "answer", "extend", "user", "key"):
         words += [f"--{name}", getattr(arguments, name)] if getattr(arguments, name) else []
-    for name in ("ssh_command", "end", "yes", "json"):
+    for name in ("ssh_command", "end", "yes", "json", "ask_password"):
         words += [f"--{name.replace('_', '-')}"] if getattr(arguments, name) else []
     if arguments.command:
         words += ["--", *arguments.command]
-    # A terminal would mix a command's errors into its output.
-    plain = arguments.command or arguments.json or arguments.ssh_command
+    # A terminal would mix a command's errors into its output; a password is asked for on one.
+    plain = (arguments.command or arguments.json or arguments.ssh_command) and not arguments.ask_password
     process.become(["ssh", *([] if plain else ["-t"]), "--", host, shlex.join(words)])

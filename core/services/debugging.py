@@ -6,12 +6,15 @@ not.
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.adapters import ssh
 from core.engine.client import Engine
 from core.engine.holds import tool_directory
 from core.errors import EngineError, RefusedError
@@ -196,35 +199,63 @@ class Debugging(Entering):
         return until
 
     def give_login(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
-        """Have all following connections to this machine log in as `user`, with this private key, password, or both.
+        """Have all following connections to this machine log in as `user`, with this private key, password, or both;
+        without either with those that are known.
 
         Gives the machine with it. Blocking. The key stays where it is. The password is a file of the run, gone when the
         machine is; the index knows its path. Raises RefusedError for a login that cannot be one, StoreError.
         """
         key = Path(key_file).expanduser().absolute() if key_file else None
-        if not user.strip() or not user.isprintable():
-            raise RefusedError("A login needs the name of a user.")
-        if key is None and not password:
-            raise RefusedError("A login needs a key or a password.", "Give the path of a private key, or a password.")
-        if key is not None and not os.access(key, os.R_OK):
-            raise RefusedError(f"The key {key} cannot be read.", "Give the path of a private key on this computer.")
-        self._check(machine)
-        written = ""
-        if password:
-            from core.stages.environment import keys_of  # here: with the tools that it knows it takes long to load
-
-            directory = keys_of(self._places.run(machine.run_uid)) / machine.build
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = directory / "password.by-hand"
-            path.unlink(missing_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(password.encode())
-            written = str(path)
-        login = Login(user.strip(), (str(key),) if key else (), written)
         with self._index() as index:
             known = index.machine(machine.run_uid, machine.stage_key) or machine
-            given = replace(known, login=login)
+        if not user.strip() or not user.isprintable():
+            raise RefusedError("A login needs the name of a user.")
+        if key is not None and not (key.is_file() and os.access(key, os.R_OK)):
+            raise RefusedError(f"The key {key} cannot be read.", "Give the path of a private key on this computer.")
+        self._check(machine)
+        if key or password:
+            written = str(self._password_file(machine, password)) if password else ""
+            login = Login(user.strip(), (str(key),) if key else (), written)
+        elif known.login.key_files or known.login.password_file or known.login.agent:
+            login = replace(known.login, user=user.strip())
+        else:
+            raise RefusedError("A login needs a key or a password.", "Give the path of a private key, or a password.")
+        return self._log_in_by(known, login)
+
+    def _log_in_by(self, machine: Machine, login: Login) -> Machine:
+        given = replace(machine, login=login)
+        with self._index() as index:
             index.save_machine(given)
+        return given
+
+    def _password_file(self, machine: Machine, password: str) -> Path:
+        """A new one: an earlier one may have to count again."""
+        from core.stages.environment import keys_of  # here: with the tools that it knows it takes long to load
+
+        directory = keys_of(self._places.run(machine.run_uid)) / machine.build
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            path = directory / f"password.by-hand-{number}"
+            with contextlib.suppress(FileExistsError):
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(password.encode())
+                return path
+        raise AssertionError  # there is always another number
+
+    async def log_in(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
+        """`give_login`, if the machine lets this login in; else the one before goes on to count.
+
+        Raises what `give_login` raises, and ConnectError.
+        """
+        given = await asyncio.to_thread(self.give_login, machine, user, key_file, password)
+        try:
+            connection = await ssh.connect(given)
+        except BaseException:
+            self._log_in_by(given, machine.login)
+            if password:
+                Path(given.login.password_file).unlink(missing_ok=True)
+            raise
+        await connection.close()
         return given
 
     async def end_machine(self, machine: Machine) -> None:

@@ -4,8 +4,8 @@ Run by itself: `python tests/bench/bench_terminal.py` prints the figures as JSON
 Both ways are measured from the byte that is typed into the pty to the byte that comes out of it. Needs sshd and tmux.
 
 On a machine that does other work as well the slowest of a hundred keys is the scheduler's: each way has some five
-processes and a kernel thread for each pty to wait for. What is left to compare there is p50; p99 says something of a machine that rests, or where
-`chrt -r 5 python tests/bench/bench_terminal.py` (as root) keeps the others out.
+processes and a kernel thread for each pty to wait for. What is left to compare there is p50; p99 says something of a
+machine that rests, or where `chrt -r 5 python tests/bench/bench_terminal.py` (as root) keeps the others out.
 """
 
 import asyncio

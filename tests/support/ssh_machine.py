@@ -69,8 +69,9 @@ class SshMachine:
         return Jump("127.0.0.1", self.port, Login(self.user, (str(self.login),)))
 
     def start(self, *more: str) -> None:
-        """`more` are lines of sshd_config."""
+        """`more` are lines of sshd_config, which go before its own."""
         lines = (
+            *more,
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
             *(() if any(line.startswith("HostKey ") for line in more) else (f"HostKey {self.host}",)),
@@ -81,16 +82,19 @@ class SshMachine:
             "PermitRootLogin prohibit-password",
             "PasswordAuthentication no",
             "Subsystem sftp internal-sftp",
-            *more,
         )
         config = self.place / "sshd_config"
         config.write_text("\n".join(lines) + "\n")
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd looks for its empty directory
         with (self.place / "sshd.log").open("ab") as log:
-            argv = (str(_sshd()), "-D", "-e", "-f", str(config))
+            argv = (*self._inside(), str(_sshd()), "-D", "-e", "-f", str(config))
             self._running = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_for(self.port)
+
+    def _inside(self) -> tuple[str, ...]:
+        """What starts the server."""
+        return ()
 
     def new_host_key(self) -> None:
         """As after a new installation; takes effect with the next start."""
@@ -128,6 +132,41 @@ class SshMachine:
                 with contextlib.suppress(OSError):
                     found += [int(child) for child in task.read_text().split()]
         return found
+
+
+GUEST = "guest"
+PASSWORD = "correct horse battery staple"
+_HASH = "$6$ingottest$aqHVP82TNB1QqwqoocDHSpC8NZQpol1bPJ7gCmpyxJL0IsVjOq9hP53d50wa8wmvCWbFckf00MNd2L5pTdk9l1"
+
+
+class PasswordMachine(SshMachine):
+    """One that lets GUEST in with PASSWORD and nobody with a key. GUEST is a user of this server alone: it sees an
+    /etc/passwd and /etc/shadow of its own, in a mount namespace, for which it takes root (`cannot_have_users`)."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.user = GUEST
+        (place / "passwd").write_text(Path("/etc/passwd").read_text() + f"{GUEST}:x:54321:54321::/:/bin/sh\n")
+        (place / "shadow").write_text(f"{GUEST}:{_HASH}:19000:0:99999:7:::\n")
+        (place / "shadow").chmod(0o600)
+
+    def start(self, *more: str) -> None:
+        super().start("PasswordAuthentication yes", "PubkeyAuthentication no", *more)
+
+    def _inside(self) -> tuple[str, ...]:
+        script = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/shadow && shift 2 && exec "$@"'
+        files = (str(self.place / "passwd"), str(self.place / "shadow"))
+        return ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh", *files)
+
+
+def cannot_have_users() -> str:
+    """Why there can be no PasswordMachine here; empty where there can."""
+    if os.getuid() != 0:
+        return "a server with users of its own takes root"
+    allowed = subprocess.run(
+        ("unshare", "--mount", "--propagation", "private", "true"), capture_output=True, check=False
+    )
+    return "" if allowed.returncode == 0 else "there are no mount namespaces here"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 from held import hold, key_of
 from screen import shown, until
 from shop import Shop
-from ssh_machine import SshMachine, make_key, missing
+from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing
 
 from core.errors import RefusedError
 from core.model.machine import Login, MachineState
@@ -53,6 +53,9 @@ def test_a_password_is_in_a_private_file_and_nowhere_else(shop: Shop, tmp_path: 
     machine = shop.index.machine(run.uid, key_of(run))
     assert machine is not None
     debugging = Debugging(shop.places, {})
+    for user, key, password in (("", "", "x"), ("ada", "", ""), ("ada", "/nowhere", "")):
+        with pytest.raises(RefusedError):
+            debugging.give_login(machine, user, key, password)
     given = debugging.give_login(machine, "ada", password="hunter 2 and 3")
     path = Path(given.login.password_file)
     assert path.read_text() == "hunter 2 and 3"
@@ -60,6 +63,30 @@ def test_a_password_is_in_a_private_file_and_nowhere_else(shop: Shop, tmp_path: 
     assert path.is_relative_to(shop.places.run(run.uid) / "keys")
     assert shop.index.machine(run.uid, key_of(run)) == given
     assert b"hunter" not in b"".join(one.read_bytes() for one in shop.places.home.glob("index.sqlite*"))
-    for user, key, password in (("", "", "x"), ("ada", "", ""), ("ada", "/nowhere", "")):
-        with pytest.raises(RefusedError):
-            debugging.give_login(machine, user, key, password)
+    assert debugging.give_login(machine, "bob").login == replace(given.login, user="bob")
+
+
+@pytest.mark.skipif(bool(missing() or cannot_have_users()), reason=missing() or cannot_have_users())
+async def test_a_password_is_given_on_the_screen(shop: Shop, tmp_path: Path) -> None:
+    run = hold(shop)
+    server = PasswordMachine(tmp_path / "machine")
+    server.start()
+    try:
+        machine = server.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database", login=Login("root"))
+        shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
+        app = shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
+        async with app.run_test(size=(140, 42)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, RunScreen))
+            await pilot.pause()
+            await pilot.press("d")
+            await until(pilot, lambda: "Other user, key or password" in shown(app))
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, AskLogin))
+            await pilot.press("shift+tab", "ctrl+u", *GUEST, "tab", "tab", *PASSWORD)
+            assert PASSWORD not in shown(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.focused, Terminal))
+            await pilot.press(*"id -un", "enter")
+            await until(pilot, lambda: "\n│guest" in shown(app) or "guest" in shown(app).split("id -un")[-1])
+    finally:
+        server.stop()
