@@ -11,13 +11,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from core import config_channels, config_debug, config_notify, config_seal, config_test, config_upstream
+from core import (
+    config_channels,
+    config_debug,
+    config_formats,
+    config_notify,
+    config_retention,
+    config_seal,
+    config_test,
+    config_upstream,
+)
 from core.config_debug import Debug
 from core.config_notify import Notify
 from core.config_paths import INSIDE, is_inside, normal
 from core.model import naming
 from core.model.boot_test import BootTest
 from core.model.channels import DEFAULT_CHANNELS, ChannelRule
+from core.model.retention import Retention
 from core.model.role import Problem, Upstream
 from core.model.sealing import SealSettings
 
@@ -41,6 +51,7 @@ class RoleSettings:
     seal: SealSettings = field(default_factory=SealSettings)
     test: BootTest = field(default_factory=BootTest)
     formats: tuple[str, ...] = ()
+    retention: Retention = field(default_factory=Retention)
     problems: tuple[Problem, ...] = ()
     """Those of this table: the role is not built before they are mended, for it would be another one."""
 
@@ -70,6 +81,8 @@ class Configuration:
     """`[seal]`: for every role that does not say otherwise."""
     test: BootTest = field(default_factory=BootTest)
     """`[test]`: as `seal`."""
+    retention: Retention = field(default_factory=Retention)
+    """`[retention]`: for every role that does not say otherwise."""
     roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
 
@@ -137,7 +150,7 @@ def _syntax(message: str) -> Problem:
 
 _TABLES = (
     *("id", "name", "ignore", "discovery", "version", "ledger", "build", "debug", "notify", "channels"),
-    *("seal", "test", "roles"),
+    *("seal", "test", "retention", "roles"),
 )
 
 
@@ -150,6 +163,7 @@ class _Reader:
         self._problems: list[Problem] = []
         self._seal_of_all = SealSettings()
         self._test_of_all = BootTest()
+        self._retention_of_all = Retention()
 
     def configuration(self) -> Configuration:
         top = self._known(
@@ -159,6 +173,7 @@ class _Reader:
         )
         self._seal_of_all = self._seal(top, (), SealSettings())
         self._test_of_all = self._test(top, (), BootTest())
+        self._retention_of_all = self._retention(top, (), Retention())
         discovery = self._table(top, ("discovery",), ("enabled",))
         version = self._table(top, ("version",), ("tag_prefix",))
         ledger = self._table(top, ("ledger",), ("remote",))
@@ -185,6 +200,7 @@ class _Reader:
             channels=self._channels(top),
             seal=self._seal_of_all,
             test=self._test_of_all,
+            retention=self._retention_of_all,
             roles=self._roles(top),
             problems=tuple(self._problems),
         )
@@ -233,6 +249,21 @@ class _Reader:
             lambda key, reason, fix: self._wrong((*where, key), reason, fix),
         )
 
+    def _retention(self, parent: Mapping[str, Any], above: tuple[str, ...], before: Retention) -> Retention:
+        where = (*above, "retention")
+        if "retention" not in parent:
+            return before
+        problems = len(self._problems)
+        table = self._table(parent, where, config_retention.KEYS)
+        found = config_retention.checked(
+            table,
+            self._text(table, (*where, "younger")),
+            before,
+            lambda key, reason, fix: self._wrong((*where, key), reason, fix),
+        )
+        # A slip in it must not let more go than was meant: then no rule holds, and nothing goes.
+        return found if len(self._problems) == problems else Retention()
+
     def _channels(self, top: Mapping[str, Any]) -> tuple[ChannelRule, ...]:
         channels: list[ChannelRule] = []
         for name, given in self._named(top, "channels", "production", "channel").items():
@@ -274,7 +305,7 @@ class _Reader:
         where = ("roles", name)
         before = len(self._problems)
         keys = ("template", "variable_files", "variables", "builds", "upstream", "outside", "playbooks")
-        keys += ("seal", "test", "formats")
+        keys += ("seal", "test", "formats", "retention")
         table = self._table(given, where, keys)
         template = self._text(table, (*where, "template"))
         if template is not None and not is_inside(template):
@@ -291,7 +322,11 @@ class _Reader:
             playbooks=self._paths(table, (*where, "playbooks")) or (),
             seal=self._seal(table, where, self._seal_of_all),
             test=self._test(table, where, self._test_of_all),
-            formats=self._texts(table, (*where, "formats")) or (),
+            formats=config_formats.checked(
+                self._texts(table, (*where, "formats")) or (),
+                lambda key, reason, fix: self._wrong((*where, key), reason, fix),
+            ),
+            retention=self._retention(table, where, self._retention_of_all),
         )
         return replace(settings, problems=tuple(self._problems[before:]))
 
