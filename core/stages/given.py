@@ -99,6 +99,11 @@ def file_digest(path: Path, meter: Meter | None = None, algorithm: str = "sha256
     return digest.hexdigest()
 
 
+def content_digest(content: bytes) -> str:
+    """`sha256:<hex>` of what is in memory."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(content)

@@ -4,14 +4,11 @@ import asyncio
 import hashlib
 import random
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from file_server import Server, file_server
 from workshop import FILE_TEMPLATE, WHO, Workshop, role
 
 from core.errors import SpaceError, UpstreamError
@@ -26,61 +23,10 @@ SHA512 = hashlib.sha512(CONTENT).hexdigest()
 DECLARES = ("ingot_version", "ingot_output", "ingot_upstream")
 
 
-@dataclass
-class Server:
-    """Serves `files`, with ranges; counts what was asked."""
-
-    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    cut_after: int | None = None
-    """Bytes after which the next answer breaks off, once."""
-    slow: float = 0.0
-    """Seconds before each answer."""
-    failures: int = 0
-    """Answers of 503 that come first."""
-    url: str = ""
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.asked.append((self.path, self.headers.get("Range", "")))
-            time.sleep(state.slow)
-            if state.failures:
-                state.failures -= 1
-                self.send_error(503)
-                return
-            content = state.files.get(self.path)
-            if content is None:
-                self.send_error(404)
-                return
-            start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
-            if start >= len(content) and start:
-                self.send_error(416)
-                return
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
-            end = len(content)
-            if state.cut_after is not None:
-                end, state.cut_after = min(end, start + state.cut_after), None
-            self.wfile.write(content[start:end])
-            if end < len(content):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        state.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-        yield state
-        httpd.shutdown()
-        thread.join()
+    with file_server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from core.model.workspace import Workspace
 from core.stages.artifacts import format_of
 from core.stages.leftovers import file_name, workspace_key
 from core.stages.register import release_text, says
-from core.stages.upstream_file import checksum_in
+from core.stages.upstream_promise import checksum_in
 
 A, B = "a" * 64, "b" * 128
 
