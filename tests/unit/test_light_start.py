@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-HEAVY = ("dbos", "sqlalchemy", "git", "hcl2", "lark", "boto3", "botocore", "asyncssh", "tomlkit", "ansible")
+HEAVY = (
+    "dbos",
+    "sqlalchemy",
+    "git",
+    "hcl2",
+    "lark",
+    "boto3",
+    "botocore",
+    "asyncssh",
+    "tomlkit",
+    "ansible",
+    "cyclonedx",
+)
 
 
 def test_the_workbench_loads_nothing_heavy_before_its_first_picture() -> None:
