@@ -174,7 +174,7 @@ def no_key(site: Site) -> None:
 def key_out_of_the_checkout(site: Site) -> None:
     (site.workshop.root.parent / "key.asc").write_text(site.vendor.public(site.key))
     (site.workshop.root / "keys/vendor.asc").unlink()
-    (site.workshop.root / "keys/vendor.asc").symlink_to("../../key.asc")
+    (site.workshop.root / "keys/vendor.asc").symlink_to(site.workshop.root.parent / "key.asc")
     site.workshop.commit({"README": "the key is a link out of the repository"})
 
 
