@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--confirm", metavar="NAME", help="the name `ROLE VERSION`, instead of typing it when asked")
 
     _add_deciding(add, add_json)
+    _add_contents(add, add_json)
 
     runs = add("runs", "listing", "runs", "list the runs of the workspace, newest first")
     add_json(runs)
@@ -200,6 +201,32 @@ def _add_deciding(
         verb.add_argument("--at", metavar="DATE", help="from then on: 2026-12-24, 2026-12-24T18:00, …+01:00")
     deprecate.add_argument("--replacement", default="", metavar="VERSION", help="the version to take instead")
     revoke.add_argument("--yes", action="store_true", help="do it without asking for its name")
+
+
+def _add_contents(
+    add: Callable[[str, str, str, str], argparse.ArgumentParser], add_json: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """The verbs that say what is in image versions: packages, sbom, diff."""
+    packages = add("packages", "contents", "packages", "list what is in an image version: its packages first")
+    packages.add_argument("--all", action="store_true", help="also services, ports, users and disk use")
+    add_json(packages)
+    sbom = add("sbom", "contents", "sbom", "write the bill of materials of an image version (CycloneDX 1.6, JSON)")
+    sbom.add_argument("-o", dest="output", type=Path, default=None, metavar="FILE", help="into FILE, not to the terminal")
+    for verb in (packages, sbom):
+        verb.add_argument("role", metavar="ROLE")
+        verb.add_argument(
+            "version", nargs="?", default="", metavar="VERSION", help="or the name of a channel; default: the newest"
+        )
+        verb.add_argument("--build", default="", metavar="BUILD", help="only of this build, such as qemu.web")
+    diff = add("diff", "contents", "diff", "say what differs between two image versions")
+    diff.usage = "ingot diff ROLE [A [B]] [--patch] [--json]\n       ingot diff ROLE:A ROLE:B [--patch] [--json]"
+    diff.epilog = (
+        "A and B are versions, or names of channels. Without B the newest is meant; without A what the last channel has,"
+        " else the version before. The exit status says that they were compared, not whether they differ."
+    )
+    diff.add_argument("what", nargs="+", metavar="ROLE[:VERSION]")
+    diff.add_argument("--patch", action="store_true", help="also print the lines that differ in templates and playbooks")
+    add_json(diff)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:

@@ -31,14 +31,21 @@ def say(line: str = "") -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Print rows in aligned columns; the columns whose numbers are in `right` are aligned to the right."""
-    lines = [[text.visible(cell) for cell in row] for row in (headings, *rows)]
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(headings))]
+    aligned((headings, *rows), right=right)
+
+
+def aligned(rows: Iterable[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> None:
+    """The same without headings. All rows have as many cells."""
+    lines = [[text.visible(cell) for cell in row] for row in rows]
+    if not lines:
+        return
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:
         cells: list[str] = []
         for column, cell in enumerate(line):
             room = " " * (widths[column] - cell_len(cell))
             cells.append(room + cell if column in right else cell + room)
-        print("  ".join(cells).rstrip())
+        print(indent + "  ".join(cells).rstrip())
 
 
 def print_json(value: object) -> None:
