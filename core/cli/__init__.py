@@ -211,7 +211,7 @@ def _add_contents(
     packages.add_argument("--all", action="store_true", help="also services, ports, users and disk use")
     add_json(packages)
     sbom = add("sbom", "contents", "sbom", "write the bill of materials of an image version (CycloneDX 1.6, JSON)")
-    sbom.add_argument("-o", dest="output", type=Path, default=None, metavar="FILE", help="into FILE, not to the terminal")
+    sbom.add_argument("-o", dest="output", type=Path, metavar="FILE", help="into FILE, not to the terminal")
     for verb in (packages, sbom):
         verb.add_argument("role", metavar="ROLE")
         verb.add_argument(
@@ -221,11 +221,11 @@ def _add_contents(
     diff = add("diff", "contents", "diff", "say what differs between two image versions")
     diff.usage = "ingot diff ROLE [A [B]] [--patch] [--json]\n       ingot diff ROLE:A ROLE:B [--patch] [--json]"
     diff.epilog = (
-        "A and B are versions, or names of channels. Without B the newest is meant; without A what the last channel has,"
-        " else the version before. The exit status says that they were compared, not whether they differ."
+        "A and B are versions, or names of channels. Without B the newest is meant, without A what the last channel"
+        " has, else the version before. The exit status says that they were compared, not whether they differ."
     )
     diff.add_argument("what", nargs="+", metavar="ROLE[:VERSION]")
-    diff.add_argument("--patch", action="store_true", help="also print the lines that differ in templates and playbooks")
+    diff.add_argument("--patch", action="store_true", help="also print the lines that differ in the sources")
     add_json(diff)
 
 
