@@ -105,12 +105,34 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--keep-paused", metavar="TIME", help="clean up when nobody answered for this long (2h, 90m)")
     add_json(build)
 
+    test = add("test", "testing", "test", "boot an image version and test it, again or for the first time")
+    test.add_argument("role", metavar="ROLE")
+    test.add_argument("version", nargs="?", default="", metavar="VERSION", help="default: the newest of the role")
+    test.add_argument(
+        "--at", default="", metavar="REF", help="with the suites and settings of this commit (default: the image's own)"
+    )
+    test.add_argument("--wait", action="store_true", help="stream the log; the exit status tells the result")
+    test.add_argument(
+        "--trust", action="store_true", help="trust this workspace: its suites run programs on this machine"
+    )
+    add_json(test)
+
+    tests = add("tests", "testing", "tests", "list what the tests of an image version said, case by case")
+    tests.add_argument("role", metavar="ROLE")
+    tests.add_argument("version", nargs="?", default="", metavar="VERSION", help="default: the newest of the role")
+    add_json(tests)
+
     logs = add("logs", "building", "logs", "print the log of a run")
     logs.add_argument("run", metavar="RUN", help="its number")
     logs.add_argument(
         "-f", "--follow", action="store_true", help="go on until the run ends; the exit status tells the result"
     )
     logs.add_argument("--stage", metavar="STAGE", help="only this stage, such as build")
+
+    tasks = add("tasks", "tasks", "tasks", "list what Ansible did in the builds of a run, task by task")
+    tasks.add_argument("run", metavar="RUN", help="its number")
+    tasks.add_argument("--stage", metavar="STAGE", help="only this stage, such as build/qemu.web")
+    add_json(tasks)
 
     cancel = add("cancel", "building", "cancel", "cancel a run; what it started is cleaned up")
     cancel.add_argument("run", metavar="RUN", help="its number")
@@ -146,6 +168,8 @@ def parser() -> argparse.ArgumentParser:
     login.add_argument("--ask-password", action="store_true", help="with a password, which is asked and not shown")
     debug.set_defaults(takes_command=True, command=None)
     add_json(debug)
+
+    _add_keeping(add, add_json)
 
     resume = add("resume", "building", "resume", "give a waiting run the credentials of this shell")
     resume.add_argument("run", metavar="RUN", help="its number")
@@ -201,6 +225,28 @@ def _add_deciding(
         verb.add_argument("--at", metavar="DATE", help="from then on: 2026-12-24, 2026-12-24T18:00, …+01:00")
     deprecate.add_argument("--replacement", default="", metavar="VERSION", help="the version to take instead")
     revoke.add_argument("--yes", action="store_true", help="do it without asking for its name")
+
+
+def _add_keeping(
+    add: Callable[[str, str, str, str], argparse.ArgumentParser], add_json: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """The verbs about files of images on this machine: convert, prune, sweep."""
+    convert = add("convert", "converting", "convert", "make other formats of an image version")
+    convert.add_argument("role", metavar="ROLE")
+    convert.add_argument("version", metavar="VERSION")
+    convert.add_argument("formats", nargs="+", metavar="FORMAT", help="qcow2, raw, vhd, vhdx, vmdk or ova")
+    convert.add_argument("--wait", action="store_true", help="stream the log; the exit status tells the result")
+    prune = add(
+        "prune", "sweeping", "prune", "delete the files of image versions that [retention] of ingot.toml lets go"
+    )
+    prune.add_argument("--role", default="", metavar="ROLE", help="only those of this role")
+    sweep = add("sweep", "sweeping", "sweep", "list what runs that died left on this machine, and remove it")
+    sweep.add_argument("names", nargs="*", metavar="NAME", help="only these of what is listed")
+    for verb in (prune, sweep):
+        verb.add_argument("--dry-run", action="store_true", help="only say what would go, and why the rest stays")
+        verb.add_argument("--yes", action="store_true", help="do it without asking")
+    for verb in (convert, prune, sweep):
+        add_json(verb)
 
 
 def _add_contents(

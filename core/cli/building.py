@@ -61,7 +61,7 @@ def build(arguments: argparse.Namespace) -> int:
     if not arguments.wait:
         return ExitStatus.DONE
     results = [
-        _follow(run.uid, say_lines=not arguments.json, prefix=run.role if len(started) > 1 else "") for run in started
+        follow(run.uid, say_lines=not arguments.json, prefix=run.role if len(started) > 1 else "") for run in started
     ]
     if arguments.json:
         index = Index(Places.of(os.environ).index)
@@ -91,7 +91,7 @@ def logs(arguments: argparse.Namespace) -> int:
     if not named:
         keys = ", ".join(stage.key for stage in run.stages)
         raise RefusedError(f"Run {run.id} has no stage {arguments.stage}.", f"It has: {keys}.")
-    return _follow(run.uid, only=arguments.stage or "", until_end=arguments.follow)
+    return follow(run.uid, only=arguments.stage or "", until_end=arguments.follow)
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -105,7 +105,7 @@ def cancel(arguments: argparse.Namespace) -> int:
     say(f"run {run.id}: cancelling {run.role}; what it started is cleaned up")
     if not arguments.wait:
         return ExitStatus.DONE
-    ended = _follow(run.uid, say_lines=False)
+    ended = follow(run.uid, say_lines=False)
     return ExitStatus.DONE if ended == ExitStatus.CANCELLED else ended
 
 
@@ -128,7 +128,7 @@ def _run(named: str) -> Run:
     return found
 
 
-def _follow(
+def follow(
     uid: str, *, say_lines: bool = True, only: str = "", until_end: bool = True, prefix: str = ""
 ) -> ExitStatus:
     """Print the logs of a run's stages as they grow; give the run's result.
@@ -185,7 +185,7 @@ def _follow(
     if say_lines:
         took = f" after {text.duration(run.ended - run.started)}" if run.ended and run.started else ""
         made = f": {run.version}" if run.state is RunState.SUCCEEDED else ""
-        say(f"{before}run {run.id}: build {run.role} {run.state.value}{took}{made}")
+        say(f"{before}run {run.id}: {run.request.purpose} {run.role} {run.state.value}{took}{made}")
         if (failed := run.failed_stage) is not None:
             say(f"{before}  in {failed.key}: {failed.error or run.reason}")
             for line in failed.next_step.splitlines():

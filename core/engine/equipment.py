@@ -10,9 +10,10 @@ from pathlib import Path
 
 from core.engine.execution import CarryOut, Pipeline
 from core.model.machine import MachineState
-from core.model.run import Run
+from core.model.pipeline import Purpose
+from core.model.run import Run, StageState
 from core.places import Places
-from core.stages import build, checkout, convert, leftovers, register, upstream, validate
+from core.stages import build, checkout, convert, leftovers, register, test, upstream, validate
 from core.stages.stage import LedgerOfRun
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -23,6 +24,7 @@ STAGES: dict[str, CarryOut] = {
     "validate": validate.carry_out,
     "build": build.carry_out,
     "register": register.carry_out,
+    "test": test.carry_out,
     "convert": convert.carry_out,
 }
 
@@ -56,7 +58,9 @@ def _pipeline(places: Places, index: Index) -> Pipeline:
     def clean_up(run: Run, succeeded: bool) -> None:
         kept = any(machine.state is MachineState.KEPT for machine in index.machines(run.uid))
         leftovers.clean_up(places, run, succeeded=succeeded, kept=kept)
-        if succeeded:
+        # What was registered is there, and what was decided about it counts, also where a later stage failed.
+        registered = any(stage.name == "register" and stage.state is StageState.SUCCEEDED for stage in run.stages)
+        if succeeded or registered or run.request.purpose is not Purpose.BUILD:
             # Now and not at somebody's next look: who waits for the end of the run asks for its image next.
             contents = _ledger(run).read()
             index.replace_images(run.workspace_id, contents.images, contents.head or "")

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from core.model.role import Role
+from core.model.role import DISK_BUILDERS, Build, Role
 
 
 class Purpose(StrEnum):
@@ -28,9 +28,23 @@ def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BU
     >>> web = Role("web", "web", Syntax.HCL2, builds=(Build("qemu.web", "qemu"), Build("null.web", "null")))
     >>> stages_of(web, ("null.web",))
     ('checkout', 'upstream', 'validate', 'build/null.web', 'register')
+    >>> stages_of(web, ("qemu.web", "null.web"), Purpose.TEST)
+    ('checkout', 'test/qemu.web')
     """
     if purpose is Purpose.CONVERT:
         return ("convert",)
+    tests = tuple(f"test/{build.name}" for build in role.builds if build.name in builds and bootable(build))
+    if purpose is Purpose.TEST:
+        return ("checkout", *tests)
     made = tuple(f"build/{build}" for build in builds)
     convert = ("convert",) if role.formats else ()
-    return (*BEFORE_BUILD, *made, "register", *convert)
+    return (*BEFORE_BUILD, *made, "register", *(tests if role.test.enabled else ()), *convert)
+
+
+def bootable(build: Build) -> bool:
+    """What the build makes is a disk that a machine can be booted from here.
+
+    >>> bootable(Build("qemu.web", "qemu")), bootable(Build("amazon-ebs.web", "amazon-ebs"))
+    (True, False)
+    """
+    return build.kind in DISK_BUILDERS or build.kind == "ansible"

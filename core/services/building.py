@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,8 +18,10 @@ from core import config
 from core.adapters.git import GitRepository
 from core.engine.client import Engine
 from core.errors import RefusedError, WorkspaceError
+from core.model.image import ImageVersion
 from core.model.machine import MachineState
-from core.model.pause import UNWATCHED, Pausing, Wish
+from core.model.pause import NEVER, UNWATCHED, Pausing, Wish
+from core.model.pipeline import Purpose
 from core.model.role import Role
 from core.model.run import Run, RunRequest
 from core.model.stale import order_for_rebuild, parent_of
@@ -54,6 +57,15 @@ class UntrustedError(RefusedError):
             "If you trust everyone who can write to it: ingot build --trust … (it is asked once).",
         )
         self.workspace = workspace
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a run is for, and about which image version."""
+
+    purpose: Purpose
+    version: str
+    formats: tuple[str, ...]
 
 
 class Building:
@@ -160,6 +172,33 @@ class Building:
             started.append(run)
         return started
 
+    def about(
+        self,
+        root: Path,
+        image: ImageVersion,
+        purpose: Purpose,
+        *,
+        at: str = "",
+        builds: tuple[str, ...] = (),
+        formats: tuple[str, ...] = (),
+        trust: bool = False,
+    ) -> Run:
+        """Queue a run about an image version that there is: a test of it, or its conversion.
+
+        The role is as it is at the commit that `at` names, without that at the image's own. `builds` are those of the
+        image that it is about. Raises as `build`.
+        """
+        self._places.create()
+        repository = _repository(root)
+        workspace = catalogue.identify(root)
+        commit = repository.resolve(at or image.commit)
+        role = _buildable(self._roles_at(repository, commit, ()), image.role, commit)
+        who = repository.identity()
+        with self._index() as index:
+            self._check_trust(index, workspace, who, trust)
+        about = _About(purpose, image.version, formats)
+        return self._submit(workspace, who, role, commit, at or image.version, builds, "", NEVER, about)
+
     def rebuild(self, which: int | str) -> Run:
         """The same once more: the commit, the role as it was there, the builds and the pausing of an earlier run.
 
@@ -171,7 +210,10 @@ class Building:
         with self._index() as index:
             self._check_trust(index, run.request.workspace, who, trust=False)
         asked = run.request
-        return self._submit(asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "", asked.pausing)
+        about = _About(asked.purpose, asked.version, asked.formats)
+        return self._submit(
+            asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "", asked.pausing, about
+        )
 
     def cancel(self, which: int | str) -> Run:
         """Ask for the end of a run; what it started is cleaned up. Gives the run as it is right after.
@@ -222,6 +264,7 @@ class Building:
         builds: tuple[str, ...],
         parent_run: str,
         pausing: Pausing,
+        about: "_About | None" = None,
     ) -> Run:
         secrets = secrets_for(role, self._environ)
         request = RunRequest(
@@ -236,6 +279,9 @@ class Building:
             secret_names=tuple(secrets),
             parent_run=parent_run,
             pausing=pausing,
+            purpose=about.purpose if about else Purpose.BUILD,
+            version=about.version if about else "",
+            formats=about.formats if about else (),
         )
         return self.engine.submit(request, secrets)
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.adapters import booted, ssh
 from core.adapters.booted import Booted
 from core.adapters.communicator import Account, communicator_of
-from core.adapters.ssh import Connection
 from core.errors import DeniedError, NoAnswerError
 from core.model import boot_checks as rules
 from core.model.boot_checks import Unit
@@ -20,6 +20,9 @@ from core.model.role import DISK_BUILDERS
 from core.model.test_report import Case, Facts
 from core.stages.environment import keys_of
 from core.stages.stage import StageJob
+
+if TYPE_CHECKING:
+    from core.adapters.ssh import Connection
 
 _ANSWER = 60.0
 """Seconds for one question; a machine without hardware virtualisation takes a few."""
@@ -37,7 +40,7 @@ PasswordLogin = tuple[str, str]
 """User and password."""
 
 
-async def ask(connection: Connection) -> Booted:
+async def ask(connection: "Connection") -> Booted:
     """Raises NoAnswerError when it does not answer whole."""
     _, out, _ = await connection.run(booted.ASKING, timeout=_ANSWER)
     found = booted.read(out)
@@ -51,7 +54,7 @@ def facts(machine: Booted) -> Facts:
     return Facts(machine.kernel, machine.ports, machine.services, machine.disk_used, machine.disk_size)
 
 
-async def settled(connection: Connection, left: float) -> tuple[str, list[Unit]]:
+async def settled(connection: "Connection", left: float) -> tuple[str, list[Unit]]:
     """Wait until systemd has started all there is, for `left` seconds at most; gives its state, and what failed."""
     patience = max(left, _SETTLED_AT_LEAST)
     try:
@@ -69,13 +72,13 @@ async def settled(connection: Connection, left: float) -> tuple[str, list[Unit]]
     return state, [await _unit(connection, name) for name in names[:_UNITS_SHOWN]]
 
 
-async def _unit(connection: Connection, name: str) -> Unit:
+async def _unit(connection: "Connection", name: str) -> Unit:
     command = f"journalctl --no-pager --output=cat --lines={_LAST_LINES} --unit={shlex.quote(name)}"
     _, out, _ = await connection.run(command, timeout=_ANSWER)
     return Unit(name, out.decode(errors="replace").strip())
 
 
-async def clock(connection: Connection) -> Case:
+async def clock(connection: "Connection") -> Case:
     """Compare its clock with ours."""
     before = time.time()
     _, out, _ = await connection.run("date +%s", timeout=_ANSWER)

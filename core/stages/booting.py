@@ -8,15 +8,18 @@ import shutil
 import time
 import types
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import process
 from core.adapters import console, ssh, ssh_pins, test_machine
-from core.adapters.ssh import Connection
 from core.adapters.test_machine import Guest
 from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, ToolError
 from core.holding import Exit
 from core.model.machine import Machine
 from core.stages.stage import StageJob
+
+if TYPE_CHECKING:
+    from core.adapters.ssh import Connection
 
 _PORTS = 5
 """Ports that are tried where somebody is always faster."""
@@ -60,7 +63,7 @@ class Throwaway:
         return test_machine.machine_of(self.guest, self._port, self._job.run.uid, stage.key, stage.build, self._image)
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> "Connection":
         assert self._connection is not None, "it has not been started"
         return self._connection
 
@@ -109,7 +112,7 @@ class Throwaway:
                     "The log of the stage has what it said.",
                 )
 
-    async def _until_in(self) -> Connection:
+    async def _until_in(self) -> "Connection":
         """Until it lets us in; who may is set up while it boots, so that being turned away means nothing yet."""
         tries = 0
         while True:

@@ -14,6 +14,7 @@ from core import config, process
 from core.adapters import galaxy
 from core.adapters.git import GitRepository
 from core.errors import RefusedError, ToolError, WorkspaceError
+from core.model.pipeline import Purpose
 from core.model.version import base_version
 from core.stages.environment import NETWORK
 from core.stages.stage import StageJob
@@ -23,6 +24,8 @@ from core.stages.work import alone, in_thread
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Gives `version`, `path` of the checkout, `outside` (names of files) and `galaxy` (a directory, or empty)."""
     request = job.run.request
+    if request.purpose is not Purpose.BUILD:
+        return await _of_image(job)
     source = GitRepository(Path(request.workspace.root))
     destination = job.directory / "checkout"
     job.progress("cloning the commit")
@@ -44,6 +47,18 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         "outside": list(outside),
         "galaxy": str(installed or ""),
     }
+
+
+async def _of_image(job: StageJob) -> Mapping[str, object]:
+    """The commit for a run about an image version that there is: nothing is reserved, and what Git does not hold stays
+    where it is: nothing is built."""
+    request = job.run.request
+    destination = job.directory / "checkout"
+    job.progress("cloning the commit")
+    await in_thread(GitRepository.clone_at, Path(request.workspace.root), request.commit, destination)
+    job.version_reserved(request.version)
+    job.say(f"{request.role.name} {request.version}, with what commit {request.commit[:12]} ({request.ref}) has.")
+    return {"version": request.version, "path": str(destination), "outside": [], "galaxy": ""}
 
 
 def _reserve(job: StageJob, clone: GitRepository) -> str:

@@ -30,7 +30,7 @@ def clean_up(places: Places, run: Run, *, succeeded: bool, kept: bool = False) -
         shutil.rmtree(directory / name, ignore_errors=True)
     if not kept:
         ssh_keys.remove(keys_of(directory))
-        for path in (directory / "tmp", places.runtime / tmp_name(run.uid), directory / "output"):
+        for path in (directory / "tmp", places.runtime / tmp_name(run.uid), directory / "output", directory / "test"):
             shutil.rmtree(path, ignore_errors=True)
     if succeeded:
         for name in ("checkout", "galaxy"):
