@@ -11,9 +11,11 @@ from core.model.failure import Failure, diagnose
 from core.model.machine import Machine, MachineState
 from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage
+from core.model.tasks import Task, TaskTable
 from core.places import Places
 from core.store.index import Index
 from core.store.logs import LogReader
+from core.store.tasks import TaskReader
 from core.text import from_bytes
 
 LAST_LINES = 4_000
@@ -47,6 +49,7 @@ class RunFollower:
         self._which = which
         self._index = Index(places.index)
         self._seen: int | None = None
+        self._tasks: dict[str, TaskReader] = {}
 
     def close(self) -> None:
         self._index.close()
@@ -85,6 +88,34 @@ class RunFollower:
     def log(self, run: Run, stage: Stage) -> Path:
         """Where the log of a stage is, or will be."""
         return self._places.log(run.uid, stage.key)
+
+    def tasks(self, run: Run, stage: Stage) -> tuple[TaskTable, bool]:
+        """What Ansible told of its tasks in a stage, and whether that is more than when this was last asked."""
+        reader = self._tasks.get(stage.key)
+        if reader is None:
+            reader = self._tasks[stage.key] = TaskReader(self._places.tasks(run.uid, stage.key))
+        more = reader.refresh()
+        if stage.state.ended and (last := reader.table.last) is not None and last.ended is None:
+            reader.table.ended(stage.ended or last.started)
+            more = True
+        return reader.table, more
+
+    def line_of(self, run: Run, stage: Stage, task: Task) -> int | None:
+        """The line of the log with which a task begins; None where that cannot be found. For a thread."""
+        table, _ = self.tasks(run, stage)
+        titles = [(one.title, one.handler, one.id) for playbook in table.playbooks for one in playbook.tasks]
+        earlier = titles[: next((at for at, one in enumerate(titles) if one[2] == task.id), 0)]
+        left = sum(one[:2] == (task.title, task.handler) for one in earlier)
+        banner = f"{'RUNNING HANDLER' if task.handler else 'TASK'} [{task.title}] *"
+        with LogReader(self.log(run, stage)) as reader:
+            while reader.behind:
+                reader.refresh()
+            for step in reader.search_any([banner.encode()], exact=True):
+                if step.line is not None:
+                    if not left:
+                        return step.line
+                    left -= 1
+        return None
 
     def failure(self, run: Run, stage: Stage) -> Failure | None:
         """What went wrong in a stage, from its log. Reads megabytes at most, yet call it in a thread.

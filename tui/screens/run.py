@@ -13,6 +13,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 
 from core.errors import IngotError
 from core.model.failure import Failure
@@ -30,6 +31,7 @@ from tui.widgets.line import Line, Part
 from tui.widgets.log_view import LogView
 from tui.widgets.panel import Panel, PanelRow
 from tui.widgets.table import Table
+from tui.widgets.task_view import TaskView
 
 if TYPE_CHECKING:
     from tui.app import Ingot
@@ -54,6 +56,14 @@ ACTIONS = (
     Action("previous_stage", "Stage before", ("left_square_bracket",), "Show the log of the stage before", "Run"),
     Action("stages", "Stages", ("1",), "To the stages", "Run"),
     Action("log", "Log", ("2",), "To the log", "Run"),
+    Action(
+        "tasks",
+        "Tasks",
+        ("3", "T"),
+        "What Ansible does, task by task, in place of the log; again: the log",
+        "Run",
+        rank=6,
+    ),
     Action("other_pane", "Other pane", ("tab", "shift+tab"), "From the stages to the log and back", "Run"),
     Action("follow", "Follow", ("f",), "Show the newest lines as they come", "Run"),
     Action("next_error", "Next error", ("e",), "Go to the next error line of the log", "Run"),
@@ -110,6 +120,7 @@ class RunScreen(Acting):
         self.facts = Panel(ascii_only=plain, id="run-facts")
         self.wrong = Panel(ascii_only=plain, id="run-wrong")
         self.log_view = LogView(ascii_only=plain, id="run-log")
+        self.tasks = TaskView(clock, ascii_only=plain, id="run-tasks")
         self.too_small = Line(ascii_only=plain, id="too-small")
         self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
@@ -121,6 +132,7 @@ class RunScreen(Acting):
             with Vertical(id="run-main"):
                 yield self.wrong
                 yield self.log_view
+                yield self.tasks
         yield self.too_small
         yield self.footer
 
@@ -153,6 +165,8 @@ class RunScreen(Acting):
         """Look whether something was recorded; microseconds when not."""
         if self._follower is None:
             return
+        if self._tasks_show and self.is_current:
+            self._show_tasks()
         try:
             if not self._follower.changed():
                 return
@@ -168,6 +182,7 @@ class RunScreen(Acting):
         if run is not None and not run.state.ended and self.is_current:
             self._show_header(run)
             self.stages.tick()
+            self.tasks.table.tick()
             if self._view is not None and self._view.pause is not None:
                 self._show_paused(self._view, self._view.pause)
 
@@ -223,10 +238,28 @@ class RunScreen(Acting):
         )
         if changed:
             self._show_header(run)
+            if self._tasks_show:
+                self._show_tasks(anew=True)
             if stage.state in (StageState.FAILED, StageState.LOST, StageState.CANCELLED):
                 # Where it ended tells more than where it began; where it went wrong tells most.
                 self.log_view.go_to(self.log_view.line_count - 1)
                 self._go_to_failure(run, stage, fresh=True)
+
+    def _show_tasks(self, *, anew: bool = False) -> None:
+        """The tasks of the stage that shows; microseconds when nothing was told since."""
+        stage = self.run.stage(self._shown) if self.run and self._shown else None
+        if self._view is None or stage is None or self._follower is None:
+            return
+        tasks, more = self._follower.tasks(self._view.run, stage)
+        if more or anew:
+            self.tasks.show(stage.key, tasks, self._why_no_tasks(self._view.run, stage))
+
+    def _why_no_tasks(self, run: Run, stage: Stage) -> str:
+        if not stage.build:
+            return f"{stage.key} runs no playbook.\nThe builds do: [ and ] go through the stages."
+        if stage.state.ended or run.state.ended:
+            return "No playbook was begun in this stage.\n2 shows its log."
+        return "No playbook has begun.\nIts tasks show here as they come."
 
     def _why_empty(self, view: RunView, stage: Stage) -> str:
         run = view.run
@@ -346,14 +379,14 @@ class RunScreen(Acting):
     def on_table_chosen(self, message: Table.Chosen) -> None:
         message.stop()
         self.choose(message.key)
-        self.log_view.focus()
+        self._main.focus()
 
     # panes
 
     def _fit(self, width: int, height: int) -> None:
         small = width < RUN[0] or height < RUN[1]
         if small and self.stages.has_focus:
-            self.log_view.focus()
+            self._main.focus()
         self.set_class(small, "-paged")
         self.set_class(width < LEAST[0] or height < LEAST[1], "-small")
         self.too_small.set_parts(needs(width, height))
@@ -363,17 +396,53 @@ class RunScreen(Acting):
         if self._view is not None:
             self._show_wrong(self._view)
 
+    @property
+    def _main(self) -> Widget:
+        """The log, or the tasks in its place."""
+        return self.tasks.table if self._tasks_show else self.log_view
+
     def do_stages(self, _: str) -> None:
         self.stages.focus()
 
     def do_log(self, _: str) -> None:
+        self.remove_class("-tasks")
         self.log_view.focus()
 
+    def do_tasks(self, _: str) -> None:
+        if self._tasks_show and self.tasks.table.has_focus:
+            self.do_log("")
+            return
+        self.add_class("-tasks")
+        self._show_tasks(anew=True)
+        self.tasks.table.focus()
+
+    def on_task_view_left(self, message: TaskView.Left) -> None:
+        message.stop()
+        self.do_log("")
+
+    def on_task_view_chosen(self, message: TaskView.Chosen) -> None:
+        """Show where a task begins in the log."""
+        message.stop()
+        follower, run = self._follower, self.run
+        stage = run.stage(self._shown) if run and self._shown else None
+        if follower is None or run is None or stage is None:
+            return
+
+        async def find() -> None:
+            line = await asyncio.to_thread(follower.line_of, run, stage, message.task)
+            if line is None:
+                self.notify("The log does not show where this task begins.", timeout=3)
+            elif self._shown == stage.key:
+                self.do_log("")
+                self.log_view.go_to(line)
+
+        self.run_worker(find(), exit_on_error=False)
+
     def do_other_pane(self, _: str) -> None:
-        if self.log_view.has_focus and not self.has_class("-paged"):
+        if not self.stages.has_focus and not self.has_class("-paged"):
             self.stages.focus()
         else:
-            self.log_view.focus()
+            self._main.focus()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.show_footer()
@@ -393,7 +462,7 @@ class RunScreen(Acting):
     def show_footer(self) -> None:
         if not self.is_attached:
             return
-        if self.stages.typing or self.log_view.typing:
+        if self.stages.typing or self.log_view.typing or self.tasks.table.typing:
             self.footer.set_parts(
                 [
                     Part((Piece("Enter", Tone.ACCENT), Piece(" Keep", Tone.FAINT))),
@@ -407,7 +476,9 @@ class RunScreen(Acting):
 
     def why_not(self, action: Action) -> str:
         if action.id in _TO_THE_LOG:
-            return self.log_view.why_not(action)
+            return (
+                "The tasks show in place of the log: 2 shows it." if self._tasks_show else self.log_view.why_not(action)
+            )
         if reason := super().why_not(action):
             return reason
         run = self.run
@@ -426,6 +497,10 @@ class RunScreen(Acting):
             return "The stages are the line above; [ and ] go through them."
         return ""
 
+    @property
+    def _tasks_show(self) -> bool:
+        return self.has_class("-tasks")
+
     def _why_no_debug(self) -> str:
         view = self._view
         if view is None:
@@ -437,7 +512,7 @@ class RunScreen(Acting):
         return f"This run is {view.run.state.value}: there is a machine to debug when it pauses."
 
     def act(self, action: Action, argument: str = "") -> None:
-        if action.id in _TO_THE_LOG:
+        if action.id in _TO_THE_LOG and not self._tasks_show:
             self.log_view.act(action)
             return
         super().act(action, argument)
@@ -450,10 +525,12 @@ class RunScreen(Acting):
             self.house.asking.cancel([self.run])
 
     def do_debug(self, _: str) -> None:
-        """The machine of this run, else of the one that began to wait last."""
+        """The machine of this run, else the one that waits; of several one is chosen."""
         view = self._view
-        here = view is not None and (view.pause is not None or view.machine is not None)
-        self.house.open_debug(self._uid if here else newest_paused(self.house.overview))
+        if view is not None and (view.pause is not None or view.machine is not None):
+            self.house.open_debug(self._uid)
+        else:
+            self.house.open_waiting()
 
     def do_rebuild(self, _: str) -> None:
         """The same request again; the screen goes over to the new run."""
