@@ -40,6 +40,7 @@ _NAMES = {
     "circumflex_accent": "^",
     "underscore": "_",
     "plus": "+",
+    "equals_sign": "=",
 }
 
 NO_KEYMAP: Mapping[str, str] = MappingProxyType({})

@@ -26,25 +26,30 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from core.errors import IngotError
+from core.model.image import ImageVersion
 from core.model.machine import MachineState
+from core.model.standing import Standing
 from core.places import Places
 from core.services import terminal_settings
 from core.services.changing import Changing
 from core.services.debugging import Debugging
+from core.services.deciding import Deciding
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
 from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
+from tui.deciding import Decisions
 from tui.hangup import end_with
 from tui.news import begun, failed, newest_paused
 from tui.palette import Offers
-from tui.ports import Changes, Debugs
+from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
 from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
 from tui.timers import once
 from tui.typed_bytes import take_any
+from tui.waiting import Waiting, waiting
 
 _R = TypeVar("_R")
 
@@ -85,7 +90,7 @@ EVERYWHERE = (
         "debug",
         "Debug",
         ("d",),
-        "A shell in the machine of the run that paused last",
+        "A shell in the machine that waits; where several do, in the chosen one",
         "Everywhere",
         command="debug",
         argument="run",
@@ -128,6 +133,7 @@ class Ingot(App[None]):
         overviews: Overviews,
         changes: Changes,
         debugging: Debugs,
+        deciding: Decides | None = None,
         *,
         readonly: bool = False,
         ascii_only: bool = False,
@@ -135,13 +141,15 @@ class Ingot(App[None]):
         leave_key: str = terminal_settings.LEAVE_KEY,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`run_uid` opens that run's screen first; `leave_key` is the way out of a machine's terminal (`ctrl+]`);
-        `clock` is what ages and elapsed times are counted from."""
+        """Without `deciding`, nothing is known of decisions. `run_uid` opens that run's screen; `leave_key` is the
+        way out of a machine's terminal (`ctrl+]`); `clock` is what ages and elapsed times are counted from."""
         super().__init__()
         self.overviews = overviews
         self.changes = changes
         self.debugging = debugging
+        self.deciding = deciding
         self.asking = Asking(self)
+        self.decisions = Decisions(self)
         self.readonly = readonly
         self.ascii_only = ascii_only
         self.clock = clock
@@ -151,6 +159,8 @@ class Ingot(App[None]):
         self.set_keymap(dict(self.keymap))
         self.notices: list[Notice] = []
         self.overview = Overview(str(overviews.directory))
+        self.standing = Standing()
+        """What was decided about the images, as the ledger was read last."""
         self.worker: WorkerView | None = None
         self.loaded = False
         """The overview was read at least once."""
@@ -214,6 +224,7 @@ class Ingot(App[None]):
         gc.enable()
         if self._first_run:
             self.open_run(self._first_run)
+        self.read_standing()
         self.discover()
 
     async def _wait_for_first(self) -> None:
@@ -278,6 +289,24 @@ class Ingot(App[None]):
             self.call_after_refresh(self._show_paused)
         else:
             self._say_news(before, overview)
+            if overview.images is not before.images:
+                self.read_standing()
+
+    def read_standing(self) -> None:
+        """Read what was decided anew, in the background: the ledger moved, or was decided on."""
+        if self.deciding is not None and self.overviews.root is not None:
+            self._keep(self._read_standing(self.deciding))
+
+    async def _read_standing(self, deciding: Decides) -> None:
+        try:
+            self.standing = await asyncio.to_thread(deciding.standing)
+            self._troubles.pop("ledger", None)
+        except IngotError as error:
+            self._failed("ledger", error)
+            return
+        for screen in self.screen_stack:
+            if isinstance(screen, Stands):
+                screen.stands(self.standing)
 
     def _show_paused(self) -> None:
         """What waits for a person is the first thing to be seen."""
@@ -482,19 +511,57 @@ class Ingot(App[None]):
 
         self.push_screen(RunScreen(uid))
 
-    def open_debug(self, uid: str) -> None:
-        """The debug screen of a run, in front of it."""
+    def open_image(self, image: ImageVersion) -> None:
+        from tui.screens.image import ImageScreen
+
+        self.push_screen(ImageScreen(image, self.clock, ascii_only=self.ascii_only))
+
+    def open_difference(self, old: ImageVersion, new: ImageVersion) -> None:
+        from tui.screens.difference import DifferenceScreen
+
+        self.push_screen(DifferenceScreen(old, new))
+
+    def open_debug(self, uid: str, build: str = "") -> None:
+        """The debug screen of a run, or of one build of it, in front of it. Of several that wait one is chosen first:
+        a shell marks an image for ever."""
         from tui.screens.debug import DebugScreen
 
-        self.push_screen(DebugScreen(uid))
+        if build or len(waiting(self.overview, uid)) < 2:
+            self.push_screen(DebugScreen(uid, build))
+        else:
+            self.choose_machine(uid)
+
+    def open_waiting(self) -> None:
+        """The debug screen of the only machine that waits, of all runs; of several one is chosen first."""
+        there = waiting(self.overview)
+        if len(there) == 1:
+            self.open_debug(there[0].run.uid, there[0].build)
+        elif there:
+            self.choose_machine()
+
+    def choose_machine(self, uid: str = "", instead: Screen[Any] | None = None) -> None:
+        """Have one of the machines that wait chosen, of one run or of all; its screen comes in the place of `instead`,
+        where that is given."""
+        from tui.screens.machines import Machines
+
+        def chosen(one: Waiting | None) -> None:
+            if one is not None:
+                if instead is not None:
+                    instead.dismiss()
+                self.open_debug(one.run.uid, one.build)
+
+        there = waiting(self.overview, uid)
+        self.push_screen(Machines(there, self.clock, ascii_only=self.ascii_only), chosen)
 
     def do_debug(self, argument: str) -> None:
-        """Of the run named, else of the one that began to wait last."""
+        """Of the run named, else of the machine that waits; of several one is chosen."""
         named = next((run.uid for run in self.overview.runs if argument in (str(run.id), run.uid)), "")
         if argument and not named:
             self.notify(f"There is no run {argument} in this workspace.", severity="warning")
+        elif named:
+            self.open_debug(named)
         else:
-            self.open_debug(named or newest_paused(self.overview))
+            self.open_waiting()
 
     def going_on(self) -> int:
         """How many runs have not ended."""
@@ -509,6 +576,13 @@ class Follows(Protocol):
     """A screen that shows something of the overview and wants each new one."""
 
     def show(self, overview: Overview) -> None: ...
+
+
+@runtime_checkable
+class Stands(Protocol):
+    """A screen that shows what was decided and wants to know when that changed."""
+
+    def stands(self, standing: Standing) -> None: ...
 
 
 def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str = "") -> int:
@@ -526,6 +600,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
             overviews,
             Changing(places, directory),
             Debugging(places, os.environ),
+            Deciding(places, directory),
             readonly=readonly,
             ascii_only=not has_unicode(os.environ),
             run_uid=run_uid,

@@ -5,13 +5,17 @@ A state is always a sign, a word and a tone, from the tables here, so that it lo
 
 from collections.abc import Callable
 
+from core.model.decided import Effective
 from core.model.image import ImageState, ImageVersion
 from core.model.machine import Machine
 from core.model.pause import Pause, PauseKind
 from core.model.run import Run, RunState, Stage, StageState
+from core.model.standing import Standing
+from core.model.states import Verdict
+from core.model.touch import TOUCHED
 from core.services.overview import Overview, RoleState, RoleView
 from core.text import age, duration, moment, size
-from tui.theme import UNICODE, Cell, Piece, Tone
+from tui.theme import UNICODE, Cell, Piece, Tone, plain
 from tui.widgets.columns import Column
 
 Clock = Callable[[], float]
@@ -37,11 +41,17 @@ _ROLE: dict[RoleState, tuple[str, Tone]] = {
 }
 
 _IMAGE: dict[ImageState, tuple[str, Tone]] = {
-    ImageState.CANDIDATE: (UNICODE.good, Tone.PLAIN),
+    ImageState.CANDIDATE: (UNICODE.not_yet, Tone.PLAIN),
     ImageState.GOOD: (UNICODE.good, Tone.GOOD),
     ImageState.RELEASED: (UNICODE.good, Tone.GOOD),
     ImageState.DEPRECATED: (UNICODE.attention, Tone.STALE),
     ImageState.REVOKED: (UNICODE.bad, Tone.BAD),
+}
+
+_VERDICT: dict[Verdict, tuple[str, Tone]] = {
+    Verdict.UNTESTED: (UNICODE.not_yet, Tone.FAINT),
+    Verdict.PASSED: (UNICODE.good, Tone.GOOD),
+    Verdict.FAILED: (UNICODE.bad, Tone.BAD),
 }
 
 _RUN: dict[RunState, tuple[str, Tone]] = {
@@ -73,6 +83,12 @@ def when(epoch: float, now: float) -> str:
     return age(max(past, 0.0)) if past < WEEK else moment(epoch)[:10]
 
 
+def ago(epoch: float, now: float) -> str:
+    """`12m ago` up to a week, `on 2026-11-14` after that."""
+    told = when(epoch, now)
+    return f"{told} ago" if now - epoch < WEEK else f"on {told}"
+
+
 def person(identity: str) -> str:
     """`Ada Ops` of `Ada Ops <ada@example.org>`: the address says no more in a list, and is the first to be cut."""
     return identity.partition(" <")[0] or identity
@@ -88,6 +104,35 @@ def image_state(image: ImageVersion) -> tuple[Piece, ...]:
     """`✓ candidate`, and the marks that it bears."""
     sign, tone = _IMAGE[image.state]
     return (Piece(f"{sign} {image.state.value}", tone), *(Piece(f" {mark}", Tone.STALE) for mark in image.marks))
+
+
+def effective_state(effective: Effective) -> Piece:
+    """`✗ revoked`: the state that counts now."""
+    sign, tone = _IMAGE[effective.state]
+    return Piece(f"{sign} {effective.state.value}", tone)
+
+
+def verdict(found: Verdict) -> Piece:
+    """`✓ passed`: what the newest tests said."""
+    sign, tone = _VERDICT[found]
+    return Piece(f"{sign} {found.value}", tone)
+
+
+def marks(image: ImageVersion, effective: Effective, outdated: str) -> tuple[Piece, ...]:
+    """What one has to know beside the state, what weighs most first: `! by hand  ↻ outdated  development`."""
+    told: list[Piece] = []
+    if effective.inherited:
+        told.append(Piece(f"with {effective.inherited}", Tone.BAD))
+    if TOUCHED in image.marks or image.touches:
+        told.append(Piece(f"{UNICODE.attention} by hand", Tone.STALE))
+    if effective.coming is not None:
+        told.append(Piece(f"{effective.coming.act} from {moment(effective.coming.begins)[:10]}", Tone.STALE))
+    if outdated:
+        told.append(Piece(f"{UNICODE.stale} outdated", Tone.STALE))
+    told += [Piece(mark, Tone.STALE) for mark in image.marks if mark != TOUCHED]
+    if not image.artifacts:
+        told.append(Piece("no files", Tone.FAINT))
+    return tuple(Piece(f"{'  ' if at else ''}{piece.text}", piece.tone) for at, piece in enumerate(told))
 
 
 def until(epoch: float | None, now: float) -> str:
@@ -193,26 +238,38 @@ def role_columns() -> tuple[Column[RoleView], ...]:
     )
 
 
-def image_columns(clock: Clock) -> tuple[Column[ImageVersion], ...]:
+def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Column[ImageVersion], ...]:
+    """`standing` gives what is known of decisions now; before it was read, images say their state themselves."""
+
+    def state(image: ImageVersion) -> Cell:
+        return effective_state(standing().effective(image, clock()))
+
+    def tests(image: ImageVersion) -> Cell:
+        return verdict(standing().effective(image, clock()).verdict)
+
+    def channels(image: ImageVersion) -> Cell:
+        at = standing().channels(image)
+        blocked = standing().effective(image, clock()).state is ImageState.REVOKED
+        return Piece(" ".join(at), Tone.BAD if blocked else Tone.STRONG) if at else Piece(UNICODE.none, Tone.FAINT)
+
+    def marked(image: ImageVersion) -> Cell:
+        found = standing()
+        return marks(image, found.effective(image, clock()), found.outdated(image))
+
     def image_size(image: ImageVersion) -> Cell:
         return size(image.size) if image.size is not None else Piece(UNICODE.none, Tone.FAINT)
 
-    def parent(image: ImageVersion) -> Cell:
-        return image.parent
-
-    def commit(image: ImageVersion) -> Cell:
-        return Piece(image.commit[:7], Tone.FAINT)
-
     return (
-        Column(
-            "version", "VERSION", lambda image: image.version, lambda image: image.version, min_width=14, max_width=36
-        ),
-        Column("state", "STATE", image_state, lambda image: image.state.value, priority=2, min_width=22, cut="end"),
-        Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 3, 10),
-        Column("commit", "COMMIT", commit, lambda image: image.commit, priority=7, min_width=7),
-        Column("parent", "PARENT", parent, lambda image: image.parent, "left", 5, 12, 60, grow=True),
-        Column("artifacts", "ARTIFACTS", formats, formats, priority=6, min_width=9, max_width=24, cut="end"),
-        Column("size", "SIZE", image_size, lambda image: image.size, "right", 4, min_width=7),
+        Column("version", "VERSION", lambda image: image.version, lambda image: image.version, "left", 1, 18, 28),
+        Column("state", "STATE", state, lambda image: image.state.value, "left", 2, 11, 12, "end"),
+        Column("tests", "TESTS", tests, lambda image: plain(tests(image)), "left", 6, 8, 10, "end"),
+        Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 9, 24, "end"),
+        Column("marks", "MARKS", marked, None, "left", 4, 9, 44, "end", grow=True),
+        Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 5, 10),
+        Column("commit", "COMMIT", lambda image: Piece(image.commit[:7], Tone.FAINT), None, "left", 9, 7),
+        Column("parent", "BUILT ON", lambda image: image.parent, lambda image: image.parent, "left", 7, 10, 30),
+        Column("artifacts", "FORMATS", formats, formats, "left", 8, 7, 24, "end"),
+        Column("size", "SIZE", image_size, lambda image: image.size, "right", 10, 7),
     )
 
 

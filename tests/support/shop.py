@@ -5,15 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import IngotError
+from core.model.dossier import Dossier
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.pause import WATCHED, Wish
 from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.states import Act, Verdict
+from core.model.touch import Touch, TouchKind
 from core.model.workspace import Catalogue, GitFacts, Workspace
 from core.places import Places
 from core.services.debugging import Debugging
 from core.services.overview import Overviews, WorkerView
 from core.store.index import Index
+from tests.support.decided import Ruling, difference, packages, sealing, tested
 from tests.support.stages import plain_stages
 from tui.app import Ingot
 from tui.ports import Debugs
@@ -93,6 +97,8 @@ class Shop:
     workspace: Workspace
     clock: list[float]
     asked: Asked
+    ruling: Ruling | None = None
+    """What was decided, where a test wants to know of it."""
     opened: list[Overviews] = field(default_factory=list[Overviews])
 
     def close(self) -> None:
@@ -118,6 +124,7 @@ class Shop:
             overviews,
             self.asked,
             debugging or Debugging(self.places, {}),
+            self.ruling,
             readonly=readonly,
             ascii_only=ascii_only,
             run_uid=run_uid,
@@ -252,3 +259,62 @@ def fill(shop: Shop) -> None:
     shop.clock[0] = NOW
     shop.run("backend", RunState.RUNNING, 3, 200, progress="TASK [app : install packages]")
     shop.run("base", RunState.QUEUED, 0, 0)
+
+
+def rule(shop: Shop) -> Ruling:
+    """A ledger for the shop of `fill`: channels that are somewhere, and images whose every report is there."""
+    day = 86_400
+    images = [
+        shop.image("base", "0.0.9", 20 * day, ImageState.CANDIDATE),
+        shop.image("base", "0.1.0", 4 * day, ImageState.CANDIDATE, evidence=("seal-qemu.base",)),
+        shop.image("frontend", "0.0.9", 20 * day, ImageState.CANDIDATE, "0.0.9"),
+        shop.image("frontend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0"),
+        shop.image("frontend", "0.1.0-4-g3f9c2a1", 720, ImageState.CANDIDATE, "0.1.0", marks=("development",)),
+        shop.image(
+            "frontend",
+            "0.1.0.2",
+            2 * day,
+            ImageState.CANDIDATE,
+            "0.1.0",
+            marks=("touched by hand",),
+            touches=(Touch(TouchKind.SHELL, "Grace Lee <grace@example.org>", NOW - 2 * day, "qemu.frontend"),),
+        ),
+        shop.image("backend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0"),
+    ]
+    ruling = Ruling(images, lambda: shop.clock[0])
+    ruling.good("base", "0.0.9", 19.9 * day)
+    ruling.good("base", "0.1.0", 3.9 * day)
+    ruling.good("frontend", "0.0.9", 19 * day)
+    ruling.good("frontend", "0.1.0", 2.9 * day, "test-qemu.frontend-1")
+    ruling.good("backend", "0.1.0", 2.9 * day)
+    ruling.change(
+        "frontend", "0.1.0-4-g3f9c2a1", Act.TESTED, ago=300, verdict=Verdict.FAILED, evidence="test-qemu.frontend-1"
+    )
+    ruling.move("frontend", "staging", "0.0.9", ago=18 * day, why="first try")
+    ruling.move("frontend", "production", "0.0.9", ago=17 * day, why="the shop opens")
+    ruling.move(
+        "frontend", "staging", "0.1.0", by="Grace Lee <grace@example.org>", ago=2 * day, why="geoip, to be tried"
+    )
+    ruling.move("base", "production", "0.1.0", ago=3 * day, why="November's security updates")
+    by_key = {(image.role, image.version): image for image in images}
+    for key, failed in ((("frontend", "0.1.0"), ()), (("frontend", "0.1.0-4-g3f9c2a1"), ("port 80 answers",))):
+        image = by_key[key]
+        at = NOW - (2.9 * day if not failed else 300)
+        ruling.dossiers[key] = Dossier(
+            image,
+            ruling.decided.effective(key, NOW),
+            seals=(sealing("qemu.frontend", *([("machine-id", "/etc/machine-id")] if failed else [])),),
+            rounds=(tested(image, at, *failed),),
+            packages=packages("qemu.frontend"),
+            looked_into=True,
+        )
+    old, new = by_key["frontend", "0.0.9"], by_key["frontend", "0.1.0"]
+    ruling.differences[old.version, new.version] = difference(old, new)
+    shop.ruling = ruling
+    found = ruling.decided
+    shop.index.replace_images(
+        shop.workspace.id,
+        [replace(image, state=found.effective((image.role, image.version), NOW).state) for image in images],
+        "head-2",
+    )
+    return ruling

@@ -12,7 +12,7 @@ from core.model.image import ImageVersion, may_become_good
 from core.services.overview import Overview
 from core.text import moment, size
 from tui.actions import Acting, Action, app_of, bindings, offers
-from tui.cells import image_state, when
+from tui.cells import ago, image_state, when
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.footer import Footer
@@ -116,7 +116,7 @@ class ImageScreen(Acting):
                 Part((Piece("image", Tone.ACCENT), Piece(f" {UNICODE.into} "), Piece(image.role, Tone.STRONG))),
                 Part(image.version),
                 Part(image_state(image), 2),
-                Part(Piece(f"built {when(image.created, self._clock())} ago", Tone.FAINT), 3, right=True),
+                Part(Piece(f"built {ago(image.created, self._clock())}", Tone.FAINT), 3, right=True),
             ]
         )
         self.table.set_rows((str(at), fact) for at, fact in enumerate(facts(image, self._clock())))

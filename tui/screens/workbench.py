@@ -16,10 +16,12 @@ from core.model.image import ImageVersion
 from core.model.pause import Wish
 from core.model.role import Problem
 from core.model.run import Run
+from core.model.standing import Standing
 from core.services.overview import Overview, RoleView
 from core.text import visible
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import image_columns, role_columns, run_columns
+from tui.deciding import NO_LEDGER, why_not_restored
 from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
 from tui.news import newest_paused
 from tui.screens.workbench_actions import ACTIONS
@@ -65,7 +67,7 @@ class Workbench(Acting):
             role_columns(), title="1 Roles", id="roles", ascii_only=ascii_only, copied=lambda view: view.role.name
         )
         self.images: Table[ImageVersion] = Table(
-            image_columns(clock),
+            image_columns(clock, lambda: self.house.standing),
             title="2 Image versions",
             id="images",
             ascii_only=ascii_only,
@@ -140,6 +142,11 @@ class Workbench(Acting):
             self.images.set_note(Piece(stale, Tone.STALE))
             self.images.set_rows(((image.version, image) for image in versions), subject_changed=changed)
         self._shown_role = self._role
+
+    def stands(self, standing: Standing) -> None:
+        """What was decided is known anew."""
+        self._show_images()
+        self.show_footer()
 
     def _say_what_is_missing(self) -> None:
         """The one next step, where there is nothing to show."""
@@ -273,9 +280,7 @@ class Workbench(Acting):
         elif message.table is self.runs:
             self.house.open_run(message.key)
         elif message.table is self.images and self.images.chosen is not None:
-            from tui.screens.image import ImageScreen
-
-            app_of(self).push_screen(ImageScreen(self.images.chosen, self._clock, ascii_only=self.house.ascii_only))
+            self.house.open_image(self.images.chosen)
 
     def do_roles(self, _: str) -> None:
         self._go_to("roles")
@@ -323,6 +328,10 @@ class Workbench(Acting):
             case "delete":
                 if self._page != "images" or self.images.chosen is None:
                     return "Choose an image version first: 2 goes to them."
+            case "promote" | "revoke" | "deprecate" | "restore":
+                return self._why_not_decided(action.id)
+            case "difference":
+                return self._why_no_difference()
             case _:
                 pass
         return ""
@@ -333,6 +342,32 @@ class Workbench(Acting):
             getattr(self, f"do_{action.id}")(argument)
             return
         super().act(action, argument)
+
+    def _image_here(self) -> ImageVersion | None:
+        """The chosen image version; of a role its newest."""
+        if self._page == "images":
+            return self.images.chosen
+        view = self.roles.chosen
+        return view.latest if view is not None and self._page == "roles" else None
+
+    def _why_not_decided(self, action: str) -> str:
+        image = self._image_here()
+        if self.house.deciding is None:
+            return NO_LEDGER
+        if image is None:
+            return "Choose an image version first: 2 goes to them."
+        if self._page != "images" and action != "promote":
+            return "Choose an image version first: 2 goes to them."
+        return why_not_restored(self.house, image) if action == "restore" else ""
+
+    def _why_no_difference(self) -> str:
+        if self._page != "images" or self.images.chosen is None:
+            return "Choose an image version first: 2 goes to them."
+        if len(self.images.rows.marks) > 2:
+            return "Mark two image versions with Space, not more."
+        if len(self.images.rows) < 2:
+            return "There is only this one: a difference takes two."
+        return ""
 
     def _run_here(self) -> Run | None:
         """The run that belongs to what is chosen."""
@@ -358,11 +393,8 @@ class Workbench(Acting):
         run = self._named_run(argument) if argument else self._run_here()
         if run is not None and (argument or self._overview.debuggable(run.uid)):
             self.house.open_debug(run.uid)
-        elif not argument and self._overview.waiting_machines > 1:
-            # Opening a shell marks an image for ever: never one that nobody pointed at.
-            self.notify("Several machines wait: choose the run (4), then press d.", severity="warning", markup=False)
         elif not argument:
-            self.house.open_debug(newest_paused(self._overview))
+            self.house.open_waiting()
 
     def do_build(self, argument: str) -> None:
         """Build the roles named, else the marked, else the chosen one; asks once whether the workspace is trusted."""
@@ -441,6 +473,48 @@ class Workbench(Acting):
                 self.notify("It has ended: there is nothing to cancel.", severity="warning")
             return
         self.house.asking.cancel(runs, self.runs.clear_marks)
+
+    def do_promote(self, argument: str) -> None:
+        """To the screen where a channel is moved to the image version named, or to the chosen one."""
+        if image := self._named_or_here(argument):
+            self.house.decisions.promote(image)
+
+    def do_revoke(self, argument: str) -> None:
+        if image := self._named_or_here(argument):
+            self.house.decisions.revoke(image)
+
+    def do_deprecate(self, argument: str) -> None:
+        if image := self._named_or_here(argument):
+            self.house.decisions.deprecate(image)
+
+    def do_restore(self, argument: str) -> None:
+        image = self._named_or_here(argument)
+        if image is not None and (reason := why_not_restored(self.house, image)):
+            self.notify(reason, title="Restore: not now", severity="warning", markup=False)
+        elif image is not None:
+            self.house.decisions.restore(image)
+
+    def do_difference(self, _: str) -> None:
+        """Of the two marked image versions, the older first; else of the chosen one to the one before it."""
+        chosen = sorted(self.images.chosen_or_marked, key=lambda image: image.created)
+        if len(chosen) == 1:
+            versions = self._overview.images.get(chosen[0].role, ())
+            others = [image for image in versions if image.created < chosen[0].created]
+            before = max(others, key=lambda image: image.created, default=None)
+            if before is None:
+                self.notify("It is the oldest: mark another with Space.", severity="warning")
+                return
+            chosen = [before, chosen[0]]
+        self.house.open_difference(chosen[0], chosen[1])
+
+    def _named_or_here(self, argument: str) -> ImageVersion | None:
+        if not argument:
+            return self._image_here()
+        role, _, version = argument.partition(" ")
+        named = self._overview.image(role, version)
+        if named is None:
+            self.notify(f"There is no image version {visible(argument)} here.", severity="warning", markup=False)
+        return named
 
     def do_delete(self, argument: str) -> None:
         """Ask for the names, then delete the files of the marked image versions, or of the chosen one."""

@@ -77,6 +77,7 @@ class TablePane(Framed, Generic[T]):
         self._title = title
         self._empty = empty
         self._note = Piece("")
+        self._counted: int | None = None
         self._opens = opens
         self._copied = copied
         self._rows: Rows[T] = Rows(self._text_of)
@@ -138,6 +139,12 @@ class TablePane(Framed, Generic[T]):
         """A few words in the lower edge, about the list as a whole."""
         if note != self._note:
             self._note = note
+            self._frame()
+
+    def set_count(self, count: int | None) -> None:
+        """How many things the rows are about, where that is not as many as there are rows."""
+        if count != self._counted:
+            self._counted = count
             self._frame()
 
     def set_rows(self, rows: Iterable[tuple[str, T]], *, subject_changed: bool = False) -> None:
@@ -294,9 +301,9 @@ class TablePane(Framed, Generic[T]):
         if not self.is_attached or not self.outer_size.width:
             return
         rows = self._rows
-        count = f"{len(rows):,}"
+        count = f"{len(rows) if self._counted is None else self._counted:,}"
         if rows.needle:
-            count = f"{len(rows.shown):,} of {count}"
+            count = f"{len(rows.shown):,} of {len(rows):,}"
         if rows.marks:
             count = f"{len(rows.marks):,} marked {self._signs.dot} {count}"
         if rows.working:

@@ -1,0 +1,82 @@
+"""Everything that is known of one image version: from the ledger, its reports, the record of runs, and the disk."""
+
+from dataclasses import dataclass
+
+from core.model.channels import ChannelMove
+from core.model.decided import Effective
+from core.model.image import ImageVersion
+from core.model.run import Run
+from core.model.sealing import SealReport
+from core.model.states import StateChange, Verdict
+from core.model.test_report import Case, Report
+
+
+@dataclass(frozen=True, slots=True)
+class TestRound:
+    """One time that it was tested."""
+
+    __test__ = False  # no test of pytest
+
+    name: str
+    """Of the report on the ledger; empty where a person decided without one."""
+    at: float
+    by: str
+    verdict: Verdict
+    why: str = ""
+    report: Report | None = None
+    """None where there is none, or where it cannot be read."""
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        return self.report.cases if self.report is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that is in it: a package, a service, a port, a user, …"""
+
+    build: str
+    kind: str
+    name: str
+    says: str = ""
+    """Its version, state, owner: what belongs to its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """One image version, whole. What is not known is empty, and what cannot be read is among the problems."""
+
+    image: ImageVersion
+    effective: Effective
+    changes: tuple[StateChange, ...] = ()
+    """What was decided about it, the oldest first."""
+    moves: tuple[ChannelMove, ...] = ()
+    """Of channels, to it or away from it, the oldest first."""
+    channels: tuple[str, ...] = ()
+    ancestors: tuple[ImageVersion, ...] = ()
+    """The images that it is built on, the nearest first."""
+    revoked: tuple[str, ...] = ()
+    """`base 0.1.0`: those of its ancestors that are revoked."""
+    children: tuple[tuple[int, ImageVersion, Effective], ...] = ()
+    """What is built on it, and on those, each with how many steps below."""
+    outdated: str = ""
+    """The newer good version of what it is built on."""
+    run: Run | None = None
+    """The run that made it, where it was made on this machine."""
+    used_by: tuple[str, ...] = ()
+    """`run 12`: runs that are not over and need it."""
+    seals: tuple[SealReport, ...] = ()
+    """What was found in the disk of each build, after the last write to it."""
+    rounds: tuple[TestRound, ...] = ()
+    """Every time that it was tested, the newest first."""
+    packages: tuple[Item, ...] = ()
+    contents: tuple[Item, ...] = ()
+    """What else was seen in it: services, ports, users, kernel."""
+    looked_into: bool = False
+    """Somebody looked what is in it: no packages then means that there are none."""
+    here: tuple[str, ...] = ()
+    """Locations of the artifacts whose files are on this machine."""
+    missing: tuple[str, ...] = ()
+    """Locations of files that should be on this machine and are not."""
+    problems: tuple[str, ...] = ()
+    """What of it cannot be read, in sentences."""

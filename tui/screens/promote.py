@@ -1,0 +1,448 @@
+"""The promote screen: may this image version go on? Where each channel is, what is looked at, what changes, the move.
+
+Everything of it can be looked at by anybody; only the move and the step back change something.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+
+from core.model.dossier import Dossier
+from core.model.image import ImageVersion
+from core.model.promotion import Check, blockers, checks, forbidden, warnings
+from core.model.standing import Standing
+from tui.actions import Acting, Action, app_of, bindings
+from tui.cells import ago, effective_state, marks, person, verdict
+from tui.deciding import NO_LEDGER
+from tui.loading import Loading
+from tui.promote_cells import (
+    ChannelHere,
+    CheckRow,
+    channel_columns,
+    channels_of,
+    check_columns,
+    check_rows,
+    counted,
+    move_rows,
+)
+from tui.screens.reasons import REASON, Field, Reasons
+from tui.theme import UNICODE, Piece, Tone
+from tui.widgets.changes import Changes
+from tui.widgets.footer import Footer
+from tui.widgets.line import Line, Part
+from tui.widgets.panel import Panel
+from tui.widgets.table import Table
+from tui.widgets.too_small import TooSmall
+
+if TYPE_CHECKING:
+    from tui.app import Ingot
+
+ACTIONS = (
+    Action(
+        "promote",
+        "Move the channel…",
+        ("enter", "p"),
+        "Move the chosen channel to this image version; asks why, and for a yes to each warning",
+        "Promote",
+        True,
+        1,
+        command="promote",
+    ),
+    Action(
+        "back",
+        "Undo",
+        ("u",),
+        "Move the chosen channel back to what it had before",
+        "Promote",
+        True,
+        2,
+        command="back",
+    ),
+    Action("image", "Image", ("i",), "All that is known of this image version", "Promote", rank=5),
+    Action(
+        "whole",
+        "Whole difference",
+        ("equals_sign",),
+        "What is different, on a screen of its own",
+        "Promote",
+        rank=4,
+        command="difference",
+    ),
+    Action("revoke", "Revoke…", (), "Forbid this image version", "Promote", True, command="revoke"),
+    Action("channels", "Channels", ("1",), "To the channels", "Panes"),
+    Action("checks", "Checks", ("2",), "To the checks", "Panes"),
+    Action("changes", "What changes", ("3",), "To what changes by the move", "Panes"),
+    Action("next_pane", "Next pane", ("tab",), "To the next pane", "Panes"),
+    Action("previous_pane", "Previous pane", ("shift+tab",), "To the pane before", "Panes"),
+    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Promote", rank=9, last=True),
+)
+PANES = ("channels", "checks", "changes")
+
+
+class PromoteScreen(Acting):
+    """Promote one image version."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
+
+    def __init__(self, image: ImageVersion) -> None:
+        super().__init__()
+        self._image = image
+        self._dossier: Dossier | None = None
+        self._page = "channels"
+        self._moved = ""
+        """The channel that was moved from here last: one key takes that back."""
+        self._compared: tuple[str, str] | None = None
+        """What the difference shows: the channel's version and whether it is known."""
+
+    @property
+    def house(self) -> "Ingot":
+        """The app, as what it is."""
+        return cast("Ingot", app_of(self))
+
+    def compose(self) -> ComposeResult:
+        plain, clock = self.house.ascii_only, self.house.clock
+        self.reading = Loading(self, self._show)
+        self.header = Line(ascii_only=plain, id="header")
+        self.pages = Line(ascii_only=plain, id="pages")
+        self.channels: Table[ChannelHere] = Table(
+            channel_columns(clock),
+            title=f"1 Channels of {self._image.role}",
+            id="promote-channels",
+            ascii_only=plain,
+            copied=lambda channel: f"{channel.name} {channel.version}".strip(),
+        )
+        self.checks: Table[CheckRow] = Table(
+            check_columns(),
+            title="2 Checks",
+            empty="The checks are being looked at.",
+            id="promote-checks",
+            ascii_only=plain,
+            copied=lambda row: row.check.next_step if row.step else row.check.says,
+            opens=False,
+        )
+        self.changes = Changes(title="3 What changes", id="promote-changes", ascii_only=plain)
+        self.move = Panel(ascii_only=plain, id="promote-move")
+        self.too_small = TooSmall(ascii_only=plain)
+        self.footer = Footer(ascii_only=plain, id="footer")
+        yield self.header
+        yield self.pages
+        with Vertical(id="promote-body"):
+            yield self.channels
+            with Horizontal(id="promote-lower"):
+                yield self.checks
+                yield self.changes
+            yield self.move
+        yield self.too_small
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self._show()
+        self._fit()
+        self._go_to("channels")
+        self._read()
+
+    # what is shown, and how it stays fresh
+
+    def stands(self, standing: Standing) -> None:
+        """What was decided is known anew: here, or by somebody else."""
+        self._image = standing.decided.images.get((self._image.role, self._image.version), self._image)
+        self._show()
+        self._read()
+
+    def _read(self) -> None:
+        deciding = self.house.deciding
+        if deciding is not None:
+            image = self._image
+            self.reading.read(
+                "dossier",
+                f"looking at {image.role} {image.version}",
+                partial(deciding.dossier, image.role, image.version),
+                self._known,
+            )
+
+    def _known(self, dossier: Dossier) -> None:
+        self._dossier = dossier
+        self._image = dossier.image
+        self._show()
+
+    @property
+    def channel(self) -> ChannelHere | None:
+        """The chosen channel."""
+        return self.channels.chosen
+
+    @property
+    def found(self) -> tuple[Check, ...] | None:
+        """The checks for the chosen channel; None as long as they are not known."""
+        channel, dossier = self.channel, self._dossier
+        if channel is None or channel.rule is None or dossier is None:
+            return None
+        decided, now = self.house.standing.decided, self.house.clock()
+        against = "" if channel.here else forbidden(decided, self._image, channel.rule, now)
+        return checks(dossier, channel.rule, against)
+
+    def _show(self) -> None:
+        if not self.is_attached:
+            return
+        image, now, standing = self._image, self.house.clock(), self.house.standing
+        effective = standing.effective(image, now)
+        told = marks(image, effective, standing.outdated(image))
+        self.header.set_parts(
+            [
+                Part((Piece("promote", Tone.ACCENT), Piece(f" {UNICODE.into} "), Piece(image.role, Tone.STRONG))),
+                Part(image.version),
+                Part(effective_state(effective), 2),
+                Part(verdict(effective.verdict), 3),
+                *([Part(told, 4)] if told else []),
+                *self.reading.part(),
+                Part(Piece(f"built {ago(image.created, now)} by {person(image.built_by)}", Tone.FAINT), 5, right=True),
+            ]
+        )
+        first = self.channels.cursor is None
+        self.channels.set_rows((channel.name, channel) for channel in channels_of(standing, image, now))
+        if first:
+            self._choose_first()
+        self._show_channel()
+
+    def _choose_first(self) -> None:
+        """The first channel that this image version is not at yet."""
+        for key in self.channels.rows:
+            if not self.channels.rows[key].here and self.channels.rows[key].rule is not None:
+                self.channels.move_to(key)
+                return
+
+    def _show_channel(self) -> None:
+        channel, found = self.channel, self.found
+        width = self.size.width if self.has_class("-paged") else self.size.width // 2
+        rows = list(check_rows(found or (), width))
+        self.checks.set_rows(rows)
+        self.checks.set_count(len(found or ()))
+        self.checks.set_title(f"2 Checks for {channel.name}" if channel else "2 Checks")
+        self.checks.set_note(counted(found or ()))
+        problem = self.reading.problem("dossier")
+        if problem is not None:
+            self.checks.set_empty(f"{problem.what}\n{problem.next_step}")
+        elif self.house.deciding is None:
+            self.checks.set_empty(NO_LEDGER)
+        title, kind, told = move_rows(
+            self._image,
+            channel,
+            found,
+            self.house.standing,
+            self.house.clock(),
+            readonly=self.READONLY if self.house.readonly else "",
+            problem=problem.what if problem is not None else "",
+        )
+        self.move.set_rows(title, told)
+        for name in ("-bad", "-waiting", "-good"):
+            self.move.set_class(name == kind, name)
+        self._compare(channel)
+        self._show_pages()
+        self.show_footer()
+
+    def _compare(self, channel: ChannelHere | None) -> None:
+        """What is different to what the channel has now."""
+        title = f"3 What changes for {channel.name}" if channel else "3 What changes"
+        self.changes.set_title(title)
+        if channel is None:
+            self.changes.nothing("")
+        elif channel.here:
+            self.changes.nothing(f"{channel.name} has this one already.")
+        elif channel.image is None:
+            self.changes.nothing(f"{channel.name} is nowhere yet: everything is new for whoever takes it.")
+        else:
+            self.changes.compare(channel.image, self._image, self.reading)
+
+    def _show_pages(self) -> None:
+        """The panes by number, where only one of them shows."""
+        titles = {"channels": "1 Channels", "checks": "2 Checks", "changes": "3 What changes"}
+        note = counted(self.found or ())
+        parts: list[Part] = []
+        for name in PANES:
+            tone = Tone.ACCENT if name == self._page else Tone.FAINT
+            said = (Piece(" "), Piece(note.text[:1], note.tone)) if name == "checks" and note.text else ()
+            parts.append(Part((Piece(titles[name], tone), *said), clicked=partial(self._go_to, name)))
+        self.pages.set_parts(parts)
+
+    def show_footer(self) -> None:
+        if self.is_attached and self.is_current:
+            # What Enter does in the channels is what p does.
+            self.footer.set_offers(offer for offer in self.house.offers_here() if offer.action.id != "choose")
+
+    def on_screen_resume(self) -> None:
+        self.show_footer()
+
+    # panes
+
+    @property
+    def panes(self) -> Mapping[str, Table[ChannelHere] | Table[CheckRow] | Changes]:
+        return {"channels": self.channels, "checks": self.checks, "changes": self.changes}
+
+    def _go_to(self, page: str) -> None:
+        self._page = page
+        for name, pane in self.panes.items():
+            pane.set_class(name == page, "-page")
+        self.query_one("#promote-lower").set_class(page != "channels", "-page")
+        self.set_focus(self.panes[page])
+        self._show_pages()
+
+    def _fit(self) -> None:
+        if self.too_small.fit(self.size):
+            self.set_focus(self.panes[self._page])
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit()
+        self.call_after_refresh(self._show_channel)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self._page = next((name for name, pane in self.panes.items() if pane is self.focused), self._page)
+        self.show_footer()
+
+    def on_table_moved(self, message: Table.Moved) -> None:
+        message.stop()
+        if message.table is self.channels:
+            self._show_channel()
+
+    def on_table_typing(self, message: Table.Typing) -> None:
+        self.show_footer()
+
+    def on_table_chosen(self, message: Table.Chosen) -> None:
+        message.stop()
+        if message.table is self.channels and (action := self._action("promote")):
+            self.act(action)
+
+    def on_table_left(self, message: Table.Left) -> None:
+        message.stop()
+        self.do_leave("")
+
+    def do_channels(self, _: str) -> None:
+        self._go_to("channels")
+
+    def do_checks(self, _: str) -> None:
+        self._go_to("checks")
+
+    def do_changes(self, _: str) -> None:
+        self._go_to("changes")
+
+    def do_next_pane(self, _: str) -> None:
+        self._go_to(PANES[(PANES.index(self._page) + 1) % len(PANES)])
+
+    def do_previous_pane(self, _: str) -> None:
+        self._go_to(PANES[(PANES.index(self._page) - 1) % len(PANES)])
+
+    # what can be done
+
+    def _action(self, name: str) -> Action | None:
+        return next((action for action in ACTIONS if action.id == name), None)
+
+    def why_not(self, action: Action) -> str:
+        if reason := super().why_not(action):
+            return reason
+        if action.id in ("promote", "back", "revoke") and self.house.deciding is None:
+            return NO_LEDGER
+        match action.id:
+            case "promote":
+                return self._why_not_promoted()
+            case "back":
+                channel = self.channel
+                if channel is None or not channel.back_to:
+                    return f"{channel.name if channel else 'No channel'} has nothing to go back to."
+            case "whole":
+                channel = self.channel
+                if channel is None or channel.image is None or channel.here:
+                    return "There is nothing to compare with."
+            case _:
+                pass
+        return ""
+
+    def _why_not_promoted(self) -> str:
+        channel, found = self.channel, self.found
+        if channel is None:
+            return "ingot.toml names no channel: [channels.production] makes one."
+        if channel.here:
+            return f"{channel.name} of {self._image.role} is at {self._image.version} already."
+        if channel.rule is None:
+            return f"ingot.toml names {channel.name} no longer: it cannot be moved."
+        if found is None:
+            return "The checks are being looked at."
+        if stopped := blockers(found):
+            first = stopped[0]
+            return f"{first.title}: {first.says}. {first.next_step}".strip()
+        return ""
+
+    def do_promote(self, _: str) -> None:
+        """Ask why, and for a yes where something is to be weighed; then move what was seen here."""
+        channel, found, image, deciding = self.channel, self.found, self._image, self.house.deciding
+        if channel is None or found is None or deciding is None:
+            return
+        expected, left = channel.version, warnings(found)
+        before = f"from {expected} " if expected else ""
+        lines = [f"{channel.name} of {image.role} moves {before}to {image.version}, for everybody who takes it."]
+        if left:
+            lines += ["", "Weigh this:", *(f"  {UNICODE.attention} {check.title}: {check.says}" for check in left)]
+        lines += ["", "u takes it back afterwards." if expected else "It had nothing before: there is no way back."]
+        fields = [REASON, *([Field("yes", "", must="yes")] if left else [])]
+
+        def answered(typed: Mapping[str, str] | None) -> None:
+            if typed is None:
+                return
+            self.house.decisions.decide(
+                f"moving {channel.name} of {image.role}…",
+                partial(deciding.promote, image.role, image.version, channel.name, typed["why"], expected=expected),
+                partial(self._has_moved, channel.name),
+                self._read,
+            )
+
+        question = Reasons(f"Promote {image.role} {image.version}?", lines, yes="move it", fields=fields)
+        self.house.push_screen(question, answered)
+
+    def _has_moved(self, channel: str) -> None:
+        self._moved = channel
+
+    def do_back(self, _: str) -> None:
+        """What was moved from here a moment ago goes back at once; what others moved is asked about first."""
+        channel = self.channel
+        if channel is None:
+            return
+        if channel.name == self._moved and channel.here:
+            self._back(channel, "moved a moment ago, and taken back")
+            return
+        by = f" by {person(channel.newest.by)}" if channel.newest else ""
+        lines = (
+            f"{channel.name} of {self._image.role} goes back from {channel.version} to {channel.back_to}, for everybody"
+            " who takes it.",
+            f"It was moved to {channel.version}{by}." if by else "",
+        )
+
+        def answered(typed: Mapping[str, str] | None) -> None:
+            if typed is not None:
+                self._back(channel, typed["why"])
+
+        self.house.push_screen(Reasons(f"Move {channel.name} back?", lines, yes="move it back"), answered)
+
+    def _back(self, channel: ChannelHere, why: str) -> None:
+        if (deciding := self.house.deciding) is not None:
+            self._moved = ""
+            self.house.decisions.decide(
+                f"moving {channel.name} of {self._image.role} back…",
+                partial(deciding.back, self._image.role, channel.name, why),
+            )
+
+    def do_revoke(self, _: str) -> None:
+        self.house.decisions.revoke(self._image)
+
+    def do_image(self, _: str) -> None:
+        self.house.open_image(self._image)
+
+    def do_whole(self, _: str) -> None:
+        channel = self.channel
+        if channel is not None and channel.image is not None:
+            self.house.open_difference(channel.image, self._image)
+
+    def do_leave(self, _: str) -> None:
+        self.dismiss()

@@ -1,0 +1,112 @@
+"""Questions whose answer stays on the ledger: what happens is said first, then a reason is asked for and, where it
+weighs more, a name or a `yes` to be typed. Enter alone means no."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.text import visible
+from tui.widgets.typed import Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Something to type."""
+
+    id: str
+    label: str
+    required: bool = True
+    must: str = ""
+    """What must be typed, to the letter; empty for anything."""
+
+
+REASON = Field("why", "Why? It stays on the ledger, with your name.")
+
+
+class Reasons(ModalScreen[Mapping[str, str] | None]):
+    """Gives what was typed, by field; None where nobody said yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "no", "No", show=False),
+        Binding("up", "step(-1)", "Field before", show=False, priority=True),
+        Binding("down", "step(1)", "Next field", show=False, priority=True),
+    ]
+
+    def __init__(
+        self, title: str, lines: Sequence[str], *, yes: str, fields: Sequence[Field] = (REASON,), danger: bool = False
+    ) -> None:
+        """`yes` says what the last Enter does."""
+        super().__init__()
+        self._title = visible(title)
+        self._lines = [visible(line) for line in lines]
+        self._yes = yes
+        self._fields = tuple(fields)
+        self._danger = danger
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="question", classes="-danger -reasons" if self._danger else "-reasons") as box:
+            box.border_title = Content(self._title)
+            with VerticalScroll(id="told", can_focus=False):
+                for line in self._lines:
+                    yield Static(Content(line), classes="line" if line else "gap")
+            for field in self._fields:
+                label = f"Type {visible(field.must)} to {self._yes}" if field.must else field.label
+                yield Static(Content(label), classes="ask")
+                typed = Typed(id=f"field-{field.id}")
+                typed.add_class("field")
+                yield typed
+            yield Static(Content(""), id="wrong")
+            yield Static(Content(f"Enter {self._yes}   Esc no"), classes="keys")
+
+    def on_mount(self) -> None:
+        self._typed(self._fields[0]).focus()
+
+    def _typed(self, field: Field) -> Typed:
+        return self.query_one(f"#field-{field.id}", Typed)
+
+    def _value(self, field: Field) -> str:
+        return self._typed(field).value.strip()
+
+    def on_input_submitted(self, message: Typed.Submitted) -> None:
+        message.stop()
+        if not any(self._value(field) for field in self._fields):
+            self.dismiss(None)
+            return
+        here = next(at for at, field in enumerate(self._fields) if self._typed(field) is message.input)
+        for field in self._fields[here + 1 :]:
+            if field.must or not self._value(field):
+                if self._complain(self._fields[: here + 1]):
+                    return
+                self._typed(field).focus()
+                return
+        if not self._complain(self._fields):
+            self.dismiss({field.id: self._value(field) for field in self._fields})
+
+    def _complain(self, fields: Sequence[Field]) -> bool:
+        """Say what is wrong with the first field that is, and go there."""
+        for field in fields:
+            value = self._value(field)
+            wrong = ""
+            if field.required and not value:
+                wrong = "This is missing. Esc leaves everything as it is."
+            elif field.must and value != visible(field.must):
+                wrong = f"That is not {visible(field.must)}. Esc leaves everything as it is."
+            self.query_one("#wrong", Static).update(Content(wrong))
+            if wrong:
+                self._typed(field).focus()
+                return True
+        return False
+
+    def action_step(self, by: int) -> None:
+        at = next((at for at, field in enumerate(self._fields) if self._typed(field).has_focus), 0)
+        self._typed(self._fields[(at + by) % len(self._fields)]).focus()
+
+    def action_no(self) -> None:
+        self.dismiss(None)
