@@ -1,7 +1,7 @@
 """Which image versions' files may go from a machine, and why each of the others stays.
 
-What somebody uses stays, whatever a rule says. Beyond that a rule keeps the newest so many, and what is young. Of a role
-that no rule is set for, nothing goes.
+What somebody uses stays, whatever a rule says. Beyond that a rule keeps the newest so many, and what is young. Of a
+role that no rule is set for, nothing goes.
 """
 
 import re

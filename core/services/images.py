@@ -14,6 +14,8 @@ from pathlib import Path
 from core.errors import LedgerError, RefusedError
 from core.model.decided import Decided, Effective
 from core.model.image import ImageVersion
+from core.model.machine import MachineState
+from core.model.pipeline import Purpose
 from core.model.run import Run
 from core.model.states import Verdict
 from core.model.workspace import Workspace
@@ -40,7 +42,7 @@ class ListedImage:
     children: tuple[str, ...]
     """`web 0.1.0`: images that are built on it and still have artifacts."""
     used_by: tuple[str, ...]
-    """`run 12`: runs that are not over and need it."""
+    """`run 12`: runs that are not over and need it, and those whose kept machine does."""
     channels: tuple[str, ...]
     """The channels that are at it."""
     effective: Effective
@@ -86,8 +88,8 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
     workspace = catalogue.identify(root)
     ledger = Ledger(Path(workspace.root), workspace.remote)
     image = ledger.manifest(role, version)
-    place = _directory(places, workspace, image)
-    own = [artifact.location for artifact in image.artifacts if _is_in(artifact.location, place)]
+    place = directory_of(places, workspace, image)
+    own = [artifact.location for artifact in image.artifacts if is_in(artifact.location, place)]
     standing = {artifact.location for artifact in ledger.image(role, version).artifacts}
     recorded = [location for location in own if location in standing]
     if not recorded and not os.path.lexists(place):
@@ -136,8 +138,8 @@ def _listed(
     key = (image.role, image.version)
     known = key in decided.images
     effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNTESTED)
-    place = _directory(places, workspace, image)
-    own = [artifact.location for artifact in image.artifacts if _is_in(artifact.location, place)]
+    place = directory_of(places, workspace, image)
+    own = [artifact.location for artifact in image.artifacts if is_in(artifact.location, place)]
     here = tuple(location for location in own if Path(location).is_file())
     return ListedImage(
         image=replace(image, state=effective.state),
@@ -149,34 +151,46 @@ def _listed(
             for child in images
             if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
         ),
-        used_by=tuple(f"run {run.id}" for run, upstream in active if _needs(run, upstream, image, own)),
+        used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, own)),
         channels=decided.channels_at(key) if known else (),
         effective=effective,
     )
 
 
 def _needs(run: Run, upstream: object, image: ImageVersion, own: Sequence[str]) -> bool:
-    """A run needs the image that it makes, the one that it chose to build on and, until then, any it may choose."""
+    """A run needs the image that it makes or is about, the one that it chose to build on and, until then, any it may
+    choose."""
     if run.uid == image.run:
         return True
+    if run.request.purpose is not Purpose.BUILD:
+        return (run.role, run.request.version) == (image.role, image.version)
     if upstream is None:
-        return run.request.role.upstream.role == image.role
+        return not run.state.ended and run.request.role.upstream.role == image.role
     return upstream in own
 
 
+def _user(run: Run) -> str:
+    return f"the kept machine of run {run.id}" if run.state.ended else f"run {run.id}"
+
+
 def _active(index: Index, workspace: Workspace) -> list[tuple[Run, object]]:
-    """The runs that are not over, each with the path of the upstream that it chose (None: not yet)."""
-    return [
-        (run, index.stage_result(run.uid, "upstream").get("path")) for run in index.runs(workspace.id, active_only=True)
-    ]
+    """The runs that are not over or whose machine is kept, each with the path of the upstream that it chose (None: not
+    yet)."""
+    runs = index.runs(workspace.id, active_only=True)
+    kept = {machine.run_uid for machine in index.machines() if machine.state is MachineState.KEPT}
+    for uid in sorted(kept - {run.uid for run in runs}):
+        run = index.run(uid)
+        if run is not None and run.workspace_id == workspace.id:
+            runs.append(run)
+    return [(run, index.stage_result(run.uid, "upstream").get("path")) for run in runs]
 
 
-def _directory(places: Places, workspace: Workspace, image: ImageVersion) -> Path:
+def directory_of(places: Places, workspace: Workspace, image: ImageVersion) -> Path:
     """Where Ingot puts the files of an image version, on every machine; no manifest is believed for that."""
     return places.images / workspace_key(workspace) / file_name(image.role) / file_name(image.version)
 
 
-def _is_in(location: str, place: Path) -> bool:
+def is_in(location: str, place: Path) -> bool:
     return os.path.realpath(Path(location).parent) == os.path.realpath(place) and Path(location).name not in ("", "..")
 
 
