@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from core.adapters.git import GitRepository
 
@@ -85,10 +86,16 @@ def _diff(repository: GitRepository, old: str, new: str, paths: Sequence[str], *
     # diff-tree looks at no configuration of the user's but what is asked for; nothing of the repository's is run.
     return repository.git(
         "diff-tree", "-r", *how, "--no-renames", "--no-ext-diff", "--no-textconv", old, new, "--",
-        *(f":(top,literal){path}" if path != "." else ":(top)" for path in paths),
+        *paths,  # taken literally: git_program says so to Git
         doing="Comparing two commits",
     ).out  # fmt: skip
 
 
 def _in_portions(paths: Sequence[str]) -> list[Sequence[str]]:
-    return [paths[at : at + _PATHS_AT_ONCE] for at in range(0, len(paths), _PATHS_AT_ONCE)]
+    """Manifests of others name paths: what leaves the repository is nowhere in it, and is left out."""
+    inside = [path for path in paths if _is_inside(PurePosixPath(path)) and "\0" not in path]
+    return [inside[at : at + _PATHS_AT_ONCE] for at in range(0, len(inside), _PATHS_AT_ONCE)]
+
+
+def _is_inside(path: PurePosixPath) -> bool:
+    return not path.is_absolute() and ".." not in path.parts

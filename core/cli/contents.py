@@ -223,8 +223,8 @@ def _summary(found: Difference) -> str:
         parts.append(f"{_count(len(found.commits), 'commit')}{gone}")
     elif found.before.commit == found.after.commit:
         parts.append(f"the same commit, {found.after.commit[:7]}")
-    if found.size:
-        parts.append(f"{text.size(found.size.before)} → {text.size(found.size.after)}")
+    if found.size and (was := text.size(found.size.before)) != (now := text.size(found.size.after)):
+        parts.append(f"{was} → {now}")
     return " · ".join(parts) or "Nothing is known to differ."
 
 
