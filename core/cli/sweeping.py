@@ -4,14 +4,18 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
+
+import msgspec
 
 from core import text
 from core.adapters.git import GitRepository
 from core.cli.output import ExitStatus, complain, print_json, say, table
 from core.errors import RefusedError
 from core.places import Places
-from core.services import retention
+from core.services import retention, sweeping
 from core.services.retention import Judged, Plan
+from core.services.sweeping import Leftover
 
 
 def prune(arguments: argparse.Namespace) -> int:
@@ -42,6 +46,61 @@ def prune(arguments: argparse.Namespace) -> int:
         elif not arguments.json:
             say(f"Deleted the files of {one.name}: {text.size(one.freed)} free again.")
     return ExitStatus.FAILED if any(one.error for one in done) else ExitStatus.DONE
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    """`ingot sweep [NAME…]`: what runs that died left here."""
+    places = Places.of(os.environ)
+    if arguments.readonly and not arguments.dry_run:
+        raise RefusedError("--readonly is on: nothing is removed.", "ingot sweep --dry-run shows what is left.")
+    found = sweeping.listing(places)
+    if unknown := [name for name in arguments.names if name not in {one.name for one in found}]:
+        raise RefusedError(f"Nothing that is left is called {unknown[0]!r}.", "See: ingot sweep --dry-run")
+    chosen = [one for one in found if one.name in arguments.names] if arguments.names else found
+    if arguments.json and (arguments.dry_run or not chosen):
+        print_json([msgspec.to_builtins(one) for one in chosen])
+        return ExitStatus.DONE
+    if not arguments.json:
+        _print_leftovers(chosen)
+    if arguments.dry_run or not chosen:
+        return ExitStatus.DONE
+    names = [one.name for one in chosen] if arguments.yes else _chosen([one.name for one in chosen])
+    done = sweeping.remove(places, names)
+    if arguments.json:
+        removed = [
+            {"name": one.name, "freed": one.freed, "failed": one.error.what if one.error else None} for one in done
+        ]
+        print_json(removed)
+    for one in done:
+        if one.error:
+            complain(one.error)
+        elif not arguments.json:
+            freed = f": {text.size(one.freed)} free again" if one.freed else ""
+            say(f"{'Ended' if one.name.startswith('processes/') else 'Removed'} {one.name}{freed}.")
+    if any(one.name.startswith("processes/") for one in done):
+        say("What those processes had on the disk is left now: ingot sweep shows it.")
+    return ExitStatus.FAILED if any(one.error for one in done) else ExitStatus.DONE
+
+
+def _print_leftovers(found: Sequence[Leftover]) -> None:
+    if not found:
+        say("Nothing is left of runs that died.")
+        return
+    rows = [(one.name, text.size(one.size) if one.path else "–", one.what) for one in found]
+    table(("NAME", "SIZE", "WHAT"), rows, right=(1,))
+    say(f"{text.size(sum(one.size for one in found))} in all.")
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    """Those that the person types. Raises RefusedError."""
+    if not sys.stdin.isatty():
+        raise RefusedError("What to remove is asked for, and this is no terminal.", "Or say it: ingot sweep --yes")
+    typed = input("Type the names of what to remove, or “all”: ").split()
+    if typed == ["all"]:
+        return list(names)
+    if not typed:
+        raise RefusedError("Nothing was typed: nothing is removed.")
+    return typed
 
 
 def _print_plan(plan: Plan) -> None:

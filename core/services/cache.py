@@ -35,6 +35,9 @@ class CacheEntry:
 READING = 12 * 3600.0
 """Seconds after which nobody can be reading a commit any more: its clone may take three hours (adapters/git.py)."""
 
+UNFINISHED = "an upstream that was not fetched to its end"
+"""What a CacheEntry is that a cut-off download left."""
+
 _WHOLE = {
     "packer": "what Packer downloaded",
     "parsed": "templates, as they were read",
@@ -103,7 +106,7 @@ def _entries(places: Places, index: Index) -> Iterator[CacheEntry]:
         if path.suffix in (".lock", ".json"):
             continue
         unfinished = path.name.startswith(".") or path.suffix == ".part"
-        kind = "an upstream that was not fetched to its end" if unfinished else "an upstream"
+        kind = UNFINISHED if unfinished else "an upstream"
         yield _entry(f"upstreams/{path.name}", kind, path, by_result(chosen)(path))
     for path in _children(places.cache / "galaxy"):
         if path.suffix != ".lock":

@@ -106,16 +106,16 @@ async def _one(job: StageJob, image: ImageVersion, disk: Disk, wanted: str, plac
     artifact = await _from_before(job, target)
     if artifact is None:
         staged, artifact = await _made(job, image, disk, wanted, target)
-        await in_thread(_into_place, staged, target)
+        await in_thread(_into_place, staged, target, job.run.uid)
     try:
         why = f"made by run {job.run.uid}"
         await in_thread(job.ledger.add_artifacts, image, [artifact], job.run.request.asked_by, why)
     except BaseException:
         # What the ledger does not know must not lie there; a cancel may have come when it was written already.
         if not await asyncio.to_thread(_recorded, job, image.version, artifact):
-            for path in (target, note_of(target)):
-                path.unlink(missing_ok=True)
+            remove(target)
         raise
+    run_note(target).unlink(missing_ok=True)
     if job.ledger.last_shared.state == "offline":
         job.say(f"Others do not know yet: the ledger's remote cannot be reached ({job.ledger.last_shared.reason}).")
     job.say(f"Made: {artifact.format} {artifact.location} {artifact.digest}")
@@ -319,8 +319,20 @@ def _full(job: StageJob, words: str) -> IngotError:
     )
 
 
-def _into_place(staged: Path, target: Path) -> None:
+def run_note(target: Path) -> Path:
+    """Beside a file as long as it is not on the ledger: the uid of the run that brings it there."""
+    return target.with_name(f".{target.name}.run")
+
+
+def remove(target: Path) -> None:
+    """Take away a file that is not on the ledger, and what lies beside it."""
+    for path in (target, note_of(target), run_note(target)):
+        path.unlink(missing_ok=True)
+
+
+def _into_place(staged: Path, target: Path, uid: str) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run_note(target).write_text(uid)
     note_of(staged).rename(note_of(target))  # where the file is, its manifest is
     staged.rename(target)
     file_manifest.flush(target.parent)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -136,7 +137,7 @@ def test_a_revoked_image_is_refused_with_the_reason(shop: Shop) -> None:
         ask(shop, "1", "raw")
 
 
-def test_the_program_converts_prunes_and_says_so(make_ingot: Callable[[], Ingot], tmp_path: Path) -> None:
+def test_the_program_converts_prunes_and_sweeps(make_ingot: Callable[[], Ingot], tmp_path: Path) -> None:
     ingot = make_ingot()
     shop = Shop(tmp_path / "shop", Places(ingot.home / "state"))
     shop.image("1")
@@ -163,3 +164,18 @@ def test_the_program_converts_prunes_and_says_so(make_ingot: Callable[[], Ingot]
     pruned = json.loads(ingot("-C", str(shop.root), "prune", "--yes", "--json").stdout)
     assert list(pruned["deleted"]) == ["web 1"]
     assert not list((ingot.home / "state/images").glob("*/web/1"))
+
+    left = ingot.home / "state/runs/0000dead/output"
+    left.mkdir(parents=True)
+    (left / "disk.qcow2").write_bytes(b"x" * 100_000)
+    os.utime(left.parent, (0, 0))
+    unasked = ingot("sweep")
+    assert (unasked.returncode, "--yes" in unasked.stderr) == (2, True)
+    assert "runs/0000dead" in unasked.stdout
+    assert "all of a run that is not on record" in unasked.stdout
+    assert json.loads(ingot("sweep", "--dry-run", "--json").stdout)[0]["name"] == "runs/0000dead"
+    assert ingot("--readonly", "sweep", "--yes").returncode == 2
+    assert left.is_dir()
+    assert "Removed runs/0000dead" in ingot("sweep", "runs/0000dead", "--yes").stdout
+    assert not left.parent.exists()
+    assert "Nothing is left" in ingot("sweep").stdout

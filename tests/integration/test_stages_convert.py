@@ -456,9 +456,11 @@ def test_killed_before_the_ledger_knows_it_the_file_is_taken_as_it_is(
         patched.setattr(convert, "_recorded", nobody_takes_it_away)
         with pytest.raises(KilledError):
             asyncio.run(shop.stage(run, "convert"))
+    assert (shop.place() / ".qemu.web.raw.run").read_text() == run.uid, "what tells a sweep whose it is"
     before = (shop.place() / "qemu.web.raw").stat().st_mtime_ns
     asyncio.run(shop.stage(run, "convert"))
     assert set(shop.artifacts()) == {"qcow2", "raw", "vhdx"}
     assert (shop.place() / "qemu.web.raw").stat().st_mtime_ns == before
+    assert not list(shop.place().glob(".*"))
     asyncio.run(shop.stage(run, "convert"))
     assert shop.log(run, "convert").count("it is there already") == 2

@@ -1,0 +1,177 @@
+"""What died runs left is listed and swept: all of it, and nothing that anybody needs."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import RefusedError
+from core.living import HOLDER_MARK, RUN_MARK, boot
+from core.model.machine import Machine, MachineState
+from core.model.run import Run, RunState
+from core.services import cache, sweeping
+from core.stages.convert import run_note
+from core.stages.environment import tmp_name
+from core.stages.leftovers import RUN_NOTE
+from core.store.ledger_tree import REF
+from tests.integration.test_images_service import ADA, Shop
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    made = Shop(tmp_path)
+    made.index.remember_workspace(made.workspace)
+    yield made
+    made.index.close()
+    shutil.rmtree(made.places.runtime, ignore_errors=True)
+
+
+def listed(shop: Shop) -> dict[str, sweeping.Leftover]:
+    return {one.name: one for one in sweeping.listing(shop.places)}
+
+
+def aged(path: Path, seconds: float) -> None:
+    os.utime(path, (time.time() - seconds, time.time() - seconds))
+
+
+def fill(shop: Shop, run: Run, *names: str) -> None:
+    for name in names:
+        place = shop.places.run(run.uid) / name / "qemu.web"
+        place.mkdir(parents=True)
+        (place / "disk.qcow2").write_bytes(b"x" * 20_000)
+        (place / "disk.qcow2").chmod(0o400)
+
+
+def test_what_a_run_that_died_left_is_listed_with_size_and_reason_and_goes(shop: Shop) -> None:
+    lost, failed = shop.run("web", state=RunState.LOST), shop.run("api", state=RunState.FAILED)
+    fill(shop, lost, *sweeping.WORKING, "checkout", "results", "evidence")
+    fill(shop, failed, "convert", "checkout")
+    (shop.places.runtime / tmp_name(lost.uid)).mkdir()
+    found = listed(shop)
+    assert set(found) == {f"runs/{lost.id}/{name}" for name in sweeping.WORKING} | {
+        f"runs/{failed.id}/convert",
+        f"tmp/{lost.id}",
+    }
+    one = found[f"runs/{lost.id}/test"]
+    assert one.what == f"disks and consoles of test machines of run {lost.id} (web), which was lost"
+    assert one.size >= 20_000
+    done = sweeping.remove(shop.places, list(found))
+    assert all(result.error is None for result in done)
+    assert sum(result.freed for result in done) >= 20_000 * (len(sweeping.WORKING) + 1)
+    assert listed(shop) == {}
+    left = {path.name for path in shop.places.run(lost.uid).iterdir()}
+    assert left == {"logs", "checkout", "results", "evidence"}, "what tells what happened stays"
+
+
+def test_nothing_of_a_living_run_or_a_kept_machine_is_listed(shop: Shop) -> None:
+    running, queued, kept = shop.run("web"), shop.run("api", state=RunState.QUEUED), shop.run("db")
+    shop.index.save_machine(Machine(kept.uid, "test/qemu.web", "qemu.web", "qemu", state=MachineState.KEPT))
+    shop.index.set_run_state(kept.uid, RunState.FAILED, "x")
+    for run in (running, queued, kept):
+        fill(shop, run, *sweeping.WORKING)
+        (shop.places.runtime / tmp_name(run.uid)).mkdir()
+    assert listed(shop) == {}
+    with pytest.raises(RefusedError, match="Nothing that is left is called"):
+        sweeping.remove(shop.places, [f"runs/{running.id}/output"])
+    shop.index.set_run_state(running.uid, RunState.FAILED, "x")
+    assert f"runs/{running.id}/output" in listed(shop)
+
+
+def test_a_directory_of_no_run_on_record_is_left_unless_it_is_new(shop: Shop) -> None:
+    for name in ("0000old", "0000new"):
+        (shop.places.home / "runs" / name / "output").mkdir(parents=True)
+    aged(shop.places.home / "runs/0000old", 7200)
+    assert set(listed(shop)) == {"runs/0000old"}
+    sweeping.remove(shop.places, ["runs/0000old"])
+    assert [path.name for path in (shop.places.home / "runs").iterdir()] == ["0000new"]
+
+
+def test_processes_of_an_ended_run_are_ended_and_before_that_its_files_stay(shop: Shop) -> None:
+    lost, running = shop.run("web", state=RunState.LOST), shop.run("api")
+    fill(shop, lost, "output")
+    started = [
+        subprocess.Popen(
+            ("sleep", "600"), env={"PATH": os.environ["PATH"], RUN_MARK: run.uid, HOLDER_MARK: f"{boot()}:4194303:1"}
+        )
+        for run in (lost, running)
+    ]
+    try:
+        found = listed(shop)
+        assert list(found) == [f"processes/{lost.id}"], "what it has open is not taken away under it"
+        assert found[f"processes/{lost.id}"].what == f"sleep ({started[0].pid}), of run {lost.id} (web), which was lost"
+        sweeping.remove(shop.places, [f"processes/{lost.id}"])
+        assert started[0].wait(60) != 0
+        assert started[1].poll() is None
+        assert set(listed(shop)) == {f"runs/{lost.id}/output"}
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_what_never_came_to_the_ledger_is_left_and_what_did_is_not(shop: Shop) -> None:
+    lost = shop.run("web", state=RunState.LOST)
+    # The workspace of a run is where its ledger is.
+    known, unknown = shop.image("web", "1"), shop.directory("web", "2")
+    unknown.mkdir(parents=True)
+    (unknown / "qemu.web.qcow2").write_bytes(b"x" * 9000)
+    for place in (shop.directory("web", "1"), unknown):
+        (place / RUN_NOTE).write_text(lost.uid)
+    file = shop.directory("web", "1") / "qemu.web.vhd"
+    also = shop.directory("web", "1") / "qemu.web.raw"
+    for path in (file, also):
+        path.write_bytes(b"x" * 9000)
+        run_note(path).write_text(lost.uid)
+    shop.ledger.add_artifacts(known, [replace(known.artifacts[0], format="raw", location=str(also))], ADA)
+    relative = str(unknown.relative_to(shop.places.images))
+    found = listed(shop)
+    assert set(found) == {f"images/{relative}", f"formats/{file.relative_to(shop.places.images)}"}
+    assert all(one.size >= 9000 for one in found.values())
+    assert all(result.error is None for result in sweeping.remove(shop.places, list(found)))
+    assert (unknown.exists(), file.exists(), run_note(file).exists(), also.exists()) == (False, False, False, True)
+    assert Path(known.artifacts[0].location).is_file()
+
+
+def test_where_the_ledger_cannot_be_read_no_image_counts_as_left(shop: Shop) -> None:
+    lost, place = shop.run("web", state=RunState.LOST), shop.directory("web", "2")
+    shop.image("web", "1")
+    place.mkdir(parents=True)
+    (place / RUN_NOTE).write_text(lost.uid)
+    assert len(listed(shop)) == 1
+    (shop.root / ".git" / "refs" / "ingot" / "ledger").write_text("damaged")
+    assert listed(shop) == {}
+
+
+def test_an_upstream_that_was_cut_off_and_a_commit_that_was_being_read_are_left(shop: Shop) -> None:
+    upstreams, reading = shop.places.cache / "upstreams", shop.places.home / "reading"
+    for directory in (upstreams, reading / "old", reading / "new"):
+        directory.mkdir(parents=True)
+    (upstreams / "abc.qcow2").write_bytes(b"x" * 9000)
+    (upstreams / "def.qcow2.part").write_bytes(b"x" * 9000)
+    aged(reading / "old", cache.READING - 60)
+    assert set(listed(shop)) == {"cache/upstreams/def.qcow2.part", "reading/old"}
+    run = shop.run("web")
+    assert set(listed(shop)) == {"reading/old"}, "the run may be fetching it"
+    shop.chose(run, str(upstreams / "abc.qcow2"))
+    assert sweeping.remove(shop.places, ["cache/upstreams/def.qcow2.part"])[0].freed >= 9000
+    assert (upstreams / "abc.qcow2").exists()
+
+
+def test_a_lock_that_a_dead_git_left_on_the_ledger_goes_when_it_is_old(shop: Shop) -> None:
+    shop.image("web", "1")
+    lock = shop.root / ".git" / f"{REF}.lock"
+    lock.touch()
+    assert listed(shop) == {}
+    aged(lock, 7200)
+    assert set(listed(shop)) == {f"ledger-lock/{shop.workspace.name}"}
+    sweeping.remove(shop.places, list(listed(shop)))
+    assert not lock.exists()
