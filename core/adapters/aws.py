@@ -47,6 +47,24 @@ class Ami:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedAmi:
+    """An AMI that somebody offers."""
+
+    id: str
+    name: str
+    owner: str
+    """The number of the account."""
+    alias: str
+    """`amazon`, `aws-marketplace`; empty for most accounts."""
+    created: str
+    """As EC2 writes it: `2026-11-14T10:00:00.000Z`."""
+    deprecated: str = ""
+    """From when on it is to be used no more, likewise; empty for never."""
+    state: str = "available"
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """A machine as EC2 describes it."""
 
@@ -77,8 +95,8 @@ class Ec2:
     def __init__(self, region: str, environment: Mapping[str, str], endpoint: str = "") -> None:
         """`environment` holds AWS's usual variables; `endpoint` wins over them (the template's
         `custom_endpoint_ec2`). `region` may be empty: the profile's then."""
-        self.region = region
         self._client: Any = _client(region, environment, endpoint)
+        self.region = region or str(self._client.meta.region_name or "")
 
     def ami(self, ami_id: str) -> Ami:
         """Raises ToolError when EC2 cannot be asked, or has no such AMI."""
@@ -102,6 +120,37 @@ class Ec2:
             volume_bytes=sizes[0] * 1024**3 if sizes else None,
             tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", [])},
         )
+
+    def published(self, name: str, *, owner: str = "", architecture: str = "") -> list[PublishedAmi]:
+        """The AMIs whose name matches a pattern (`*`, `?`), of one owner or of all. Raises ToolError."""
+        wanted = [{"Name": "name", "Values": [name]}]
+        if architecture:
+            wanted.append({"Name": "architecture", "Values": [architecture]})
+        owners: dict[str, Any] = {"Owners": [owner]} if owner else {"MaxResults": 1000}
+        # Deprecated ones as well: that a name has only those left is to be said.
+        answer = self._call(
+            *("look for", name, "describe_images", "ec2:DescribeImages"),
+            Filters=wanted,
+            IncludeDeprecated=True,
+            **owners,
+        )
+        return [
+            PublishedAmi(
+                id=image["ImageId"],
+                name=image.get("Name", ""),
+                owner=image.get("OwnerId", ""),
+                alias=image.get("ImageOwnerAlias", ""),
+                created=image.get("CreationDate", ""),
+                deprecated=image.get("DeprecationTime", ""),
+                state=image.get("State", ""),
+                architecture=image.get("Architecture", ""),
+            )
+            for image in answer.get("Images", [])
+        ]
+
+    def owners_of(self, name: str, architecture: str = "", limit: int = 5) -> tuple[str, ...]:
+        """Some of those who have AMIs of a name: to say that there are, never to trust them. Raises ToolError."""
+        return tuple(sorted({ami.owner for ami in self.published(name, architecture=architecture)})[:limit])
 
     def tag(self, ami: Ami, tags: Mapping[str, str]) -> None:
         """Put the tags on the AMI and its snapshots. Repeating it changes nothing. Raises ToolError."""

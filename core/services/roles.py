@@ -173,7 +173,8 @@ class RoleMaker:
         """What only Ingot can verify has to come from Ingot: a template that names its own media would not be built on
         what was verified."""
         upstream = role.upstream
-        if settings.upstream is None or role.takes_upstream or not (upstream.key or upstream.owners):
+        taken = "ingot_upstream" in role.declares if upstream.owners else role.takes_upstream
+        if settings.upstream is None or taken or not (upstream.key or upstream.owners):
             return role
         what = "the signature is verified" if upstream.key else "the AMI is chosen"
         problem = self._wrong(

@@ -142,7 +142,7 @@ async def _offered(job: StageJob, build: Build, private: Path, output: Path) -> 
         "ingot_commit": job.run.request.commit,
         "ingot_run": job.run.uid,
         "ingot_role": role.name,
-        "ingot_upstream": str(upstream.get("path") or ""),
+        "ingot_upstream": str(upstream.get("path") or upstream.get("ami") or ""),
         "ingot_upstream_checksum": digest or "none",
         "ingot_output": str(output),
         "ingot_console": str(output.with_name(f"{output.name}.console")),

@@ -30,6 +30,7 @@ from core.stages.file_manifest import Manifest
 from core.stages.given import file_digest
 from core.stages.leftovers import RUN_NOTE, file_name, version_directory
 from core.stages.stage import StageJob
+from core.stages.upstream_ami import make_sure_it_was_used
 from core.stages.work import Meter, in_thread, metered
 
 STAMPED_INSIDE = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
@@ -348,6 +349,8 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _upstream(job: StageJob) -> UpstreamRecord:
     """As recorded before the builds; what the template found by itself is told by what Packer printed."""
     record = msgspec.convert(job.result("upstream")["record"], UpstreamRecord)
+    if record.kind == "ami":
+        make_sure_it_was_used(record, {build: job.result(f"build/{build}") for build in job.run.request.builds})
     if record.kind != "template":
         return record
     details: dict[str, str] = {}

@@ -15,6 +15,7 @@ from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Upstream, UpstreamKind
 from core.stages.given import given, left_to_the_template, verified_again
 from core.stages.stage import StageJob
+from core.stages.upstream_ami import from_ami
 from core.stages.upstream_archive import from_archive
 from core.stages.upstream_file import from_file
 
@@ -33,6 +34,8 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
             return await from_file(job, upstream)
         case UpstreamKind.ARCHIVE:
             return await from_archive(job, upstream)
+        case UpstreamKind.AMI:
+            return await from_ami(job, upstream)
         case UpstreamKind.TEMPLATE:
             return left_to_the_template(
                 job, UpstreamRecord("template", "found by the template itself"), "It is recorded as unverified."
