@@ -157,7 +157,7 @@ def test_an_upstream_that_was_cut_off_and_a_commit_that_was_being_read_are_left(
         directory.mkdir(parents=True)
     (upstreams / "abc.qcow2").write_bytes(b"x" * 9000)
     (upstreams / "def.qcow2.part").write_bytes(b"x" * 9000)
-    aged(reading / "old", cache.READING - 60)
+    aged(reading / "old", cache.READING + 60)
     assert set(listed(shop)) == {"cache/upstreams/def.qcow2.part", "reading/old"}
     run = shop.run("web")
     assert set(listed(shop)) == {"reading/old"}, "the run may be fetching it"
