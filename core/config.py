@@ -243,7 +243,7 @@ class _Reader:
         table = self._table(parent, where, config_test.KEYS)
         return config_test.checked(
             table,
-            self._paths(table, (*where, "suites")),
+            {"suites": self._paths(table, (*where, "suites")), "skip": self._texts(table, (*where, "skip"))},
             {key: self._text(table, (*where, key)) for key in ("user", "limit")},
             before,
             lambda key, reason, fix: self._wrong((*where, key), reason, fix),

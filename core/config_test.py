@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from core.config_debug import Wrong
+from core.model.boot_checks import ALL
 from core.model.boot_test import BootTest
 from core.model.pause import LIMIT_WORDS, seconds_of
 
-KEYS = ("enabled", "suites", "user", "memory", "cpus", "limit", "keep")
+KEYS = ("enabled", "suites", "skip", "user", "memory", "cpus", "limit", "keep")
 
 
 def checked(
     table: Mapping[str, object],
-    suites: tuple[str, ...] | None,
+    lists: Mapping[str, tuple[str, ...] | None],
     texts: Mapping[str, str | None],
     before: BootTest,
     wrong: Wrong,
@@ -39,4 +41,13 @@ def checked(
             wrong("limit", f"{limit!r} is no time to wait for a machine", f"Write it as {LIMIT_WORDS}.")
     if user := texts.get("user"):
         found = replace(found, user=user)
-    return found if suites is None else replace(found, suites=suites)
+    if (suites := lists.get("suites")) is not None:
+        found = replace(found, suites=suites)
+    if (skip := lists.get("skip")) is not None:
+        for name in skip:
+            if name not in ALL:
+                near = get_close_matches(name, ALL, n=1)
+                fix = f"Did you mean {near[0]!r}?" if near else f"One of: {', '.join(ALL)}."
+                wrong("skip", f"{name!r} is nothing that a boot test looks at", fix)
+        found = replace(found, skip=tuple(name for name in skip if name in ALL))
+    return found

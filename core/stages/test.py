@@ -145,10 +145,13 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
     """Put the report and its verdict on the ledger, and with the last build's pass that the image version is good. The
     same once more changes nothing."""
     who = job.run.request.asked_by
-    packed = evidence.compressed(msgspec.json.encode(report), job.secrets.values())
     key = (image.role, image.version)
     run = f"by run {job.run.uid}"
     decided = (await asyncio.to_thread(job.ledger.read)).decided
+    if any((change.evidence, change.run) == (name, image.run) for change in decided.changes.get(key, ())):
+        job.say("What came of it is on the ledger already.")
+        return
+    packed = evidence.compressed(msgspec.json.encode(report), job.secrets.values())
     why = f"{report.counted(Outcome.PASSED)} of {len(report.cases)} cases of {report.build} passed"
     if first := first_bad(report.cases):
         why += f"; {first}"
@@ -165,8 +168,7 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
     decisions = [tested]
     reason = _why_not_good(job, image, verdict)
     if not reason and verdict is Verdict.PASSED:
-        after = decided if decided.has(tested) else decided.with_decision(tested)
-        reason = "" if decided.has(good) else after.forbids(good, report.ended)
+        reason = decided.with_decision(tested).forbids(good, report.ended)
         if not reason:
             decisions.append(good)
     what = f"test {image.role} {image.version}: {verdict.value}"

@@ -40,7 +40,10 @@ def add_role(shop: Shop, name: str, provisioners: str) -> None:
     template.write_text(f'{head}build {{\n  sources = ["source.qemu.{name}"]\n{provisioners}}}\n')
     template.rename(made / f"{name}.pkr.hcl")
     with (shop.root / "ingot.toml").open("a") as settings:
-        settings.write(f'\n[roles.{name}]\ntemplate = "packer/{name}"\nupstream = {{ role = "base" }}\n')
+        settings.write(
+            f'\n[roles.{name}]\ntemplate = "packer/{name}"\nupstream = {{ role = "base" }}\n'
+            "test = { enabled = false }\n"
+        )
     for words in (("add", "."), ("commit", "-q", "-m", f"The role {name}")):
         subprocess.run(("git", *words), cwd=shop.root, env=shop.ingot.environment, check=True)
 

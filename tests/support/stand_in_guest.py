@@ -1,0 +1,156 @@
+"""A stand-in for QEMU: on the port that would lead into the machine it runs this machine's sshd, which lets in the key
+that the machine would get from its firmware. What it says of itself is what a test wants it to say."""
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_ANSWER = """\
+==uid==
+0
+==machine-id==
+{own}5e1f
+==host-keys==
+ssh-ed25519 AAAA{own}
+==release==
+IMAGE_ROLE="web"
+IMAGE_VERSION="0.1.0"
+==kernel==
+Linux 6.1.0
+==disk==
+/dev/vda1 4000 2000 2000 50% /
+==users==
+root
+==authorized==
+==ports==
+tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))
+==init==
+systemd
+==services==
+ssh.service loaded active running Secure Shell
+==clock==
+chrony
+==synchronised==
+no
+==end==
+"""
+
+_QEMU = """\
+#!{python}
+import base64, os, re, shutil, subprocess, sys
+from pathlib import Path
+here, words = Path({here!r}), " ".join(sys.argv)
+if "hostfwd" not in words:  # asked whether the processor can be had
+    sys.exit(1)
+name = sys.argv[sys.argv.index("-name") + 1]
+port = re.search(r"hostfwd=tcp:127.0.0.1:([0-9]+)-", words)[1]
+with (here / "started").open("a") as started:
+    started.write(f"{{os.getpid()}} {{port}} {{name}}\\n")
+if (here / "silent").exists():
+    os.execvp("sleep", ["sleep", "600"])
+if (taken := here / "port-taken").exists():
+    taken.unlink()
+    sys.exit("Could not set up host forwarding rule")
+own = here / name
+own.mkdir()
+key = re.search(r"authorized_keys.root=([A-Za-z0-9+/=]+)", words)[1]
+(own / "authorized").write_bytes(base64.b64decode(key) + b"\\n")
+subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(own / "host")], check=True)
+answer = (here / "answer").read_text().replace("{{own}}", name[-1])
+(own / "answer").write_text(answer)
+Path(words.partition("-serial file:")[2].partition(" ")[0]).write_text("booting\\n")
+if os.getuid() == 0:
+    Path("/run/sshd").mkdir(exist_ok=True)
+config = f\"\"\"
+Port {{port}}
+ListenAddress 127.0.0.1
+HostKey {{own}}/host
+AuthorizedKeysFile {{own}}/authorized
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+Subsystem sftp sftp-server
+ForceCommand {{here}}/say {{own}}
+\"\"\"
+(own / "config").write_text(config)
+sshd = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+os.execv(sshd, [sshd, "-D", "-e", "-f", str(own / "config")])
+"""
+
+_SAY = """\
+#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+  *"section machine-id"*) cat "$1/answer";;
+  *is-system-running*) [ -s {here}/failed ] && echo degraded || echo running;;
+  *list-units*--failed*) cat {here}/failed;;
+  sftp-server) PATH="$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh" exec sftp-server;;
+  journalctl*) echo "it could not be started";;
+  *) exec sh -c "$SSH_ORIGINAL_COMMAND";;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Where the stand-in is told what to be."""
+
+    here: Path
+
+    def says(self, before: str, after: str) -> None:
+        """Let every machine say something else of itself; `{own}` is another for each."""
+        answer = (self.here / "answer").read_text()
+        assert before in answer
+        (self.here / "answer").write_text(answer.replace(before, after))
+
+    def has_failed(self, unit: str) -> None:
+        (self.here / "failed").write_text(f"{unit} loaded failed failed Something\n")
+
+    def is_silent(self) -> None:
+        """It boots, and never answers."""
+        (self.here / "silent").touch()
+
+    def finds_its_port_taken(self) -> None:
+        """The first of the next machines."""
+        (self.here / "port-taken").touch()
+
+    @property
+    def started(self) -> list[int]:
+        """The processes of all machines so far."""
+        note = self.here / "started"
+        return [int(line.split()[0]) for line in note.read_text().splitlines()] if note.exists() else []
+
+    @property
+    def running(self) -> list[int]:
+        return [pid for pid in self.started if _lives(pid)]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Put it before the real QEMU on PATH."""
+    programs = place / "bin"
+    programs.mkdir(parents=True)
+    here = place / "guests"
+    here.mkdir()
+    (here / "answer").write_text(_ANSWER)
+    (here / "failed").touch()
+    write_program(programs / "qemu-system-x86_64", _QEMU.format(python=sys.executable, here=str(here)))
+    write_program(here / "say", _SAY.format(here=here))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return StandIn(here)
+
+
+def write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
