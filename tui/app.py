@@ -428,7 +428,9 @@ class Ingot(App[None]):
 
     def actors(self) -> list[object]:
         """Whoever has a table of actions here, the nearest first."""
-        return [widget for widget in (self.focused, self.screen, self) if widget is not None]
+        # A screen that was just pushed has nothing yet that could be asked; whoever asks is below it still.
+        screen = self.screen if self.screen.is_mounted else None
+        return [widget for widget in (self.focused, screen, self) if widget is not None]
 
     def offers_here(self) -> list[Offer]:
         """What can be done here, each with why it cannot be now."""

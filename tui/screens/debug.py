@@ -30,6 +30,7 @@ from tui.screens.debug_answers import Answers
 from tui.sizes import DEBUG, LEAST, needs
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
+from tui.waiting import waiting
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.panel import Panel, PanelRow
@@ -57,9 +58,11 @@ class DebugScreen(Acting):
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
 
-    def __init__(self, run_uid: str) -> None:
+    def __init__(self, run_uid: str, build: str = "") -> None:
+        """Without `build` it is the one that needs somebody most, when it is looked first."""
         super().__init__()
         self._uid = run_uid
+        self._build = build
         self._follower: RunFollower | None = None
         self._view: DebugView | None = None
         self._trouble = ""
@@ -154,7 +157,7 @@ class DebugScreen(Acting):
 
     async def _read(self, follower: RunFollower) -> None:
         try:
-            view = await asyncio.to_thread(self.house.debugging.view, self._uid)
+            view = await asyncio.to_thread(self.house.debugging.view, self._uid, self._build)
             pauses = await asyncio.to_thread(follower.pauses)
             self._trouble = ""
         except IngotError as error:
@@ -168,6 +171,8 @@ class DebugScreen(Acting):
 
     def _take(self, view: DebugView | None, pauses: Sequence[Pause]) -> None:
         before, self._view = self._view, view
+        if view is not None and view.machine is not None:
+            self._build = view.machine.build  # whatever waits later, this screen stays with this machine
         if view is None:
             self._trouble = "There is no record of this run on this machine."
             self.shells.refuse(self._trouble)
@@ -386,6 +391,8 @@ class DebugScreen(Acting):
                 return again(self._view.failure if self._view else None)[1]
             case "to_machine" | "shell" | "whole" if self.shells.terminal is None:
                 return self.shells.refused or "There is no shell yet."
+            case "machines" if not self._others():
+                return "No other machine waits for anybody."
             case "next_shell" | "previous_shell" if self.shells.count < 2:
                 return "There is one shell: n opens another."
             case _:
@@ -455,6 +462,13 @@ class DebugScreen(Acting):
         self._go_to("shell")
         if self.shells.terminal is not None:
             self.shells.terminal.send_leave_key()
+
+    def _others(self) -> bool:
+        here = (self._uid, self._build)
+        return any((one.run.uid, one.build) != here for one in waiting(self.house.overview))
+
+    def do_machines(self, _: str) -> None:
+        self.house.choose_machine(instead=self)
 
     def do_log(self, _: str) -> None:
         self.house.open_run(self._uid)

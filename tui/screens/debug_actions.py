@@ -24,6 +24,7 @@ ACTIONS = (
     Action(
         "to_machine", "Into the shell", ("ctrl+right_square_bracket",), "Into the shell; twice: to the machine", "Debug"
     ),
+    Action("machines", "Other machine…", ("m",), "Another machine that waits: its run, its build", "Debug"),
     Action("log", "Log", ("l",), "The run, its stages and its log", "Debug", rank=9, command="logs"),
     Action("back", "Back", ("escape",), "Back; the machine waits on", "Debug", rank=3, last=True),
 )
