@@ -42,6 +42,10 @@ class Build:
     """The builder's type: `qemu`, `amazon-ebs`, `null`, …"""
 
 
+BUILT_ON = (ImageState.CANDIDATE, ImageState.GOOD, ImageState.RELEASED)
+"""States of a parent's image that may be built on where the role does not say which."""
+
+
 class UpstreamKind(StrEnum):
     """How the image that a build starts from is had, and so how it is verified."""
 
@@ -94,6 +98,11 @@ class Upstream:
     """ARCHIVE: what the disk has beyond the minimum that boots and answers on SSH."""
     disk_size: str = ""
     """ARCHIVE: size of the disk as qemu-img takes it, such as `4G`."""
+
+    @property
+    def built_on(self) -> tuple[ImageState, ...]:
+        """ROLE: the states of an image of the parent that may be built on."""
+        return self.takes or BUILT_ON
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -1,10 +1,18 @@
-"""Whether a role's last image is still what its sources would give, and in which order stale roles are built again."""
+"""Whether a role's last image is still what its sources would give, and in which order such roles are built again.
+
+Stale is what its sources, or its parent, would give otherwise now; outdated, which is part of it, has a parent of which
+there is a newer good version. Both are computed whenever somebody looks, and stored nowhere for good.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.model.image import ImageVersion
+from core.model.image import ImageState, ImageVersion
 from core.model.role import Role, UpstreamKind
+
+Key = tuple[str, str]
+"""Role and version."""
+GOOD = frozenset({ImageState.GOOD, ImageState.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +49,71 @@ def because_of_files(paths: Sequence[str]) -> str:
     return f"changed: {paths[0]} and {len(paths) - 1} more"
 
 
-def because_of_parent(role: Role, image: ImageVersion, newest: Mapping[str, ImageVersion]) -> str:
-    """In words: the parent has a newer image than the one that this image was built on; empty where it has not."""
+def newest_in(images: Iterable[ImageVersion], states: Collection[ImageState] = GOOD) -> dict[str, ImageVersion]:
+    """Role → its image of these states that was made last."""
+    newest: dict[str, ImageVersion] = {}
+    for image in images:
+        if image.state in states and (image.role not in newest or image.created > newest[image.role].created):
+            newest[image.role] = image
+    return newest
+
+
+def newer_parent(image: ImageVersion, newest: Mapping[str, ImageVersion], parent: ImageVersion | None) -> str:
+    """The version of its parent role in `newest`, if that is newer than `parent`, on which the image is built; else
+    nothing.
+
+    Where the ledger does not know the parent (any more), every other version counts as newer. What was revoked is no
+    measure of age: whatever there is instead is newer.
+    """
+    found = newest.get(image.upstream.role) if image.upstream.role else None
+    if found is None or found.version == image.upstream.version:
+        return ""
+    older = parent is None or parent.state is ImageState.REVOKED or parent.created < found.created
+    return found.version if older else ""
+
+
+def outdated(images: Iterable[ImageVersion]) -> dict[Key, str]:
+    """The images that have a parent of which there is a newer good version, with that version. One that is revoked is
+    none of them: it is not to be renewed for that."""
+    by_key = {(image.role, image.version): image for image in images}
+    newest = newest_in(by_key.values())
+    found: dict[Key, str] = {}
+    for key, image in by_key.items():
+        if image.upstream.role and image.state is not ImageState.REVOKED:
+            parent = by_key.get((image.upstream.role, image.upstream.version))
+            if version := newer_parent(image, newest, parent):
+                found[key] = version
+    return found
+
+
+def because_of_parent(
+    role: Role, image: ImageVersion, newest: Mapping[str, ImageVersion], used: ImageVersion | None
+) -> str:
+    """In words: there is another image of the parent to build on than `used`, on which this one was built; empty where
+    there is not. `newest` are those that may be built on."""
     parent = parent_of(role)
     if not parent:
         return ""
     if image.upstream.role != parent:
         before = image.upstream.role or image.upstream.description or "something else"
         return f"is now built on {parent}, its last image on {before}"
-    found = newest.get(parent)
-    if found and found.version != image.upstream.version:
-        return f"parent {parent} has newer {found.version}"
-    return ""
+    version = newer_parent(image, newest, used)
+    if not version:
+        return ""
+    if used is not None and used.state is ImageState.REVOKED:
+        return f"parent {parent} {used.version} is revoked, there is {version}"
+    good = "good " if newest[parent].state in GOOD else ""
+    return f"parent {parent} has newer {good}{version}"
 
 
-def with_parents(roles: Sequence[Role], why: Mapping[str, str]) -> dict[str, str]:
-    """The reasons, with those of roles added whose parent is stale."""
+def with_parents(roles: Sequence[Role], why: Mapping[str, str], word: str = "stale") -> dict[str, str]:
+    """The reasons, with those of roles added whose parent is `word`."""
     by_name = {role.name: role for role in roles}
     found = dict(why)
     for name in order_for_rebuild(roles, by_name).roles:
         parent = parent_of(by_name[name])
         if name not in found and parent in found:
-            found[name] = f"parent {parent} is stale"
+            found[name] = f"parent {parent} is {word}"
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from core.model.channels import ChannelRule
 from core.model.decided import Decided, Effective, Key
 from core.model.image import ImageState, ImageVersion
+from core.model.stale import newer_parent
 from core.model.states import Verdict
 
 _BETTER = frozenset({ImageState.GOOD, ImageState.RELEASED})
@@ -41,11 +42,8 @@ class Standing:
 
     def outdated(self, image: ImageVersion) -> str:
         """The newer good version of what it is built on; empty where there is none."""
-        newest = self.newest_good.get(image.upstream.role)
-        if newest is None or newest.version == image.upstream.version:
-            return ""
         parent = self.decided.images.get((image.upstream.role, image.upstream.version))
-        return newest.version if parent is None or newest.created > parent.created else ""
+        return newer_parent(image, self.newest_good, parent)
 
 
 def standing_of(decided: Decided, rules: tuple[ChannelRule, ...], now: float) -> Standing:

@@ -1,12 +1,12 @@
 """Which roles' last images are no longer what their sources would give. The rules are in core/model/stale.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from core import config
 from core.adapters.git import GitRepository
 from core.errors import WorkspaceError
 from core.model import stale
-from core.model.image import ImageVersion
+from core.model.image import ImageState, ImageVersion
 from core.model.role import Role
 from core.model.workspace import Catalogue
 
@@ -17,11 +17,13 @@ def why_stale(repository: GitRepository, catalogue: Catalogue, images: Sequence[
     Compares commits: what is changed in the working tree and not committed would not be built either.
     """
     head = catalogue.git.commit
-    newest = newest_images(images)
+    newest = stale.newest_in(images, tuple(ImageState))
     if not head or not newest:
         return {}
     changes = {image.commit: _changed(repository, image.commit, head) for image in newest.values()}
     configured = _Configured(repository, head)
+    by_key = {(image.role, image.version): image for image in images}
+    to_build_on = {role.upstream.built_on: stale.newest_in(images, role.upstream.built_on) for role in catalogue.roles}
     why: dict[str, str] = {}
     for role in catalogue.roles:
         image = newest.get(role.name)
@@ -35,18 +37,27 @@ def why_stale(repository: GitRepository, catalogue: Catalogue, images: Sequence[
             why[role.name] = stale.because_of_files(paths)
         elif config.NAME in changed and configured.differs(role, image.commit):
             why[role.name] = f"changed: its part of {config.NAME}"
-        elif reason := stale.because_of_parent(role, image, newest):
+        elif reason := stale.because_of_parent(
+            role,
+            image,
+            to_build_on[role.upstream.built_on],
+            by_key.get((image.upstream.role, image.upstream.version)),
+        ):
             why[role.name] = reason
     return stale.with_parents([role for role in catalogue.roles if role.name in newest], why)
 
 
-def newest_images(images: Sequence[ImageVersion]) -> Mapping[str, ImageVersion]:
-    """The image of each role that was made last."""
-    newest: dict[str, ImageVersion] = {}
-    for image in images:
-        if image.role not in newest or image.created > newest[image.role].created:
-            newest[image.role] = image
-    return newest
+def why_outdated(roles: Sequence[Role], images: Sequence[ImageVersion]) -> dict[str, str]:
+    """Role → why, for those whose last image has a parent with a newer good version, and those built on them."""
+    newest = stale.newest_in(images, tuple(ImageState))
+    newer = stale.outdated(images)
+    why: dict[str, str] = {}
+    for role in roles:
+        image = newest.get(role.name)
+        version = newer.get((image.role, image.version)) if image else None
+        if image and version and stale.parent_of(role) == image.upstream.role:
+            why[role.name] = f"parent {image.upstream.role} has newer good {version}"
+    return stale.with_parents([role for role in roles if role.name in newest], why, "outdated")
 
 
 def _changed(repository: GitRepository, commit: str, head: str) -> list[str] | None:

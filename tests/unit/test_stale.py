@@ -1,11 +1,13 @@
 """Why a role is stale, and in which order stale roles are built."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model import stale
-from core.model.image import ImageVersion, UpstreamRecord
+from core.model.image import ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Role, Syntax, Upstream, UpstreamKind
 
 
@@ -41,12 +43,76 @@ def test_the_reason_names_what_changed(paths: list[str], words: str) -> None:
     assert stale.because_of_files(paths) == words
 
 
+def of_base(version: str, created: float, state: ImageState = ImageState.GOOD) -> ImageVersion:
+    return replace(image("base", version), created=created, state=state)
+
+
 def test_a_newer_image_of_the_parent_is_named() -> None:
     web, built = role("web", "base"), image("web", "1", "base", "0.1.0")
-    assert stale.because_of_parent(web, built, {"base": image("base", "0.1.0")}) == ""
-    assert stale.because_of_parent(web, built, {"base": image("base", "0.2.0")}) == "parent base has newer 0.2.0"
-    assert stale.because_of_parent(web, built, {}) == ""
-    assert "now built on base" in stale.because_of_parent(web, image("web"), {})
+    old, new = of_base("0.1.0", 1.0), of_base("0.2.0", 2.0)
+    assert stale.because_of_parent(web, built, {"base": old}, old) == ""
+    assert stale.because_of_parent(web, built, {"base": new}, old) == "parent base has newer good 0.2.0"
+    candidate = replace(new, state=ImageState.CANDIDATE)
+    assert stale.because_of_parent(web, built, {"base": candidate}, old) == "parent base has newer 0.2.0"
+    assert stale.because_of_parent(web, built, {"base": new}, None) == "parent base has newer good 0.2.0"
+    assert stale.because_of_parent(web, built, {}, old) == ""
+    assert "now built on base" in stale.because_of_parent(web, image("web"), {}, None)
+
+
+def test_what_was_built_on_a_newer_one_that_is_not_good_yet_is_not_sent_back() -> None:
+    web, built = role("web", "base"), image("web", "1", "base", "0.2.0")
+    good, tried = of_base("0.1.0", 1.0), of_base("0.2.0", 2.0, ImageState.CANDIDATE)
+    assert stale.because_of_parent(web, built, {"base": good}, tried) == ""
+    assert stale.outdated([good, tried, built]) == {}
+    revoked = replace(tried, state=ImageState.REVOKED)
+    said = "parent base 0.2.0 is revoked, there is 0.1.0"
+    assert stale.because_of_parent(web, built, {"base": good}, revoked) == said
+
+
+def test_outdated_is_what_has_a_parent_with_a_newer_good_version() -> None:
+    old, new = of_base("0.1.0", 1.0), of_base("0.2.0", 2.0)
+    web, again = image("web", "1", "base", "0.1.0"), image("web", "2", "base", "0.2.0")
+    shop = image("shop", "1", "web", "1")
+    assert stale.outdated([old, new, web, again, shop]) == {("web", "1"): "0.2.0"}
+    assert stale.outdated([new, old, replace(new, version="0.1.9", created=1.5), web]) == {("web", "1"): "0.2.0"}
+    for state in (ImageState.CANDIDATE, ImageState.DEPRECATED, ImageState.REVOKED):
+        assert stale.outdated([old, replace(new, state=state), web]) == {}, state
+    assert stale.outdated([old, replace(new, state=ImageState.RELEASED), web]) == {("web", "1"): "0.2.0"}
+    assert stale.outdated([old, new, replace(web, state=ImageState.REVOKED)]) == {}
+    assert stale.outdated([image("web")]) == {}
+
+
+def some_image(name: str, version: str, parent: str, of: str, created: float, state: ImageState) -> ImageVersion:
+    return replace(image(name, version, parent, of), created=created, state=state)
+
+
+IMAGES = st.lists(
+    st.builds(
+        some_image,
+        st.sampled_from("abc"),
+        st.sampled_from("123"),
+        st.sampled_from(["", "a", "b", "c"]),
+        st.sampled_from("1234"),
+        st.floats(0, 9),
+        st.sampled_from(ImageState),
+    ),
+    max_size=9,
+    unique_by=lambda one: (one.role, one.version),
+)
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(IMAGES)
+def test_building_on_what_is_newer_ends_being_outdated(images: list[ImageVersion]) -> None:
+    for (name, version), newer in stale.outdated(images).items():
+        before = next(one for one in images if (one.role, one.version) == (name, version))
+        parent = next(one for one in images if (one.role, one.version) == (before.upstream.role, newer))
+        assert parent.state in (ImageState.GOOD, ImageState.RELEASED)
+        assert parent.version != before.upstream.version
+        rebuilt = replace(before, upstream=replace(before.upstream, version=newer))
+        others = [one for one in images if one is not before]
+        if parent is not before:
+            assert (name, version) not in stale.outdated([*others, rebuilt])
 
 
 def test_children_of_what_is_stale_are_stale_all_the_way_down() -> None:
