@@ -19,7 +19,7 @@ import msgspec
 
 from core.adapters import guestfs
 from core.errors import RefusedError, ToolError
-from core.model.listing import Entry, Listing
+from core.model.listing import GLOB_SIGNS, Entry, Listing
 
 LARGEST_FILE = 128 * 1024 * 1024
 """Bytes: larger ones are listed and not copied."""
@@ -96,9 +96,8 @@ def expression(wanted: Sequence[str]) -> str:
     for pattern in wanted:
         if not _PATTERN.fullmatch(pattern):
             raise RefusedError(f"{pattern!r} is no pattern for paths in an image.", "Write it from the root: /…")
-        pieces = re.split(r"(\*\*|[*?])", pattern.lstrip("/"))
-        stands_for = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-        parts.append("".join(stands_for.get(piece, re.sub(r"[.+]", r"[\g<0>]", piece)) for piece in pieces))
+        pieces = re.split(r"(\*\*/|\*\*|[*?])", pattern.lstrip("/"))
+        parts.append("".join(GLOB_SIGNS.get(piece) or re.sub(r"[.+]", r"[\g<0>]", piece) for piece in pieces))
     return f"[.]/({'|'.join(parts)})"
 
 

@@ -117,11 +117,11 @@ async def environment() -> dict[str, str]:
     return process.environment(extra=settings, keep=kept)
 
 
-def explained(disk: Path, said: str) -> ToolError:
-    """What guestfish said, and what to do about it."""
+def explained(disk: Path, said: str, program: str = "guestfish") -> ToolError:
+    """What a program of libguestfs said, and what to do about it."""
     unreadable = [kernel for kernel in sorted(Path("/boot").glob("vmlinuz-*")) if not _readable(kernel)]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = lines[-1].removeprefix("libguestfs: error: ") if lines else "it did not say why"
+    last = re.sub(r"^(\S+: error|libguestfs: error): ", "", lines[-1]) if lines else "it did not say why"
     if "supermin" in said and (unreadable or "Permission denied" in said):
         # Ubuntu keeps its kernels to root; supermin copies one into the appliance.
         return ToolError(
@@ -134,11 +134,11 @@ def explained(disk: Path, said: str) -> ToolError:
             f"libguestfs cannot look into {disk}: it found no kernel on this machine to start its appliance with.",
             "Install one: sudo apt-get install linux-image-cloud-amd64",
         )
-    if _NO_SYSTEM in said or "no operating system was found" in said:
+    if _NO_SYSTEM in said or "no operating system" in said:
         return ToolError(
             f"There is no operating system in {disk} that libguestfs knows.", "Is it the disk that the machine boots?"
         )
-    return ToolError(f"guestfish could not look into {disk}: {last}.", "`libguestfs-test-tool` says whether it works.")
+    return ToolError(f"{program} could not look into {disk}: {last}.", "`libguestfs-test-tool` says whether it works.")
 
 
 def _readable(file: Path) -> bool:

@@ -13,7 +13,19 @@ from core.model.machine import MachineState
 from core.model.pipeline import Purpose
 from core.model.run import Run, StageState
 from core.places import Places
-from core.stages import build, checkout, convert, leftovers, register, test, upstream, validate
+from core.stages import (
+    build,
+    checkout,
+    convert,
+    inspect,
+    leftovers,
+    prove,
+    register,
+    seal,
+    test,
+    upstream,
+    validate,
+)
 from core.stages.stage import LedgerOfRun
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -23,6 +35,9 @@ STAGES: dict[str, CarryOut] = {
     "upstream": upstream.carry_out,
     "validate": validate.carry_out,
     "build": build.carry_out,
+    "seal": seal.carry_out,
+    "prove": prove.carry_out,
+    "inspect": inspect.carry_out,
     "register": register.carry_out,
     "test": test.carry_out,
     "convert": convert.carry_out,

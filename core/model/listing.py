@@ -1,5 +1,6 @@
 """What is on a disk: every path of it, as the systems in it see them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from posixpath import dirname, join
@@ -25,6 +26,31 @@ class Entry:
     """Seconds since 1970."""
     target: str = ""
     """Where a link points to, as it says it."""
+
+
+GLOB_SIGNS = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+"""What stands for what in a glob, as regular expressions of any dialect."""
+_SIGN = re.compile(r"(\*\*/|\*\*|[*?]|\[[^]/]+\])")
+
+
+def globs(*patterns: str) -> re.Pattern[str]:
+    """What matches a whole path where one of the patterns does. `*` and `?` stand for no `/`, `**` for anything.
+
+    >>> paths = globs("/home/*/.ssh/**", "/etc/**/*.conf", "/tmp/a[0-9]")
+    >>> [bool(paths.fullmatch(path)) for path in ("/home/u/.ssh/a/b", "/home/u/v/.ssh/a", "/etc/x.conf", "/tmp/a1")]
+    [True, False, True, True]
+    >>> globs().fullmatch("") is None
+    True
+    """
+    return re.compile(
+        "|".join("".join(_expression(piece) for piece in _SIGN.split(glob)) for glob in patterns) or "(?!)"
+    )
+
+
+def _expression(piece: str) -> str:
+    if piece.startswith("[") and piece.endswith("]"):
+        return "[" + re.sub(r"^!", "^", piece[1:-1]).replace("\\", "\\\\") + "]"
+    return GLOB_SIGNS.get(piece) or re.escape(piece)
 
 
 class Listing:

@@ -17,6 +17,8 @@ class Purpose(StrEnum):
 
 
 BEFORE_BUILD = ("checkout", "upstream", "validate")
+OF_DISKS = ("seal", "prove", "inspect")
+"""What follows each build that makes a disk: the last write to it, and what is then found in it."""
 AFTER_BUILD = ("seal", "prove", "inspect", "register", "test", "convert")
 """Names of the stages that need none of the credentials that a build may need."""
 
@@ -30,13 +32,18 @@ def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BU
     ('checkout', 'upstream', 'validate', 'build/null.web', 'register')
     >>> stages_of(web, ("qemu.web", "null.web"), Purpose.TEST)
     ('checkout', 'test/qemu.web')
+    >>> [stage for stage in stages_of(web, ("qemu.web",)) if stage.endswith("/qemu.web")][:4]
+    ['build/qemu.web', 'seal/qemu.web', 'prove/qemu.web', 'inspect/qemu.web']
     """
     if purpose is Purpose.CONVERT:
         return ("convert",)
     tests = tuple(f"test/{build.name}" for build in role.builds if build.name in builds and bootable(build))
     if purpose is Purpose.TEST:
         return ("checkout", *tests)
-    made = tuple(f"build/{build}" for build in builds)
+    with_disks = {build.name for build in role.builds if bootable(build)}
+    made = tuple(
+        f"{stage}/{build}" for build in builds for stage in ("build", *(OF_DISKS if build in with_disks else ()))
+    )
     convert = ("convert",) if role.formats else ()
     return (*BEFORE_BUILD, *made, "register", *(tests if role.test.enabled else ()), *convert)
 

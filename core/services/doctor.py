@@ -70,6 +70,13 @@ _TOOLS = (
     _Tool("qemu-img", ("qemu-img", "--version"), "qemu-utils", "reading and converting disk images"),
     _Tool("guestfish", ("guestfish", "--version"), "libguestfs-tools", "stamping and looking into disk images"),
     _Tool(
+        "virt-sysprep",
+        ("virt-sysprep", "--version"),
+        "guestfs-tools",
+        "sealing images ([seal] in ingot.toml)",
+        required=False,
+    ),
+    _Tool(
         "ansible",
         ("ansible-playbook", "--version"),
         "ansible-core",

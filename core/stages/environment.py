@@ -76,7 +76,7 @@ def keys_of(job_directory: Path) -> Path:
 def base_environment(job: StageJob) -> dict[str, str]:
     """For any tool of the run: the small environment, what the request refers to, and the secrets (in memory only)."""
     return process.environment(
-        extra={**dict(job.run.request.environment), **dict(job.secrets), "TMPDIR": str(_private_tmp(job))}, keep=NETWORK
+        extra={**dict(job.run.request.environment), **dict(job.secrets), "TMPDIR": str(private_tmp(job))}, keep=NETWORK
     )
 
 
@@ -106,7 +106,7 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     environment |= packer.QUIET | ANSIBLE
     environment |= {
         "PACKER_CACHE_DIR": str(job.places.cache / "packer"),
-        "ANSIBLE_LOCAL_TEMP": str(_private_tmp(job) / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(private_tmp(job) / "ansible"),
     }
     installed = str(job.result("checkout").get("galaxy") or "")
     environment |= galaxy.search_paths(Path(installed) if installed else None, checkout, environment.get("HOME", ""))
@@ -155,9 +155,17 @@ async def _offered(job: StageJob, build: Build, private: Path, output: Path) -> 
     if {"ingot_ssh_public_key", "ingot_ssh_private_key_file"} & set(role.declares):
         pair = await ssh_keys.make(private, f"ingot-{job.run.uid}-{build.name}")
         job.add_secrets([pair.private_file.read_text()])
+        _keep_public_key(job, build.name, pair.public)
         offered["ingot_ssh_public_key"] = pair.public
         offered["ingot_ssh_private_key_file"] = str(pair.private_file)
     return offered
+
+
+def _keep_public_key(job: StageJob, build: str, key: str) -> None:
+    """The pair is gone after the build. By its public half the stage *prove* knows a key that was left in the image."""
+    kept = job.directory / "public-keys" / f"{build}.pub"
+    kept.parent.mkdir(mode=0o700, exist_ok=True)
+    kept.write_text(f"{key}\n")
 
 
 def _secrets(job: StageJob, checkout: Path, variables: Mapping[str, str]) -> list[str]:
@@ -169,7 +177,7 @@ def _secrets(job: StageJob, checkout: Path, variables: Mapping[str, str]) -> lis
     return [*job.secrets.values(), *named, *packer.sensitive_values(role, checkout)]
 
 
-def _private_tmp(job: StageJob) -> Path:
+def private_tmp(job: StageJob) -> Path:
     """Where tools put what they write for a moment; scripts and variables of provisioners are among it."""
     directory = job.directory / "tmp"
     if len(str(directory)) > SOCKET_ROOM:

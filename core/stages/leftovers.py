@@ -26,7 +26,7 @@ def clean_up(places: Places, run: Run, *, succeeded: bool, kept: bool = False) -
     these go when it has gone.
     """
     directory = places.run(run.uid)
-    for name in ("register", "convert", "reading"):
+    for name in ("register", "convert", "reading", "seal"):
         shutil.rmtree(directory / name, ignore_errors=True)
     if not kept:
         ssh_keys.remove(keys_of(directory))

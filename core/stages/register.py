@@ -1,12 +1,11 @@
 """The last stage: what the builds made becomes an image version, once, whole, and for ever.
 
-Nothing is visible under `images/` until all of it is there: artifacts are stamped, looked at and measured in the run's
+Nothing is visible under `images/` until all of it is there: artifacts are looked at and measured in the run's
 own directory, and then the whole version is renamed into place. Killed at any point and carried out again it ends the
 same.
 """
 
 import asyncio
-import contextlib
 import re
 import shutil
 import socket
@@ -18,12 +17,12 @@ from pathlib import Path
 import msgspec
 
 from core import __version__, process
-from core.adapters import guestfs, packer, qemu
+from core.adapters import packer, qemu
 from core.adapters.aws import Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
-from core.stages import by_hand, evidence, file_manifest
+from core.stages import by_hand, disks, evidence, file_manifest, prove
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
 from core.stages.file_manifest import Manifest
@@ -33,16 +32,13 @@ from core.stages.stage import StageJob
 from core.stages.upstream_ami import make_sure_it_was_used
 from core.stages.work import Meter, in_thread, metered
 
-STAMPED_INSIDE = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
-"""Formats that libguestfs can open."""
-
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Gives `version` and `artifacts`. Raises ToolError, LedgerError, RefusedError."""
     request = job.run.request
     registered = await asyncio.to_thread(_registered, job)
     if registered is None:
-        made = {name: _made(job, name) for name in request.builds}
+        made = {name: disks.made_by(job, name) for name in request.builds}
         if not any(made.values()):
             job.say("The builds made nothing that can be kept, so there is no image version.")
             return {"version": "", "artifacts": []}
@@ -71,10 +67,6 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
 
 def _registered(job: StageJob) -> ImageVersion | None:
     return next((image for image in job.ledger.images() if image.run == job.run.uid), None)
-
-
-def _made(job: StageJob, build: str) -> list[Made]:
-    return msgspec.convert(job.result(f"build/{build}").get("made") or [], list[Made])
 
 
 async def _image(job: StageJob, made: Mapping[str, list[Made]]) -> ImageVersion:
@@ -135,17 +127,14 @@ def _kept(place: Path) -> list[Manifest]:
 async def _keep(
     job: StageJob, image: ImageVersion, build: str, made: Made, number: int, staging: Path, place: Path
 ) -> Artifact:
-    """Stamp, look at, and measure one file; it and its manifest are then in `staging`."""
+    """Look at and measure one file; it and its manifest are then in `staging`."""
     source = Path(made.path)
     ending = made.format if made.format != "file" else (source.suffix.lstrip(".") or "file")
     name = f"{file_name(build)}{f'-{number}' if number else ''}.{ending}"
     why_not = "it is no disk"
-    if made.format in STAMPED_INSIDE:
-        source.chmod(0o600)  # an earlier attempt may have made it read-only
-        await _nobody_has(job, source)
-        await _make_whole(job, source)
-        job.progress(f"stamping {name}, or reading its stamp")
-        why_not = await _stamp(image, source, made.format) if number == 0 else "it is not the first disk"
+    if made.format in disks.OPENED:
+        await disks.ready(job, source)
+        why_not = await _stamped(job, build, made) if number == 0 else "it is not the first disk"
     stamped = not why_not
     stamp = f"stamped inside as {image.role} {image.version}" if stamped else f"not stamped inside: {why_not}"
     job.say(f"{name}: {stamp}.")
@@ -180,31 +169,20 @@ async def _keep(
     return artifact
 
 
-def release_text(image: ImageVersion) -> str:
-    """What `/etc/image-release` says in an image that did not write it itself; os-release(5) form. The first two lines
-    are those that one which wrote it itself has to have."""
-    values = {"ROLE": image.role, "VERSION": image.version, "COMMIT": image.commit, "RUN": image.run}
-    return "".join(f'IMAGE_{name}="{value}"\n' for name, value in values.items())
-
-
-def says(release: bytes, image: ImageVersion) -> bool:
-    """Whether the file, however else its template wrote it, names this role and version."""
-    lines = (line.partition("=") for line in release.decode(errors="replace").splitlines())
-    found = {name.strip(): value.strip().strip("\"'") for name, _, value in lines}
-    return (found.get("IMAGE_ROLE"), found.get("IMAGE_VERSION")) == (image.role, image.version)
-
-
-async def _stamp(image: ImageVersion, disk: Path, disk_format: str) -> str:
-    """Have the version inside: read back where the template wrote it, else written, and read back then. Gives why that
-    cannot be, or nothing."""
-    if process.find("guestfish") is None:
-        return "libguestfs is not installed (guestfish)"
-    of_qemu = "vpc" if disk_format == "vhd" else disk_format
-    try:
-        there = await guestfs.stamp(disk, release_text(image), of_qemu, enough=2)
-    except ToolError as error:
-        return error.what.rstrip(".")
-    return "" if says(there, image) else f"{guestfs.RELEASE_FILE} names another image"
+async def _stamped(job: StageJob, build: str, made: Made) -> str:
+    """Why the version is not inside a disk, or nothing. The stage *prove* read that; builds without that stage have
+    their disk stamped now. Raises ToolError for a disk that was written to since it was looked at."""
+    source = Path(made.path)
+    sealed, proved = job.result(f"seal/{build}"), job.result(f"prove/{build}")
+    if not sealed:
+        job.progress(f"stamping {source.name}, or reading its stamp")
+        return await disks.stamped(job, made, None)
+    if (file := proved.get("file")) and file != prove.state_of(source):
+        raise ToolError(
+            f"{source.name} was changed after it was looked at, so nobody knows what is in it.",
+            "Find out what writes to it, and build again.",
+        )
+    return str(proved.get("stamp", sealed.get("stamp")) or "")
 
 
 async def _take(job: StageJob, source: Path, kept: Path) -> None:
@@ -235,57 +213,9 @@ def _into_place(staging: Path, place: Path) -> None:
     file_manifest.flush(place.parent)
 
 
-async def _nobody_has(job: StageJob, disk: Path) -> None:
-    """A guestfish of a worker that was killed ends by itself; two at one disk would spoil it."""
-    while await asyncio.to_thread(_is_open, disk):
-        job.progress(f"waiting until an earlier attempt lets go of {disk.name}")
-        await asyncio.sleep(1.0)
-
-
-def _is_open(file: Path) -> bool:
-    """Some program of ours has it open (proc_pid_fd(5); those of others cannot be seen)."""
-    real = file.resolve()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if link.readlink() == real:
-                return True
-    return False
-
-
-async def _make_whole(job: StageJob, disk: Path) -> None:
-    """A disk that only holds the differences to its upstream (`use_backing_file`) gets all of it: upstreams can be
-    deleted.
-
-    Raises ToolError when it points to anything else: a guest could have written that.
-    """
-    if _data_is_elsewhere(disk):
-        raise ToolError(f"The data of {disk.name} is in another file.", "Let the build make one whole disk.")
-    found = await qemu.info(disk)
-    if not found.backing_filename:
-        return
-    backing = (disk.parent / found.backing_filename).resolve()
-    upstream = str(job.result("upstream").get("path") or "")
-    if str(backing) != upstream and not backing.is_relative_to(job.directory.resolve()):
-        raise ToolError(
-            f"{disk.name} only holds the differences to {found.backing_filename}, which is not its upstream.",
-            "Set use_backing_file = false in the template.",
-        )
-    job.progress(f"making {disk.name} whole")
-    await qemu.convert(disk, disk, found.format)
-
-
-def _data_is_elsewhere(disk: Path) -> bool:
-    """A qcow2 whose header says that its data is in an external file (QEMU, docs/interop/qcow2.txt, incompatible bit
-    2)."""
-    with disk.open("rb") as file:
-        header = file.read(80)
-    version, features = int.from_bytes(header[4:8], "big"), int.from_bytes(header[72:80], "big")
-    return header[:4] == b"QFI\xfb" and version >= 3 and bool(features & 4)
-
-
 async def _check(job: StageJob, path: Path, disk_format: str) -> int | None:
     """Bytes that the machine sees of the disk. Raises ToolError for a disk that qemu-img finds damaged."""
-    if disk_format not in STAMPED_INSIDE:
+    if disk_format not in disks.OPENED:
         return None
     job.progress(f"checking {path.name}")
     await qemu.check(path)

@@ -1,4 +1,5 @@
-"""Disks on their way into an image version: made whole, stamped inside, refused when they are not what they seem."""
+"""Disks on their way into an image version: made whole, and refused when they are not what they seem. How they are
+sealed and stamped is in test_sealing.py."""
 
 import shutil
 import subprocess
@@ -10,9 +11,7 @@ import pytest
 from workshop import Workshop, role
 
 from core import process
-from core.adapters import guestfs
 from core.errors import ToolError
-from core.stages.register import says
 
 pytestmark = [
     pytest.mark.skipif(process.find("packer") is None, reason="packer is not installed"),
@@ -52,31 +51,6 @@ build {{
 
 
 DISK_ROLE = role(build="file.disk", declares=("ingot_output",))
-
-
-@pytest.mark.vm
-@needs_guestfs
-async def test_a_template_that_does_not_stamp_its_disk_gets_it_stamped(workshop: Workshop, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    for directory in ("etc", "bin", "boot", "usr", "var/lib/dpkg"):  # as little as libguestfs takes for a Debian
-        (tree / directory).mkdir(parents=True)
-    (tree / "etc/debian_version").write_text("12.5\n")
-    (tree / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"\n')
-    (tree / "etc/fstab").write_text("/dev/sda / ext4 defaults 0 1\n")
-    (tree / "etc/image-release").write_text('IMAGE_ROLE="base"\nIMAGE_VERSION="0.0.1"\n')  # its parent's
-    raw, disk = tmp_path / "raw", tmp_path / "disk.qcow2"
-    call("mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(raw), "64M")
-    call("qemu-img", "convert", "-O", "qcow2", str(raw), str(disk))
-    workshop.commit({"web/web.pkr.hcl": template(disk)})
-    run = workshop.new_run(DISK_ROLE)
-    await workshop.until(run, "register")
-    workshop.end(run, succeeded=True)
-    (image,) = workshop.ledger.images()
-    (artifact,) = image.artifacts
-    assert (artifact.format, artifact.virtual_size, artifact.stamped_inside) == ("qcow2", 64 << 20, True)
-    inside = await guestfs.read_file(Path(artifact.location), guestfs.RELEASE_FILE, "qcow2")
-    assert inside is not None
-    assert says(inside, image)
 
 
 @pytest.mark.vm

@@ -15,7 +15,7 @@ from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Workspace
 from core.places import Places
-from core.stages import build, checkout, convert, leftovers, register, upstream, validate
+from core.stages import build, checkout, convert, leftovers, prove, register, seal, upstream, validate
 from core.store.index import Index
 from core.store.ledger import Ledger
 from tests.support.stages import plain_stages
@@ -25,6 +25,8 @@ STAGES = {
     "upstream": upstream.carry_out,
     "validate": validate.carry_out,
     "build": build.carry_out,
+    "seal": seal.carry_out,
+    "prove": prove.carry_out,
     "register": register.carry_out,
     "convert": convert.carry_out,
 }
@@ -116,8 +118,9 @@ class Workshop:
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         builds: Sequence[str] = (),
+        stages: Sequence[str] = (),
     ) -> Run:
-        """A run of the newest commit, being carried out."""
+        """A run of the newest commit, being carried out; with the plain stages, if none are named."""
         names = tuple(builds) or tuple(one.name for one in of.builds)
         request = RunRequest(
             workspace=self.workspace,
@@ -130,7 +133,7 @@ class Workshop:
             environment=environment or {},
             secret_names=tuple(secrets or ()),
         )
-        run = self.index.add_run(request, plain_stages(names))
+        run = self.index.add_run(request, tuple(stages) or plain_stages(names))
         self.index.set_run_state(run.uid, RunState.RUNNING)
         self.memory.give(run.uid, secrets or {})
         return self.again(run)

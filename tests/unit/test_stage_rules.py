@@ -1,30 +1,16 @@
-"""Small rules of the stages: which format a file has, what a checksum file says, what a stamp is worth."""
+"""Small rules of the stages: which format a file has, what a checksum file says."""
 
 from pathlib import Path
 
 import pytest
 
 from core.adapters import download
-from core.model.image import ImageVersion, UpstreamRecord
 from core.model.workspace import Workspace
 from core.stages.artifacts import format_of
 from core.stages.leftovers import file_name, workspace_key
-from core.stages.register import release_text, says
 from core.stages.upstream_promise import checksum_in
 
 A, B = "a" * 64, "b" * 128
-
-IMAGE = ImageVersion(
-    role="web",
-    version="0.1.0",
-    commit="c" * 40,
-    created=0.0,
-    run="run",
-    built_by="Ada Example <ada@example.org>",
-    upstream=UpstreamRecord("template", ""),
-    artifacts=(),
-    template="web",
-)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +51,6 @@ def test_a_format_is_told_by_what_is_in_the_file(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert format_of(tmp_path / name, kind) == expected
-
-
-def test_a_stamp_counts_when_it_names_this_role_and_version() -> None:
-    assert says(release_text(IMAGE).encode(), IMAGE)
-    assert says(b"# by hand\nIMAGE_VERSION=0.1.0\nEXTRA='x'\nIMAGE_ROLE = 'web'\n", IMAGE)
-    assert not says(release_text(IMAGE).replace("0.1.0", "0.1.1").encode(), IMAGE)
-    assert not says(b"", IMAGE)
-    assert not says(b"\xff\xfe\x00", IMAGE)
 
 
 def test_directories_of_workspaces_are_told_apart_and_recognised() -> None:

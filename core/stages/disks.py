@@ -1,0 +1,120 @@
+"""The disks that builds made, between the build and the register: found, made whole, and written to by nobody else."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from core import process
+from core.adapters import guestfs, qemu
+from core.errors import ToolError
+from core.model.image import UpstreamRecord
+from core.model.stamp import Stamp, differences, read_back, release_text
+from core.stages.artifacts import Made
+from core.stages.environment import version_of
+from core.stages.stage import StageJob
+
+OPENED = frozenset({"qcow2", "raw", "vmdk", "vhd", "vhdx", "vdi"})
+"""Formats that libguestfs can open."""
+
+
+def made_by(job: StageJob, build: str) -> list[Made]:
+    """What a build of this run made."""
+    return msgspec.convert(job.result(f"build/{build}").get("made") or [], list[Made])
+
+
+def disk_of(job: StageJob, build: str) -> Made | None:
+    """The disk that a build made and that its machine boots: the first one. None where it made no disk that can be
+    opened here."""
+    first = next((made for made in made_by(job, build) if made.path), None)
+    return first if first is not None and first.format in OPENED else None
+
+
+def of_qemu(disk_format: str) -> str:
+    """The format as QEMU and libguestfs call it."""
+    return "vpc" if disk_format == "vhd" else disk_format
+
+
+def stamp_of(job: StageJob, built: float | None = None) -> Stamp:
+    """What the image version of this run says it is."""
+    upstream = msgspec.convert(job.result("upstream").get("record"), UpstreamRecord | None)
+    return Stamp(
+        job.run.request.role.name,
+        version_of(job),
+        job.run.request.commit,
+        job.run.uid,
+        built,
+        upstream.digest if upstream else "",
+    )
+
+
+async def ready(job: StageJob, disk: Path) -> None:
+    """Wait until a disk can be written to, and have it whole. Raises ToolError."""
+    disk.chmod(0o600)  # an earlier attempt may have made it read-only
+    await _nobody_has(job, disk)
+    await _make_whole(job, disk)
+
+
+async def stamped(job: StageJob, made: Made, built: float | None) -> str:
+    """Have the version inside a disk: read back where the template wrote it, else written, and read back then. Gives
+    why that cannot be, or nothing."""
+    if process.find("guestfish") is None:
+        return "libguestfs is not installed (guestfish)"
+    stamp = stamp_of(job, built)
+    try:
+        there = await guestfs.stamp(Path(made.path), release_text(stamp), of_qemu(made.format), enough=2)
+    except ToolError as error:
+        return error.what.rstrip(".")
+    found = read_back(there)
+    # What its template wrote by itself may say more, and knows less of Ingot.
+    wrong = differences(Stamp(found.role, found.version), Stamp(stamp.role, stamp.version))
+    return f"{guestfs.RELEASE_FILE} names another image" if wrong else ""
+
+
+async def _nobody_has(job: StageJob, disk: Path) -> None:
+    """A guestfish of a worker that was killed ends by itself; two at one disk would spoil it."""
+    while await asyncio.to_thread(_is_open, disk):
+        job.progress(f"waiting until an earlier attempt lets go of {disk.name}")
+        await asyncio.sleep(1.0)
+
+
+def _is_open(file: Path) -> bool:
+    """Some program of ours has it open (proc_pid_fd(5); those of others cannot be seen)."""
+    real = file.resolve()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == real:
+                return True
+    return False
+
+
+async def _make_whole(job: StageJob, disk: Path) -> None:
+    """A disk that only holds the differences to its upstream (`use_backing_file`) gets all of it: upstreams can be
+    deleted.
+
+    Raises ToolError when it points to anything else: a guest could have written that.
+    """
+    if _data_is_elsewhere(disk):
+        raise ToolError(f"The data of {disk.name} is in another file.", "Let the build make one whole disk.")
+    found = await qemu.info(disk)
+    if not found.backing_filename:
+        return
+    backing = (disk.parent / found.backing_filename).resolve()
+    upstream = str(job.result("upstream").get("path") or "")
+    if str(backing) != upstream and not backing.is_relative_to(job.directory.resolve()):
+        raise ToolError(
+            f"{disk.name} only holds the differences to {found.backing_filename}, which is not its upstream.",
+            "Set use_backing_file = false in the template.",
+        )
+    job.progress(f"making {disk.name} whole")
+    await qemu.convert(disk, disk, found.format)
+
+
+def _data_is_elsewhere(disk: Path) -> bool:
+    """A qcow2 whose header says that its data is in an external file (QEMU, docs/interop/qcow2.txt, incompatible bit
+    2)."""
+    with disk.open("rb") as file:
+        header = file.read(80)
+    version, features = int.from_bytes(header[4:8], "big"), int.from_bytes(header[72:80], "big")
+    return header[:4] == b"QFI\xfb" and version >= 3 and bool(features & 4)

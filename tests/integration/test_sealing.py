@@ -1,0 +1,188 @@
+"""A disk is sealed by the real virt-sysprep, and what is left in one is found by opening it: each thing, by its path.
+
+libguestfs' machine has to start for every look and every change: all that is to be found is planted at once.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from workshop import Workshop, role
+
+from core import process
+from core.adapters import guestfs
+from core.adapters.disk_reading import Reading
+from core.errors import ToolError
+from core.model.role import Build
+from core.model.seal_items import IDS
+from core.model.sealing import SealSettings
+from core.model.stamp import Stamp, read_back
+from core.stages import prove
+from tests.support.leftovers import BUILD_USER, LEFTOVERS, NOT_SEALED_AWAY
+
+pytestmark = [
+    pytest.mark.skipif(process.find("packer") is None, reason="packer is not installed"),
+    pytest.mark.skipif(process.find("qemu-img") is None, reason="qemu-img is not installed"),
+]
+needs_libguestfs = pytest.mark.skipif(
+    not all(shutil.which(name) for name in ("guestfish", "virt-sysprep", "mke2fs"))
+    or not any(Path("/boot").glob("vmlinuz-*")),
+    reason="guestfish, virt-sysprep, mke2fs or a kernel in /boot is missing",
+)
+BUILD = "file.disk"
+STAGES = ("checkout", "upstream", "validate", f"build/{BUILD}", f"seal/{BUILD}", f"prove/{BUILD}", "register")
+SEAL = SealSettings(enabled=True, users=("builder",), remove=("/opt/notes", *sorted(NOT_SEALED_AWAY)))
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    made = Workshop(tmp_path)
+    yield made
+    made.close()
+
+
+def call(*words: str, env: Mapping[str, str] | None = None) -> None:
+    subprocess.run(words, check=True, capture_output=True, env=env)
+
+
+def system(tree: Path) -> Path:
+    """As little as libguestfs takes for a Debian."""
+    for directory in ("etc/ssh", "bin", "boot", "usr/sbin", "var/lib/dpkg", "var/log", "tmp", "root"):
+        (tree / directory).mkdir(parents=True, exist_ok=True)
+    (tree / "etc/debian_version").write_text("12.5\n")
+    (tree / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"\n')
+    (tree / "etc/fstab").write_text("/dev/sda / ext4 defaults 0 1\n")
+    (tree / "usr/sbin/sshd").write_text("no program\n")
+    return tree
+
+
+def planted(tree: Path) -> Path:
+    """All that a build may leave."""
+    for path, content in {**BUILD_USER, **{path: content for path, (_, content) in LEFTOVERS.items()}}.items():
+        (tree / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path[1:]).write_text(content)
+    return tree
+
+
+def template(disk: Path) -> str:
+    """A build that makes a copy of this disk."""
+    return f"""\
+variable "ingot_output" {{
+  default = "output"
+}}
+source "file" "disk" {{
+  source = "{disk}"
+  target = "${{var.ingot_output}}/{disk.name}"
+}}
+build {{
+  sources = ["source.file.disk"]
+}}
+"""
+
+
+DISK_ROLE = replace(role(build=BUILD, declares=("ingot_output",)), builds=(Build(BUILD, "qemu"),))
+
+
+def make_disk(workshop: Workshop, tree: Path, place: Path) -> None:
+    raw, disk = place / "raw", place / "disk.qcow2"
+    call("mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(raw), "64M")
+    call("qemu-img", "convert", "-O", "qcow2", str(raw), str(disk))
+    workshop.commit({"web/web.pkr.hcl": template(disk)})
+
+
+@pytest.mark.vm
+@needs_libguestfs
+async def test_what_a_build_left_is_sealed_away_and_what_is_left_again_is_found(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    make_disk(workshop, planted(system(tmp_path / "tree")), tmp_path)
+    run = workshop.new_run(replace(DISK_ROLE, seal=SEAL), stages=STAGES)
+    proved = await workshop.until(run, f"prove/{BUILD}")
+    assert proved["found"] == []
+    assert "may have no SSH" in workshop.log(run, f"prove/{BUILD}")
+    reading = Reading(prove.reading_of_run(workshop.places.run(run.uid), BUILD))
+    assert reading.content("/etc/group") == b"root:x:0:\nsudo:x:27:ada\nadm:x:4:ada\nwheel:x:28:\nada:x:1000:\n"
+    assert reading.content("/etc/machine-id") == b""
+    stamp = read_back(reading.content(guestfs.RELEASE_FILE) or b"")
+    assert replace(stamp, built=None) == Stamp("web", workshop.again(run).version, run.request.commit, run.uid)
+    assert stamp.built
+
+    (disk,) = (workshop.places.run(run.uid) / "output").rglob("disk.qcow2")
+    tree = planted(tmp_path / "leftovers")
+    (tree / "etc/image-release").write_text('IMAGE_ROLE="web"\nIMAGE_VERSION="9.9.9"\n')
+    call("tar", "--owner=0", "--group=0", "-C", str(tree), "-cf", str(tmp_path / "tree.tar"), ".")
+    env = await guestfs.environment()
+    call("guestfish", "--rw", "-a", str(disk), "-i", "tar-in", str(tmp_path / "tree.tar"), "/", env=env)
+    with pytest.raises(ToolError, match="changed after it was looked at"):
+        await workshop.stage(run, "register")
+    with pytest.raises(ToolError, match="is not sealed: SSH host keys"):
+        await workshop.stage(run, f"prove/{BUILD}")
+    report = msgspec.json.decode((workshop.places.run(run.uid) / f"evidence/seal-{BUILD}.json").read_bytes())
+    found = {path for item in report["items"] for path in item["paths"]}
+    directories = {"/root/.ansible/tmp/x": "/root/.ansible", "/var/lib/cloud/instances/i-1/user-data.txt": ""}
+    for path in LEFTOVERS:
+        assert directories.get(path, path) in {*found, ""}, path
+    assert "/var/lib/cloud/instances/i-1" in found
+    assert {item["id"] for item in report["items"] if item["state"] == "found"} == set(IDS)
+    assert report["stamp"] == "web 9.9.9"
+    workshop.end(run, succeeded=False)
+    assert not prove.reading_of_run(workshop.places.run(run.uid), BUILD).exists()
+
+
+@pytest.mark.vm
+@needs_libguestfs
+async def test_without_seal_a_disk_is_stamped_and_looked_at_and_registered_as_it_is(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    tree = system(tmp_path / "tree")
+    (tree / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    (tree / "etc/image-release").write_text('IMAGE_ROLE="base"\nIMAGE_VERSION="0.0.1"\n')  # its parent's
+    make_disk(workshop, tree, tmp_path)
+    run = workshop.new_run(DISK_ROLE, stages=STAGES)
+    await workshop.until(run, "register")
+    workshop.end(run, succeeded=True)
+    assert "not sealed (ingot.toml has no [seal]); stamped" in workshop.log(run, f"seal/{BUILD}")
+    assert "not sealed: machine id (/etc/machine-id)." in workshop.log(run, f"prove/{BUILD}")
+    (image,) = workshop.ledger.images()
+    assert image.artifacts[0].stamped_inside
+    report = msgspec.json.decode(workshop.ledger.evidence(image, f"seal-{BUILD}"))
+    assert (report["sealed"], report["stamp"]) == (False, f"web {image.version}")
+
+
+async def test_a_build_that_made_no_disk_has_nothing_to_seal(workshop: Workshop, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("no disk")
+    workshop.commit({"web/web.pkr.hcl": template(note)})
+    kind = replace(DISK_ROLE, builds=(Build(BUILD, "file"),))
+    run = workshop.new_run(kind, stages=STAGES)
+    await workshop.until(run, "register")
+    assert workshop.index.stage_result(run.uid, f"prove/{BUILD}")["proved"] is False
+    sealed = workshop.new_run(replace(kind, seal=SealSettings(enabled=True)), stages=STAGES)
+    with pytest.raises(ToolError, match="cannot be sealed"):
+        await workshop.until(sealed, "register")
+
+
+@pytest.mark.parametrize("missing", ["virt-sysprep", "guestfish"])
+async def test_sealing_that_was_asked_for_is_not_left_out(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    make_disk(workshop, system(tmp_path / "tree"), tmp_path)
+    run = workshop.new_run(replace(DISK_ROLE, seal=SealSettings(enabled=missing == "virt-sysprep")), stages=STAGES)
+    find = process.find
+
+    def found(program: str) -> Path | None:
+        return None if program == missing else find(program)
+
+    monkeypatch.setattr(process, "find", found)
+    if missing == "virt-sysprep":
+        with pytest.raises(ToolError, match="not installed") as raised:
+            await workshop.until(run, "register")
+        assert "guestfs-tools" in raised.value.next_step
+        return
+    await workshop.until(run, "register")
+    assert "guestfish is not installed" in workshop.log(run, f"prove/{BUILD}")
+    assert not workshop.ledger.images()[0].artifacts[0].stamped_inside
