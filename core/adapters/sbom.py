@@ -82,12 +82,8 @@ def _components(inventory: Inventory) -> Iterator[Component]:
             description=system.name or None,
             bom_ref=f"os:{system.id}",
         )
-    seen: set[str] = set()
     for package in inventory.packages:
         name = purl(package, system)
-        if name.to_string() in seen:
-            continue
-        seen.add(name.to_string())
         yield Component(
             type=ComponentType.LIBRARY,
             name=package.name,

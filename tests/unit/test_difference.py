@@ -1,5 +1,7 @@
 """What differs between the inventories of two disks."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +44,8 @@ def test_packages_of_one_name_belong_together_by_architecture() -> None:
     before = [Package(DEB, "libc6", "2.36-1", "amd64"), Package(DEB, "libc6", "2.36-1", "i386")]
     after = [Package(DEB, "libc6", "2.36-2", "amd64"), Package(DEB, "libc6", "2.36-1", "i386")]
     assert changes(before, after) == [("up", "libc6", "2.36-1", "2.36-2")]
+    both = changes(before, [replace(one, version="2.36-3") for one in before])
+    assert both == [("up", "libc6", "2.36-1", "2.36-3"), ("up", "libc6", "2.36-1", "2.36-3")]
     moved = changes([Package(DEB, "tool", "1", "all")], [Package(DEB, "tool", "1", "amd64")])
     assert moved == [("changed", "tool", "1 (all)", "1 (amd64)")]
 

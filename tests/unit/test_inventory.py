@@ -56,6 +56,7 @@ def test_enabled_and_masked_units_are_services_and_links_to_their_targets() -> N
             f"{etc}/multi-user.target.wants/ssh.service": f"-> {unit}/ssh.service",
             f"{etc}/sshd.service": f"-> {unit}/ssh.service",
             f"{etc}/cloud-init.service": "-> /dev/null",
+            f"{etc}/emptied.service": "",
             f"{etc}/getty.target.wants/getty@tty1.service": f"-> {unit}/getty@.service",
             "/etc/rc3.d/S01ssh": "-> ../init.d/ssh",
             "/etc/rc3.d/S02old": "-> ../init.d/old",
@@ -63,6 +64,7 @@ def test_enabled_and_masked_units_are_services_and_links_to_their_targets() -> N
     )
     assert found.services == (
         Service("cloud-init.service", ServiceState.MASKED),
+        Service("emptied.service", ServiceState.MASKED),
         Service("getty@tty1.service", ServiceState.ENABLED, ("getty.target",)),
         Service("old", ServiceState.ENABLED, ("init",)),
         Service("ssh.service", ServiceState.ENABLED, ("multi-user.target",)),
@@ -137,6 +139,13 @@ def test_files_of_the_setup_are_compared_by_content_and_secrets_only_named() -> 
     assert [path for path, file in files.items() if file.digest] == ["/etc/nginx/nginx.conf"]
     assert files["/etc/localtime"].link == "/usr/share/zoneinfo/UTC"
     assert files["/usr/bin/sudo"].mode == 0o4755
+
+
+def test_of_what_not_everybody_may_read_there_is_no_digest_but_of_who_may_do_what() -> None:
+    modes = {"/etc/app.conf": 0o640, "/etc/open.conf": 0o644, "/etc/sudoers.d/ada": 0o440}
+    listing, _ = disk_of({path: entry(path, b"x", mode=mode) for path, mode in modes.items()})
+    files = inventory_of(listing, lambda path: b"x").files
+    assert [file.path for file in files if file.digest] == ["/etc/open.conf", "/etc/sudoers.d/ada"]
 
 
 def test_what_directories_take() -> None:
