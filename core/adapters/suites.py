@@ -162,7 +162,7 @@ def _goss(place: Path, way: Way) -> list[Step]:
     as_root = "" if way.machine.login.user == "root" else "sudo -n "
     run = f"cd {THERE} && chmod 755 goss && {as_root}./goss -g spec/{shlex.quote(spec.name)} validate --format junit"
     return [
-        Step((*in_machine, f"mkdir -p {THERE if place.is_dir() else there}"), own),
+        Step((*in_machine, f"rm -rf {THERE} && mkdir -p {THERE if place.is_dir() else there}"), own),
         Step((*copy, str(goss), f"{HOST}:{THERE}/goss"), own),
         Step((*copy, str(place), f"{HOST}:{there}"), own),
         Step((*in_machine, f"{run} >junit.xml"), own, judges=True),
