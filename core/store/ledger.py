@@ -276,15 +276,21 @@ class Ledger:
             formats = ", ".join(dict.fromkeys(artifact.format for artifact in artifacts))
             message = f"add {formats} to {image.role} {image.version}\n\n{why}"
             # Deleted before, at the same place, and made once more.
-            back = [ledger_tree.removal_path(image.role, image.version, artifact.location) for artifact in artifacts]
+            back = [
+                ledger_tree.removal_path(image.role, image.version, artifact.location, host)
+                for artifact in artifacts
+                for host in dict.fromkeys(("", artifact.host))
+            ]
             edits |= {entry.path: None for entry in self._tree.entries(contents.head, *back)}
             if self._tree.swap(self._tree.commit(contents.head, edits, message, Signature(who)), contents.head):
                 self._share(hopeful=True)
                 return
         raise _contended(f"{image.role} {image.version}")
 
-    def remove_artifacts(self, role: str, version: str, locations: Sequence[str], who: str, why: str = "") -> None:
-        """Record that the files of some artifacts are deleted; that they existed stays.
+    def remove_artifacts(
+        self, role: str, version: str, locations: Sequence[str], who: str, why: str = "", *, host: str = ""
+    ) -> None:
+        """Record that the files of some artifacts are deleted, on one host or all; that they existed stays.
 
         Raises RefusedError for locations that the image does not have.
         """
@@ -293,7 +299,7 @@ class Ledger:
             raise RefusedError(f"{role} {version} has no artifact {unknown[0]}.", "See: ingot images --json")
         at = self._clock()
         wanted = {
-            ledger_tree.removal_path(role, version, location): Removal(role, version, location, who, at)
+            ledger_tree.removal_path(role, version, location, host): Removal(role, version, location, who, at, host)
             for location in locations
         }
         for _ in attempts():

@@ -92,7 +92,7 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
             problems.append(problem)
             if entry.number:
                 unreadable.add((entry.role, entry.decided))
-    gone = {(removal.role, removal.version, removal.location) for removal in gathered.removals}
+    gone = {(removal.role, removal.version, removal.location, removal.host) for removal in gathered.removals}
     images = with_additions(gathered.images, gathered.additions)
     images = [without(image, gone) for image in images] if gone else images
     images.sort(key=lambda image: (image.role, versions.order(image.version)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import RefusedError
 from core.model import version as versions
-from core.model.image import ImageVersion
+from core.model.image import Artifact, ImageVersion
 from core.store.ledger_tree import Addition, Entry, image_path, lost_path, reservation_path
 
 LONGEST_ROLE = 100
@@ -93,23 +93,29 @@ def same_building(one: ImageVersion, other: ImageVersion) -> bool:
 
 
 def with_additions(images: Sequence[ImageVersion], additions: Sequence[Addition]) -> list[ImageVersion]:
-    """The images with what was made of them later. The newest of those at the same place counts: a file that was made
-    again there is no longer what it was."""
+    """The images with what was made of them later. At the same place the newest counts: a file that was made again
+    there is no longer what it was."""
     by_image: dict[tuple[str, str, str], dict[tuple[str, str], Addition]] = {}
     for addition in sorted(additions, key=lambda one: one.at):
         of_image = by_image.setdefault((addition.role, addition.version, addition.run), {})
         of_image[addition.artifact.host, addition.artifact.location] = addition
-    return [
-        replace(image, artifacts=(*image.artifacts, *(one.artifact for one in found.values())))
-        if (found := by_image.get((image.role, image.version, image.run)))
-        else image
-        for image in images
-    ]
+    found: list[ImageVersion] = []
+    for image in images:
+        later = by_image.get((image.role, image.version, image.run), {})
+        first = tuple(artifact for artifact in image.artifacts if (artifact.host, artifact.location) not in later)
+        found.append(replace(image, artifacts=(*first, *(one.artifact for one in later.values()))) if later else image)
+    return found
 
 
-def without(image: ImageVersion, gone: set[tuple[str, str, str]]) -> ImageVersion:
-    """The image without the artifacts whose role, version and location are in `gone`: their files were deleted."""
-    kept = tuple(artifact for artifact in image.artifacts if (image.role, image.version, artifact.location) not in gone)
+def without(image: ImageVersion, gone: set[tuple[str, str, str, str]]) -> ImageVersion:
+    """The image without the artifacts whose role, version, location and host (empty: any) are in `gone`: their files
+    were deleted."""
+
+    def is_gone(artifact: Artifact) -> bool:
+        named = (image.role, image.version, artifact.location)
+        return (*named, "") in gone or (*named, artifact.host) in gone
+
+    kept = tuple(artifact for artifact in image.artifacts if not is_gone(artifact))
     return image if len(kept) == len(image.artifacts) else replace(image, artifacts=kept)
 
 

@@ -78,6 +78,8 @@ class Removal:
     location: str
     by: str
     at: float
+    host: str = ""
+    """The machine on which it was deleted: another may have a file of its own at the same path. Empty: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,9 @@ def reservation_path(role: str, version: str) -> str:
     return f"roles/{_name(role)}/reserved/{_name(version)}.json"
 
 
-def removal_path(role: str, version: str, location: str) -> str:
-    digest = hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def removal_path(role: str, version: str, location: str, host: str = "") -> str:
+    named = f"{location}\0{host}" if host else location
+    digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"roles/{_name(role)}/removed/{_name(version)}/{digest}.json"
 
 

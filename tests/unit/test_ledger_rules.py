@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from core.errors import RefusedError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
-from core.store.ledger_rules import FileChange, Owner, check_names, same_building, settle, without
+from core.store.ledger_rules import FileChange, Owner, check_names, same_building, settle, with_additions, without
 from core.store.ledger_tree import (
+    Addition,
     Entry,
     Reservation,
+    addition_path,
     encode,
     image_path,
     lost_path,
@@ -127,8 +129,9 @@ def test_the_same_building_may_be_written_down_twice_and_another_may_not() -> No
 
 
 def test_removed_artifacts_are_left_out_and_only_those() -> None:
-    assert without(WEB, {("web", "0.1.0", "/images/web.qcow2")}).artifacts == ()
-    assert without(WEB, {("web", "0.1.1", "/images/web.qcow2")}) is WEB
+    assert without(WEB, {("web", "0.1.0", "/images/web.qcow2", "")}).artifacts == ()
+    assert without(WEB, {("web", "0.1.1", "/images/web.qcow2", "")}) is WEB
+    assert without(WEB, {("web", "0.1.0", "/images/web.qcow2", "elsewhere")}) is WEB
 
 
 @pytest.mark.parametrize(
@@ -190,3 +193,45 @@ def test_a_name_and_mail_are_taken_apart() -> None:
     assert split_who("Ada Moreau <ada@example.org>") == ("Ada Moreau", "ada@example.org")
     assert split_who("<>") == ("unknown", "unknown")
     assert split_who("ada") == ("ada", "unknown")
+
+
+VHD = Artifact("qemu.web", "vhd", "/images/web.vhd", "sha256:2", 7, host="here")
+
+
+def added(artifact: Artifact, at: float = 5.0, run: str = "ours", version: str = "0.1.0") -> Addition:
+    return Addition("web", version, run, artifact, "Ada <ada@example.org>", at)
+
+
+def test_what_was_made_later_is_among_the_artifacts_after_those_that_were_registered() -> None:
+    (found,) = with_additions([WEB], [added(VHD)])
+    assert found == replace(WEB, artifacts=(*WEB.artifacts, VHD))
+    assert with_additions([WEB], []) == [WEB]
+
+
+def test_what_was_made_of_another_building_is_no_artifact_of_this_one() -> None:
+    assert with_additions([WEB], [added(VHD, run="theirs")]) == [WEB]
+    assert with_additions([WEB], [added(VHD, version="0.1.1")]) == [WEB]
+
+
+def test_of_two_at_one_place_the_newest_counts_also_where_the_first_was_registered() -> None:
+    again = replace(VHD, digest="sha256:3")
+    (found,) = with_additions([WEB], [added(again, at=6.0), added(VHD, at=5.0)])
+    assert found.artifacts == (*WEB.artifacts, again)
+    restored = replace(WEB.artifacts[0], digest="sha256:4")
+    (found,) = with_additions([WEB], [added(restored)])
+    assert found.artifacts == (restored,)
+
+
+def test_the_same_path_on_two_machines_is_two_files() -> None:
+    there = replace(VHD, host="there", digest="sha256:9")
+    (found,) = with_additions([WEB], [added(VHD), added(there)])
+    assert found.artifacts == (*WEB.artifacts, VHD, there)
+    assert without(found, {("web", "0.1.0", VHD.location, "here")}).artifacts == (*WEB.artifacts, there)
+    assert without(found, {("web", "0.1.0", VHD.location, "")}).artifacts == WEB.artifacts
+
+
+def test_the_same_artifact_has_one_place_and_another_content_another() -> None:
+    assert addition_path("web", "1", VHD) == addition_path("web", "1", replace(VHD, size=None))
+    others = [replace(VHD, digest="sha256:3"), replace(VHD, location="/b"), replace(VHD, format="raw")]
+    assert len({addition_path("web", "1", one) for one in (VHD, *others)}) == 4
+    assert removal_path("web", "1", "/a") != removal_path("web", "1", "/a", "here")
