@@ -89,20 +89,31 @@ def _components(inventory: Inventory) -> Iterator[Component]:
             name=package.name,
             version=package.version,
             purl=name,
-            bom_ref=name.to_string(),
+            bom_ref=name.to_string() if name else None,
             properties=[Property(name="ingot:source", value=package.source)] if package.source else (),
         )
 
 
-def purl(package: Package, system: System) -> PackageURL:
-    """The package's name all over the world: `pkg:deb/debian/curl@7.88.1-10?arch=amd64&distro=debian-12`."""
+def purl(package: Package, system: System) -> PackageURL | None:
+    """The package's name all over the world: `pkg:deb/debian/curl@7.88.1-10?arch=amd64&distro=debian-12`.
+
+    None for one whose name or version no package can have: who wrote the disk wrote it.
+    """
+    if not (_is_word(package.name) and _is_word(package.version)):
+        return None
     if package.kind not in _OF_A_DISTRIBUTION:
         return PackageURL(type=_TYPES[package.kind], name=package.name, version=package.version)
     qualifiers = {"arch": package.architecture}
     version = package.version
     if package.kind is PackageKind.RPM and ":" in version:  # the type's rules want it there (purl-spec, rpm)
         qualifiers["epoch"], _, version = version.partition(":")
-    if system.id:
-        qualifiers["distro"] = f"{system.id}-{system.version}" if system.version else system.id
-    given = {key: value for key, value in qualifiers.items() if value}
-    return PackageURL(_TYPES[package.kind], system.id or None, package.name, version, given)
+    distribution = system.id if _is_word(system.id) else ""
+    if distribution:
+        qualifiers["distro"] = f"{distribution}-{system.version}" if system.version else distribution
+    given = {key: value for key, value in qualifiers.items() if _is_word(value)}
+    return PackageURL(_TYPES[package.kind], distribution or None, package.name, version, given)
+
+
+def _is_word(text: str) -> bool:
+    """Letters, digits and signs of ASCII, without white space."""
+    return text.isascii() and text.isprintable() and " " not in text and any(one.isalnum() for one in text)

@@ -55,13 +55,12 @@ def test_a_bill_names_the_image_its_system_and_every_package() -> None:
 def test_names_of_packages_of_other_systems() -> None:
     rocky = System("rocky", "9.4")
     package = Package(PackageKind.RPM, "openssl", "1:3.0.7-27.el9", "x86_64")
-    assert purl(package, rocky).to_string() == (
-        "pkg:rpm/rocky/openssl@3.0.7-27.el9?arch=x86_64&distro=rocky-9.4&epoch=1"
-    )
+    assert str(purl(package, rocky)) == ("pkg:rpm/rocky/openssl@3.0.7-27.el9?arch=x86_64&distro=rocky-9.4&epoch=1")
     musl = Package(PackageKind.APK, "musl", "1.2.5-r0", "x86_64")
-    assert purl(musl, System("alpine", "3.20.1")).to_string() == (
+    assert str(purl(musl, System("alpine", "3.20.1"))) == (
         "pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1"
     )
+    assert purl(Package(PackageKind.APK, "\r", "1"), System("alpine", "3")) is None
 
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20)
