@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import (
+    config_ansible,
     config_channels,
     config_debug,
     config_formats,
@@ -25,6 +26,7 @@ from core.config_debug import Debug
 from core.config_notify import Notify
 from core.config_paths import INSIDE, is_inside, normal
 from core.model import naming
+from core.model.ansible_build import AnsibleBuild
 from core.model.boot_test import BootTest
 from core.model.channels import DEFAULT_CHANNELS, ChannelRule
 from core.model.retention import Retention
@@ -48,6 +50,8 @@ class RoleSettings:
     upstream: Upstream | None = None
     outside: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
+    ansible: AnsibleBuild | None = None
+    sensitive: tuple[str, ...] = ()
     seal: SealSettings = field(default_factory=SealSettings)
     test: BootTest = field(default_factory=BootTest)
     formats: tuple[str, ...] = ()
@@ -134,6 +138,7 @@ def differs_for(role: str, old: bytes, new: bytes) -> bool:
             settings.builds,
             settings.upstream,
             settings.playbooks,
+            settings.ansible,
             settings.seal,
             dict(configuration.variables),
         )
@@ -283,6 +288,13 @@ class _Reader:
     def _roles(self, top: Mapping[str, Any]) -> dict[str, RoleSettings]:
         return {name: self._role(name, given) for name, given in self._named(top, "roles", "web", "role").items()}
 
+    def _ansible(self, table: Mapping[str, Any], where: tuple[str, ...]) -> AnsibleBuild | None:
+        return config_ansible.checked(
+            table,
+            {key: self._text(table, (*where, key)) for key in ("builder", "playbook", "user", "disk_size")},
+            lambda key, reason, fix: self._wrong((*where, key), reason, fix),
+        )
+
     def _named(self, top: Mapping[str, Any], table: str, example: str, what: str) -> dict[str, dict[str, Any]]:
         """The tables `[table.NAME]` by their names, each as the table that holds it; only names that can be one."""
         given = top.get(table, {})
@@ -305,7 +317,7 @@ class _Reader:
         where = ("roles", name)
         before = len(self._problems)
         keys = ("template", "variable_files", "variables", "builds", "upstream", "outside", "playbooks")
-        keys += ("seal", "test", "formats", "retention")
+        keys += ("seal", "test", "formats", "retention", *config_ansible.KEYS)
         table = self._table(given, where, keys)
         template = self._text(table, (*where, "template"))
         if template is not None and not is_inside(template):
@@ -320,6 +332,8 @@ class _Reader:
             upstream=self._upstream(table, (*where, "upstream")),
             outside=self._paths(table, (*where, "outside")) or (),
             playbooks=self._paths(table, (*where, "playbooks")) or (),
+            ansible=self._ansible(table, where),
+            sensitive=self._texts(table, (*where, "sensitive")) or (),
             seal=self._seal(table, where, self._seal_of_all),
             test=self._test(table, where, self._test_of_all),
             formats=config_formats.checked(

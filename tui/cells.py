@@ -8,7 +8,7 @@ from collections.abc import Callable
 from core.model.decided import Effective
 from core.model.image import ImageState, ImageVersion
 from core.model.machine import Machine
-from core.model.pause import Pause, PauseKind
+from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage, StageState
 from core.model.standing import Standing
 from core.model.states import Verdict
@@ -212,7 +212,7 @@ def doing(run: Run) -> Piece:
 def held(run: Run, pause: Pause | None, kept: Machine | None, now: float) -> Cell:
     """The same of a run whose machine waits for a person: until when it does, and what for."""
     if pause is not None:
-        why = Piece(pause.why or run.reason, Tone.BAD if pause.kind is PauseKind.FAILURE else Tone.PLAIN)
+        why = Piece(pause.why or run.reason, Tone.BAD if pause.kind.is_failure else Tone.PLAIN)
         return (Piece(_left(pause.until, now), Tone.WAITING), why)
     if kept is not None:
         return (Piece("machine kept ", Tone.WAITING), Piece(_left(kept.until, now), Tone.WAITING), doing(run))

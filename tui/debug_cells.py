@@ -13,13 +13,14 @@ from tui.cells import person, until
 from tui.theme import UNICODE, Piece, Tone, pieces_of
 from tui.widgets.panel import PanelRow, paragraph
 
-KEYS = {Answer.RETRY: "r", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
+KEYS = {Answer.RETRY: "r", Answer.RESTART: "p", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
 """What each answer is given with on the debug screen."""
 
 _LABELS = 10
 """Cells that the names of facts take."""
 PAUSED = {
     PauseKind.FAILURE: "after a failure",
+    PauseKind.TASK: "after a failed task",
     PauseKind.BREAKPOINT: "at a breakpoint",
     PauseKind.STEP: "after a step",
     PauseKind.PROVISIONER: "before a provisioner",

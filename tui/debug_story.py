@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from core.model.failure import Failure
 from core.model.machine import MachineState
-from core.model.pause import Answer, Pause, PauseKind
+from core.model.pause import Answer, Pause
 from core.model.run import Run, RunState, Stage
 from core.services.debugging import DebugView
 from core.text import moment, visible
@@ -85,7 +85,7 @@ def state(view: DebugView) -> Cell:
 
 def _cleaned_up(answered: Pause | None) -> bool:
     """The last answer was one after which there is no image."""
-    return answered is not None and answered.answer not in (Answer.RETRY, Answer.CONTINUE)
+    return answered is not None and answered.answer not in (Answer.RETRY, Answer.RESTART, Answer.CONTINUE)
 
 
 def _doing(run: Run) -> list[str]:
@@ -113,7 +113,7 @@ def title(view: DebugView | None) -> str:
     if view is None:
         return "What went wrong"
     if view.pause is not None:
-        return "What went wrong" if view.pause.kind is PauseKind.FAILURE else "Why it waits"
+        return "What went wrong" if view.pause.kind.is_failure else "Why it waits"
     if _at_work(view):
         return "What it does now"
     return "How it ended" if view.run.state in (RunState.SUCCEEDED, RunState.CANCELLED) else "What went wrong"
@@ -128,7 +128,7 @@ def mood(view: DebugView | None) -> str:
 
 def story(view: DebugView, *, width: int, height: int) -> list[PanelRow]:
     """Why it waits or what went wrong; without either what it does now, or how it ended."""
-    if view.pause is not None and view.pause.kind is not PauseKind.FAILURE:
+    if view.pause is not None and not view.pause.kind.is_failure:
         return _waits(view.pause, width)[:height]
     if _at_work(view):
         return _now(view, width)[:height]

@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--ssh-command", action="store_true", help="print a command line for another terminal on this machine"
     )
-    what.add_argument("--answer", choices=("retry", "continue", "keep", "clean-up"), help="answer the pause")
+    what.add_argument("--answer", choices=("retry", "restart", "continue", "keep", "clean-up"), help="answer the pause")
     what.add_argument("--extend", metavar="TIME", help="keep the machine for longer (1h, 90m)")
     what.add_argument("--end", action="store_true", help="end a machine that was kept")
     debug.add_argument("--yes", action="store_true", help="destroy the machine without asking for the role's name")

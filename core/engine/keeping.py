@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.adapters.aws import Ec2
-from core.engine.holds import tool_directory
+from core.engine.holds import kept_hold
 from core.engine.surroundings import Surroundings
 from core.errors import EngineError, IngotError, StoreError
-from core.holding import Hold, sweep
+from core.holding import sweep
 from core.model.event import Event, EventKind
 from core.model.machine import Machine, MachineState
 from core.model.run import Run
@@ -126,8 +126,8 @@ class Keeper:
     async def _here(self, run: Run, machine: Machine, care: _Care) -> bool:
         """Whether it is gone; else its holder has the time that is wanted now. Returns when something may have
         changed."""
-        hold = await Hold.adopt(tool_directory(self._around.places, run.uid, machine.stage_key, "packer"))
-        if hold is None or not hold.keeps:
+        hold = await kept_hold(self._around.places, run.uid, machine.stage_key)
+        if hold is None:
             return True
         now = time.time()
         if machine.until is not None and machine.until <= now:
@@ -138,7 +138,7 @@ class Keeper:
         with contextlib.suppress(EngineError):  # asked again at the next look
             await hold.set_limit(None if machine.until is None else machine.until - now)
         await _either(hold.wait_gone(), _LOOK_EVERY, care.changed)
-        return not hold.keeps
+        return not (hold.keeps or hold.exit is None)
 
     # A machine in a cloud
 

@@ -31,6 +31,7 @@ _AGAIN = 5.0
 
 _GOES_ON = {
     Answer.RETRY: "trying again",
+    Answer.RESTART: "running the playbook again",
     Answer.CONTINUE: "going on",
     Answer.CLEAN_UP: "cleaning up",
     Answer.KEEP: "letting go of the machine",
@@ -80,7 +81,7 @@ class Waits:
         known = {pause.number: pause for pause in self._pauses()}
         for answered in PromptRecord.read(self._hold.directory).answers:
             pause = known.get(answered.number)
-            if pause is None and answered.what in (Answer.RETRY, Answer.KEEP, Answer.CLEAN_UP):
+            if pause is None and answered.what in (Answer.RETRY, Answer.RESTART, Answer.KEEP, Answer.CLEAN_UP):
                 # It came and was over while no worker lived; what was done by hand is never forgotten.
                 pause = self._index.add_pause(_unseen(self._run.uid, self._stage.key, answered))
             if pause is not None and pause.open:
@@ -95,7 +96,7 @@ class Waits:
         if not by and answered.what == "cancel":
             run = self._index.run(self._run.uid)
             by = run.cancel_asked_by if run else ""
-        if answered.what == Answer.RETRY:
+        if answered.what in (Answer.RETRY, Answer.RESTART):
             touches = Touches(self._around.places.run(self._run.uid))
             touch = Touch(TouchKind.RETRY, by, answered.at, self._stage.build, pause.step)
             if touch not in touches.all():

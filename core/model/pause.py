@@ -103,12 +103,20 @@ class PauseKind(StrEnum):
     """`-debug`: before the next provisioner."""
     CLEAN_UP = "clean-up"
     """`-debug`: before the clean-up of a step."""
+    TASK = "task"
+    """A task of a playbook failed, where Ingot itself runs it (`builder = "ansible"`)."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Something went wrong; else somebody wanted to stop here."""
+        return self in (PauseKind.FAILURE, PauseKind.TASK)
 
 
 class Answer(StrEnum):
     """What can be done about a pause."""
 
     RETRY = "retry"
+    RESTART = "restart"
     CONTINUE = "continue"
     KEEP = "keep"
     CLEAN_UP = "clean-up"
@@ -173,19 +181,43 @@ def choices(kind: PauseKind, step: str = "", provisioners: int = 0) -> tuple[Cho
         Answer.CLEAN_UP,
         "Clean up and end",
         "The machine and its disk are destroyed, and the run ends as failed; the log stays."
-        if kind is PauseKind.FAILURE
+        if kind.is_failure
         else "The machine and its disk are destroyed, and the run ends as cancelled; the log stays.",
         destroys=True,
     )
+    if kind is PauseKind.TASK:
+        return (*_of_a_task(step), _keep("Ansible"), clean_up)
     if kind is not PauseKind.FAILURE:
         return (Choice(Answer.CONTINUE, "Continue", _CONTINUES[kind]), clean_up)
-    keep = Choice(
+    return (_retry(step, provisioners), _keep("Packer"), clean_up)
+
+
+def _keep(tool: str) -> Choice:
+    return Choice(
         Answer.KEEP,
         "Keep the machine",
-        "Packer lets go of the machine and the run ends as failed; the machine goes on until you end it, "
+        f"{tool} lets go of the machine and the run ends as failed; the machine goes on until you end it, "
         "or its time is over.",
     )
-    return (_retry(step, provisioners), keep, clean_up)
+
+
+def _of_a_task(task: str) -> tuple[Choice, ...]:
+    """ansible-playbook can begin at a task by its name (`--start-at-task`), and knows nothing of an earlier run."""
+    restart = Choice(
+        Answer.RESTART,
+        "Run the whole playbook again",
+        "Ansible runs the playbook from its first task, in the machine as it is now; it and its roles are read again.",
+    )
+    if not task:
+        return (restart,)
+    retry = Choice(
+        Answer.RETRY,
+        "Retry from the failed task",
+        f"Ansible begins at the first task called “{task}”, in the machine as it is now; playbooks and roles are read "
+        "again. It skips what comes before: handlers that were notified there do not run, and what tasks there "
+        "registered or set is not known. Facts are gathered anew.",
+    )
+    return (retry, restart)
 
 
 _CONTINUES = {

@@ -4,21 +4,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.model.ansible_build import AnsibleBuild
 from core.model.boot_test import BootTest
 from core.model.image import ImageState
 from core.model.sealing import SealSettings
 
 DISK_BUILDERS = frozenset(
-    {"qemu", "virtualbox-iso", "virtualbox-ovf", "virtualbox-vm", "vmware-iso", "vmware-vmx", "parallels-iso"}
+    {
+        "ansible",
+        "qemu",
+        "virtualbox-iso",
+        "virtualbox-ovf",
+        "virtualbox-vm",
+        "vmware-iso",
+        "vmware-vmx",
+        "parallels-iso",
+    }
 )
 """Types of builders whose result is a disk on this machine."""
 
 
 class Syntax(StrEnum):
-    """The two languages of Packer templates."""
+    """The two languages of Packer templates, and what is built without one."""
 
     HCL2 = "hcl2"
     JSON = "json"
+    ANSIBLE = "ansible"
+    """A playbook, which Ingot itself runs in a machine that it boots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One Packer source of a role, on its way to one artifact."""
+    """One Packer source of a role, or the Ansible builder, on its way to one artifact."""
 
     name: str
     """As a person says it and as Packer's `-only=` takes it: `qemu.web` (HCL2) or the builder's name (JSON)."""
@@ -117,7 +129,8 @@ class Role:
 
     name: str
     template: str
-    """A directory of `*.pkr.hcl` files, a single file, or a JSON template; relative to the root, `.` for the root."""
+    """A directory of `*.pkr.hcl` files, a single file, or a JSON template; relative to the root, `.` for the root. With
+    ANSIBLE the playbook."""
     syntax: Syntax
     variable_files: tuple[str, ...] = ()
     """Given to Packer with `-var-file=`, in this order, without what it loads by itself (`*.auto.pkrvars.hcl`)."""
@@ -137,6 +150,8 @@ class Role:
     """The template has `required_plugins`: it needs `packer init` and Packer 1.7 or newer."""
     outside: tuple[str, ...] = ()
     """Files a build needs and Git does not hold; copied into the checkout from the user's tree."""
+    ansible: AnsibleBuild | None = None
+    """How Ingot builds it without Packer."""
     upstream: Upstream = Upstream()
     seal: SealSettings = field(default_factory=SealSettings)
     test: BootTest = field(default_factory=BootTest)

@@ -339,7 +339,8 @@ def references(environ: Mapping[str, str]) -> dict[str, str]:
 
 def secrets_for(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
     """What of the shell's variables is secret and meant for building this role."""
-    sensitive = {f"PKR_VAR_{name}" for name in role.sensitive}
+    prefixes = ("PKR_VAR_", "INGOT_VAR_") if role.ansible else ("PKR_VAR_",)
+    sensitive = {f"{prefix}{name}" for prefix in prefixes for name in role.sensitive}
     found = {
         name: value
         for name, value in sorted(environ.items())

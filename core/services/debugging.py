@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.adapters import ssh
 from core.engine.client import Engine
-from core.engine.holds import tool_directory
+from core.engine.holds import build_directory
 from core.errors import EngineError, RefusedError
 from core.hold import PromptRecord
 from core.holding import Hold
@@ -114,13 +114,13 @@ class Debugging(Entering):
 
     def _is_held(self, pause: Pause) -> bool:
         """Whether nobody has answered a pause that is open in the index: the holder knows it first."""
-        directory = tool_directory(self._places, pause.run_uid, pause.stage_key, "packer")
+        directory = build_directory(self._places, pause.run_uid, pause.stage_key)
         record = PromptRecord.read(directory)
         return not any(answered.number == pause.number for answered in record.answers)
 
     def _failure(self, run: Run, stage: Stage, pause: Pause | None) -> Failure | None:
         """What went wrong, where something did; read once for each pause."""
-        if pause is not None and pause.kind is not PauseKind.FAILURE:
+        if pause is not None and not pause.kind.is_failure:
             return None
         if pause is None and run.state not in (RunState.FAILED, RunState.LOST):
             return None
@@ -140,7 +140,7 @@ class Debugging(Entering):
 
         Raises RefusedError when it allows no such answer, or somebody was first: who, when and what.
         """
-        from core.adapters.packer_prompts import typed  # here: with all about Packer it takes long to load
+        from core.adapters import ansible_prompts, packer_prompts  # here: with all about Packer it takes long to load
 
         allowed = choices(pause.kind, pause.step, pause.provisioners)
         choice = next((choice for choice in allowed if choice.answer is answer), None)
@@ -152,7 +152,12 @@ class Debugging(Entering):
         run = await asyncio.to_thread(self._known, pause.run_uid)
         who = await asyncio.to_thread(self._who, run)
         hold = await self._hold(pause)
-        if keys := typed(pause.kind, answer):
+        typed = (
+            ansible_prompts.TYPED.get(answer, b"")
+            if pause.kind is PauseKind.TASK
+            else packer_prompts.typed(pause.kind, answer)
+        )
+        if keys := typed:
             await hold.answer(pause.number, keys, who, answer.value, keep=answer is Answer.KEEP)
             # The worker notes it, and what follows from it (core/engine/pausing.py), now or when it lives again.
             try:
@@ -265,9 +270,9 @@ class Debugging(Entering):
         await asyncio.to_thread(self._engine.wake)
 
     async def _hold(self, pause: Pause) -> Hold:
-        hold = await Hold.adopt(tool_directory(self._places, pause.run_uid, pause.stage_key, "packer"))
+        hold = await Hold.adopt(build_directory(self._places, pause.run_uid, pause.stage_key))
         if hold is None:
-            raise RefusedError("Packer does not run there any more: nothing waits for an answer.")
+            raise RefusedError("Nothing runs there any more: nothing waits for an answer.")
         return hold
 
 

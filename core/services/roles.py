@@ -11,7 +11,8 @@ from core.adapters.files import WorkspaceFiles
 from core.adapters.template import OPEN_BUILDS
 from core.config import Configuration, RoleSettings
 from core.model import naming
-from core.model.role import Build, Problem, Role, Syntax
+from core.model.ansible_build import KIND, AnsibleBuild
+from core.model.role import Build, Problem, Role, Syntax, Upstream
 from core.model.stale import order_for_rebuild, parent_of
 from core.services.templates import Finder, Template, VariableFile, stem_of
 
@@ -41,9 +42,14 @@ class RoleMaker:
             name: (template, self._role(name, template, given))
             for name, (template, given) in zip(names, wanted, strict=True)
         }
+        by_ansible: list[Role] = []
         for name, settings in self._configuration.roles.items():
-            self._refine(name, settings, found)
-        roles = _with_checked_parents([role for _, role in found.values()], self._configuration)
+            if settings.ansible is None:
+                self._refine(name, settings, found)
+            else:
+                found.pop(name, None)
+                by_ansible.append(self._by_ansible(name, settings, settings.ansible))
+        roles = _with_checked_parents([*(role for _, role in found.values()), *by_ansible], self._configuration)
         return Made(tuple(roles), tuple(self._problems))
 
     def _role(
@@ -89,6 +95,41 @@ class RoleMaker:
             test=settings.test,
             formats=settings.formats,
             problems=tuple(dict.fromkeys((*problems, *settings.problems))),
+        )
+
+    def _by_ansible(self, name: str, settings: RoleSettings, ansible: AnsibleBuild) -> Role:
+        """A role without a template: Ingot boots what it is built on, and runs a playbook in it."""
+        problems = list(settings.problems)
+        playbooks = tuple(dict.fromkeys((ansible.playbook, *settings.playbooks)))
+        if ansible.playbook not in self._files.names:
+            near = get_close_matches(
+                ansible.playbook, [one for one in self._files.names if "yml" in one or "yaml" in one], 1
+            )
+            fix = f"Did you mean {near[0]!r}?" if near else "Name a file of the repository."
+            problems.append(self._wrong(settings, f"roles.{name}: there is no playbook {ansible.playbook!r}", fix))
+        if settings.upstream is None:
+            fix = 'Say what it is built on: upstream = { role = "base" }'
+            problems.append(self._wrong(settings, f"roles.{name}: a build by Ansible starts from an upstream", fix))
+        inputs = [*playbooks, *(part for book in playbooks for part in self._parts_of(book))]
+        inputs += settings.upstream.files if settings.upstream else ()
+        inputs += [target for path in inputs if (target := self._files.link_target(path))]
+        return Role(
+            name=name,
+            template=ansible.playbook,
+            syntax=Syntax.ANSIBLE,
+            variables={**self._configuration.variables, **settings.variables},
+            builds=(Build(f"{KIND}.{name}", KIND),),
+            provisioners=(KIND,),
+            playbooks=playbooks,
+            inputs=_without_covered(inputs),
+            sensitive=settings.sensitive,
+            outside=tuple(dict.fromkeys((*self._configuration.outside, *settings.outside))),
+            ansible=ansible,
+            upstream=settings.upstream or Upstream(),
+            seal=settings.seal,
+            test=settings.test,
+            formats=settings.formats,
+            problems=tuple(dict.fromkeys(problems)),
         )
 
     def _parts_of(self, book: str) -> list[str]:

@@ -18,19 +18,16 @@ from core.adapters.packer_output import OutputReader
 from core.errors import ToolError
 from core.hold import Held
 from core.holding import Exit
+from core.model.ansible_build import KIND
 from core.model.failure import Failure
 from core.model.pause import Pause
-from core.model.role import DISK_BUILDERS
-from core.stages import space
+from core.stages import build_ansible, space
 from core.stages.access import Watcher
 from core.stages.artifacts import Made, made_by, unnamed
 from core.stages.environment import Preparation, keys_of, prepare
 from core.stages.pace import Pace
 from core.stages.paused import Pauses, in_a_sentence, what_failed
 from core.stages.stage import StageJob
-
-UNKNOWN_DISK = 4 * 1024**3
-"""Bytes reserved for a disk that nothing is known of."""
 
 
 class _Result(msgspec.Struct):
@@ -47,13 +44,15 @@ class _Result(msgspec.Struct):
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Raises ToolError with what went wrong in one sentence when Packer fails."""
     name = job.stage.build
+    if (build := job.run.request.role.build(name)) is not None and build.kind == KIND:
+        return await build_ansible.carry_out(job)
     note = job.directory / "results" / f"{name}.json"
     if (earlier := _earlier(note)) is not None:
         job.say("It was built before the interruption; that is used.")
         return msgspec.to_builtins(earlier)
     preparation = await prepare(job, name)
     if not Pace.begun(job, name).exists():  # one that runs has its room, and adopting it must not wait for more
-        await _make_room(job, preparation)
+        await space.for_build(job, preparation.build, preparation.role.name)
     result = await _build(job, preparation)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = note.with_suffix(".part")
@@ -69,32 +68,6 @@ def _earlier(note: Path) -> _Result | None:
     except (OSError, msgspec.DecodeError):
         return None
     return result if all(Path(made.path).is_file() for made in result.made if made.path) else None
-
-
-async def _make_room(job: StageJob, preparation: Preparation) -> None:
-    """A disk is written once while the machine runs, and once more when it is converted."""
-    kind, role = preparation.build.kind, preparation.role.name
-    if kind not in DISK_BUILDERS:
-        needed, how = 64 * 1024**2, "the build"
-    else:
-        upstream = job.result("upstream")
-        images = await asyncio.to_thread(job.ledger.images)
-        sizes = [
-            artifact.size
-            for image in sorted(images, key=lambda image: image.created)
-            if image.role == role
-            for artifact in image.artifacts
-            if artifact.build == preparation.build.name and artifact.size
-        ]
-        if sizes:
-            needed, how = int(sizes[-1] * 2.2), "the build (by the last one's size)"
-        elif size := int(str(upstream.get("size") or 0)):
-            # The upstream may be compressed, to a third of it; and nothing grows beyond what the machine sees.
-            whole = int(str(upstream.get("virtual_size") or 0)) or size * 3
-            needed, how = 2 * min(size * 3, whole), "the build (by its upstream's size)"
-        else:
-            needed, how = UNKNOWN_DISK, "the build (its size is not known yet)"
-    await space.make_sure_of(job, job.directory, needed, how)
 
 
 async def _build(job: StageJob, preparation: Preparation) -> _Result:

@@ -56,7 +56,7 @@ class Pauses:
                 why = "Stopped before the next provisioner, as asked."
             case PauseKind.CLEAN_UP:
                 why = f"Stopped before the clean-up of {asked.step}, as asked."
-            case PauseKind.STEP:
+            case PauseKind.STEP | PauseKind.TASK:
                 why = f"Stopped after {asked.step}, as asked." if asked.step else "Packer waits for an answer."
         return Pause(
             run_uid=self._job.run.uid,
@@ -87,24 +87,29 @@ class Pauses:
         return by_itself and bool(failures) and failures[-1].answer == Answer.RETRY
 
     def end_of(self, ended: Exit) -> ToolError | None:
-        """Why the build ended, when it was for a pause; None when what failed says more."""
-        pauses = self._job.pauses()
-        if not pauses:
-            return None
-        last, name = pauses[-1], self._build.name
-        number = self._job.run.id
-        if last.answer == Answer.KEEP:
-            return ToolError(
-                f"{name}: {last.answered_by.partition(' <')[0]} kept the machine. {last.why}",
-                f"A shell in it: ingot debug {number}. It is ended{_at(last.until)}, or when somebody ends it.",
-            )
-        if ended.ended_by == "limit":
-            waited = text.duration((last.answered_at or time.time()) - last.since)
-            return ToolError(
-                f"{name}: nobody answered within {waited}, and the machine was cleaned up. {last.why}",
-                "Build again; a longer limit: [debug] limit in ingot.toml, or --keep-paused.",
-            )
+        """`end_by_pause` of this build."""
+        return end_by_pause(self._job, ended)
+
+
+def end_by_pause(job: StageJob, ended: Exit) -> ToolError | None:
+    """Why a build ended, when it was for a pause; None when what failed says more."""
+    pauses = job.pauses()
+    if not pauses:
         return None
+    last, name = pauses[-1], job.stage.build
+    number = job.run.id
+    if last.answer == Answer.KEEP:
+        return ToolError(
+            f"{name}: {last.answered_by.partition(' <')[0]} kept the machine. {last.why}",
+            f"A shell in it: ingot debug {number}. It is ended{_at(last.until)}, or when somebody ends it.",
+        )
+    if ended.ended_by == "limit":
+        waited = text.duration((last.answered_at or time.time()) - last.since)
+        return ToolError(
+            f"{name}: nobody answered within {waited}, and the machine was cleaned up. {last.why}",
+            "Build again; a longer limit: [debug] limit in ingot.toml, or --keep-paused.",
+        )
+    return None
 
 
 def in_a_sentence(found: Failure) -> str:

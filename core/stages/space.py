@@ -1,10 +1,12 @@
 """Room on the disk: asked for before work that needs it, and waited for, visibly."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
 from core import text
 from core.errors import SpaceError
+from core.model.role import DISK_BUILDERS, Build
 from core.stages.stage import StageJob
 
 MARGIN = 256 * 1024**2
@@ -14,6 +16,35 @@ MARGIN = 256 * 1024**2
 def free(path: Path) -> int:
     """Bytes that this user can still write on the file system of `path`, which need not exist yet."""
     return shutil.disk_usage(_existing(path)).free
+
+
+UNKNOWN_DISK = 4 * 1024**3
+"""Bytes reserved for a disk that nothing is known of."""
+
+
+async def for_build(job: StageJob, build: Build, role: str) -> None:
+    """A disk is written once while the machine runs, and once more when it is converted."""
+    if build.kind not in DISK_BUILDERS:
+        needed, how = 64 * 1024**2, "the build"
+    else:
+        upstream = job.result("upstream")
+        images = await asyncio.to_thread(job.ledger.images)
+        sizes = [
+            artifact.size
+            for image in sorted(images, key=lambda image: image.created)
+            if image.role == role
+            for artifact in image.artifacts
+            if artifact.build == build.name and artifact.size
+        ]
+        if sizes:
+            needed, how = int(sizes[-1] * 2.2), "the build (by the last one's size)"
+        elif size := int(str(upstream.get("size") or 0)):
+            # The upstream may be compressed, to a third of it; and nothing grows beyond what the machine sees.
+            whole = int(str(upstream.get("virtual_size") or 0)) or size * 3
+            needed, how = 2 * min(size * 3, whole), "the build (by its upstream's size)"
+        else:
+            needed, how = UNKNOWN_DISK, "the build (its size is not known yet)"
+    await make_sure_of(job, job.directory, needed, how)
 
 
 async def make_sure_of(job: StageJob, path: Path, needed: int, what: str) -> None:

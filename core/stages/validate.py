@@ -8,6 +8,7 @@ from core import process
 from core.adapters import packer
 from core.errors import ToolError, WorkspaceError
 from core.model.role import Syntax
+from core.stages import validate_playbook
 from core.stages.environment import Preparation, prepare
 from core.stages.stage import StageJob
 from core.stages.work import alone
@@ -17,6 +18,9 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Gives `packer`, its version. Raises WorkspaceError for a template that is not right, ToolError for a Packer that
     is not."""
     version = ""
+    role = job.run.request.role
+    if role.ansible is not None:
+        return await validate_playbook.carry_out(job)
     for number, build in enumerate(job.run.request.builds):
         preparation = await prepare(job, build)
         version = preparation.packer.version_text

@@ -93,7 +93,7 @@ class DebugScreen(Acting):
     @property
     def checkout(self) -> str:
         """Where playbooks and scripts are read again when a step is repeated; empty where nothing is to be repeated."""
-        repeats = any(choice.answer is Answer.RETRY for choice in (self._view.choices if self._view else ()))
+        repeats = any(choice.answer in (Answer.RETRY, Answer.RESTART) for choice in (self._view.choices if self._view else ()))
         return str(self.house.overviews.places.run(self._uid) / "checkout") if repeats else ""
 
     def compose(self) -> ComposeResult:
@@ -403,6 +403,9 @@ class DebugScreen(Acting):
 
     def do_continue(self, _: str) -> None:
         self.answers.go_on()
+    def do_restart(self, _: str) -> None:
+        self.answers.restart()
+
 
     def do_keep(self, _: str) -> None:
         self.answers.keep()

@@ -5,8 +5,9 @@ from tui.actions import Action
 
 ACTIONS = (
     Action(
-        "retry", "Retry", ("r",), "Have Packer repeat the step that failed", "Debug", True, 1, command="answer-retry"
+        "retry", "Retry", ("r",), "Have the step or task that failed repeated", "Debug", True, 1, command="answer-retry"
     ),
+    Action("restart", "Playbook again", ("p",), "Have Ansible run the whole playbook again", "Debug", True),
     Action("continue", "Continue", ("c",), "Have Packer go on", "Debug", True, 1, command="answer-continue"),
     Action(
         "keep", "Keep machine", ("k",), "Packer lets go of the machine; it goes on until it is ended", "Debug", True, 2
@@ -31,6 +32,7 @@ ACTIONS = (
 
 TO_ANSWERS = {
     "retry": Answer.RETRY,
+    "restart": Answer.RESTART,
     "continue": Answer.CONTINUE,
     "keep": Answer.KEEP,
     "clean_up": Answer.CLEAN_UP,

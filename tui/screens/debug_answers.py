@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 _FOLLOWS = {
-    Answer.RETRY.value: "Packer repeats the step; the machine lives on, and so do the shells in it.",
+    Answer.RETRY.value: "What failed is tried again; the machine lives on, and so do the shells in it.",
+    Answer.RESTART.value: "Ansible runs the playbook again; the machine lives on, and so do the shells in it.",
     Answer.CONTINUE.value: "Packer goes on; the shells stay open as long as the machine runs.",
     Answer.KEEP.value: "The run has ended, and the machine is kept.",
     Answer.CLEAN_UP.value: "The machine is being destroyed.",
@@ -61,11 +62,14 @@ class Answers:
         if action == "extend":
             return "" if pause.until is not None else "It is not cleaned up by itself: it needs no more time."
         if self._choice(TO_ANSWERS[action]) is None:
-            return f"{_NOT[TO_ANSWERS[action]]} is nothing that Packer offers {PAUSED[pause.kind]}."
+            return f"{_NOT[TO_ANSWERS[action]]} is nothing that is offered {PAUSED[pause.kind]}."
         return ""
 
     def retry(self) -> None:
         self._ask(Answer.RETRY)
+
+    def restart(self) -> None:
+        self._ask(Answer.RESTART)
 
     def go_on(self) -> None:
         """Asked first only where the machine goes away by it in the end."""
@@ -166,6 +170,7 @@ class Answers:
 
 _NOT = {
     Answer.RETRY: "Retrying",
+    Answer.RESTART: "Running a playbook again",
     Answer.CONTINUE: "Going on",
     Answer.KEEP: "Keeping the machine",
     Answer.CLEAN_UP: "Cleaning up",

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from core.errors import IngotError
 from core.model.failure import Failure
-from core.model.pause import Pause, PauseKind
+from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, app_of, bindings
@@ -304,7 +304,7 @@ class RunScreen(Acting):
         run = view.run
         stage = run.stage(pause.stage_key)
         failure = None
-        if pause.kind is PauseKind.FAILURE and stage is not None:
+        if pause.kind.is_failure and stage is not None:
             self._diagnose(run, stage)
             failure = self._failures.get((run.uid, stage.key, stage.attempt))
         waits_on = paused(pause, view.machine, self.house.clock(), said=failure is not None)

@@ -1,0 +1,203 @@
+"""The stage that makes one image without Packer: a machine is booted from the upstream, a playbook runs in it, and what
+it leaves is the disk.
+
+The program that does it (core/ansible_tool) runs under a holder as Packer does, its machine below it: a worker that
+dies changes nothing, and a pause, a kept machine and its end are the same. Gives what the stage of Packer's gives.
+"""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from core import text
+from core.adapters import ansible_prompts, qemu, ssh_keys
+from core.adapters.packer_output import OutputReader
+from core.ansible_tool.plan import VARIABLES, Ended
+from core.errors import ToolError
+from core.hold import Held
+from core.holding import Exit
+from core.model.machine import Login, Machine
+from core.model.pause import Pause, PauseKind
+from core.model.tasks import HostTask, Task
+from core.stages import space
+from core.stages.artifacts import Made
+from core.stages.environment import keys_of
+from core.stages.pace import Pace
+from core.stages.paused import end_by_pause
+from core.stages.playbook import Playbook, prepare
+from core.stages.stage import StageJob
+from core.store import tasks
+
+_NAMED = 5
+"""Tasks that a sentence names."""
+
+
+class _Result(msgspec.Struct):
+    """What a finished build left: the stage carried out once more gives it instead of building again."""
+
+    made: list[Made]
+    seconds: float
+    tasks: int
+    source_image: str = ""
+    media: str = ""
+    packer: str = ""
+
+
+async def carry_out(job: StageJob) -> Mapping[str, object]:
+    """Raises ToolError with what went wrong in one sentence when the playbook, or the machine, fails."""
+    name = job.stage.build
+    note = job.directory / "results" / f"{name}.json"
+    if (earlier := _earlier(note)) is not None:
+        job.say("It was built before the interruption; that is used.")
+        return msgspec.to_builtins(earlier)
+    prepared = await prepare(job, name)
+    if not Pace.begun(job, name).exists():  # one that runs has its room, and adopting it must not wait for more
+        await space.for_build(job, prepared.build, prepared.role.name)
+    result = await _build(job, prepared)
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = note.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(result))
+    part.rename(note)
+    ssh_keys.remove(keys_of(job.directory) / name)
+    return msgspec.to_builtins(result)
+
+
+def _earlier(note: Path) -> _Result | None:
+    try:
+        result = msgspec.json.decode(note.read_bytes(), type=_Result)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return result if all(Path(made.path).is_file() for made in result.made) else None
+
+
+async def _build(job: StageJob, prepared: Playbook) -> _Result:
+    build = _Watched(job, prepared)
+    plan = await prepared.plan(job, asks=bool(build.rules))
+    job.progress("booting the machine")
+    ended = await job.tool(
+        "ansible",
+        [sys.executable, "-P", "-m", "core.ansible_tool", str(plan)],
+        cwd=prepared.checkout,
+        environment={**prepared.environment, VARIABLES: prepared.variables},
+        on_line=build.look,
+        prompts=build.rules,
+        prompt_limit=job.run.request.pausing.limit,
+        on_held=build.held,
+        events=True,
+    )
+    if ended.code != Ended.GOOD:
+        raise end_by_pause(job, ended) or _failure(job, prepared, ended, build.last_error)
+    job.progress("taking the disk")
+    disk = prepared.output / f"{prepared.role.name}.qcow2"
+    guest = prepared.output / "machine"
+    await qemu.convert(guest / "overlay.qcow2", disk, "qcow2")
+    await asyncio.to_thread(shutil.rmtree, guest, ignore_errors=True)
+    if not job.pauses():  # how long a person took to answer is no measure
+        build.pace.keep()
+    seconds = ended.ended - ended.started
+    job.say(f"Built in {text.duration(seconds)}: {disk.name}.")
+    return _Result([Made("qcow2", path=str(disk))], seconds, build.reader.tasks)
+
+
+class _Watched:
+    """What the program says, understood as it comes."""
+
+    def __init__(self, job: StageJob, prepared: Playbook) -> None:
+        self._job = job
+        self._prepared = prepared
+        self.reader = OutputReader()
+        self.pace = Pace.of(job, prepared.build.name)
+        self.rules = ansible_prompts.rules(job.run.request.pausing)
+        self.last_error = ""
+        self._connected = False
+
+    def look(self, line: str) -> None:
+        # What runs in the machine prints as well, and could say anything: once it is in, nothing of it is believed.
+        if not self._connected:
+            if found := ansible_prompts.read_machine(line):
+                self._job.save_machine(self._machine(*found))
+            elif ansible_prompts.is_connected(line):
+                self._connected = True
+                if (machine := self._job.machine()) is not None:
+                    self._job.save_machine(replace(machine, connected=True))
+        begin = f"==> {self._prepared.build.name}: Error: "
+        if line.startswith(begin):
+            self.last_error = line.removeprefix(begin).strip()
+        if step := self.reader.feed(line):
+            self._job.progress(step.text, self.pace.reached(step.marker))
+
+    def _machine(self, pid: int, port: int) -> Machine:
+        prepared = self._prepared
+        record = self._job.result("upstream").get("record")
+        image = str(record.get("description") or "") if isinstance(record, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        return Machine(
+            run_uid=self._job.run.uid,
+            stage_key=self._job.stage.key,
+            build=prepared.build.name,
+            kind="qemu",
+            host="127.0.0.1",
+            port=port,
+            login=Login(user=prepared.settings.user, key_files=(str(prepared.key_file),)),
+            known_hosts=str(prepared.known_hosts),
+            pid=pid,
+            console=str(prepared.output / "machine" / "console.log"),
+            image=image,
+        )
+
+    async def held(self, held: Held) -> Pause:
+        """A task failed: which, where, and why."""
+        task = ansible_prompts.failed_task(held.text)
+        found = await asyncio.to_thread(_failed, self._job)
+        return Pause(
+            run_uid=self._job.run.uid,
+            stage_key=self._job.stage.key,
+            number=held.number,
+            kind=PauseKind.TASK,
+            step=task,
+            why=_in_a_sentence(*found) if found else "The playbook failed.",  # of what is kept: without secrets
+            since=held.since,
+            until=None,
+        )
+
+
+def _failed(job: StageJob) -> tuple[Task, HostTask] | None:
+    return tasks.read(job.places.tasks(job.run.uid, job.stage.key)).failed
+
+
+def _in_a_sentence(task: Task, on: HostTask) -> str:
+    lines = [line for line in on.message.splitlines() if line.strip()]
+    # A module that ran a program says first only that it failed, and what the program said after it.
+    telling = lines[1] if len(lines) > 1 and lines[0].startswith("non-zero return code") else next(iter(lines), "")
+    why = f": {telling.strip().rstrip('.')}" if telling else " failed"
+    status = f", exit status {on.code}" if on.code else ""
+    return f"TASK [{task.title}]{why} ({task.path}){status}."
+
+
+def _failure(job: StageJob, prepared: Playbook, ended: Exit, error: str) -> ToolError:
+    name = prepared.build.name
+    table = tasks.read(job.places.tasks(job.run.uid, job.stage.key))
+    if ended.code == Ended.CHANGES and table.last is not None and not table.failed:
+        changed = table.last.changes
+        named = ", ".join(f"{task.title} ({task.path})" for task in changed[:_NAMED])
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        return ToolError(
+            f"{name}: {prepared.settings.playbook} is not idempotent: run a second time it changed "
+            f"{len(changed)} of its tasks once more: {named}{more}.",
+            "Make these tasks find out what is there already (changed_when, creates), or set idempotent = false.",
+        )
+    next_step = "Look at the first error in the log, mend it, commit, and build again."
+    if ended.code in (Ended.FAILED, Ended.CHANGES) and table.failed is not None:
+        return ToolError(f"{name}: {_in_a_sentence(*table.failed)}", next_step)
+    if ended.signal:
+        return ToolError(f"{name}: the build was ended by signal {ended.signal}.", next_step)
+    if ended.code == Ended.MACHINE:
+        return ToolError(
+            f"{name}: {(error or 'the machine failed').rstrip('.')}.",
+            "The log, and the machine's console in it, tell more. Then build again.",
+        )
+    return ToolError(f"{name}: the playbook failed before any of its tasks.", next_step)
