@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from core.config_debug import Wrong
+from core.model.seal_items import IDS
 from core.model.sealing import SealSettings
 
 KEYS = ("enabled", "keep", "remove", "users")
@@ -20,7 +22,11 @@ def checked(
         enabled = before.enabled
     settings = replace(before, enabled=enabled)
     if (keep := texts.get("keep")) is not None:
-        settings = replace(settings, keep=keep)
+        for item in keep:
+            if item not in IDS:
+                near = get_close_matches(item, IDS, 1)
+                wrong("keep", f"there is no item {item!r}", f"Write: {near[0]}" if near else "docs/images.md has them.")
+        settings = replace(settings, keep=tuple(item for item in keep if item in IDS))
     if (remove := texts.get("remove")) is not None:
         for path in remove:
             if not _may_go(path):

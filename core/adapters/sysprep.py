@@ -14,16 +14,16 @@ from core.model.sealing import SealPlan
 PROGRAM = "virt-sysprep"
 
 
-def arguments(disk: Path, disk_format: str, plan: SealPlan, commands: Path) -> list[str]:
+def arguments(disk: Path, disk_format: str, plan: SealPlan, commands: str) -> list[str]:
     """The command that carries out a plan on a disk; its file `commands` holds what `script` gives. Carried out again,
-    it ends the same."""
+    it ends the same. Both files are named as from where it runs."""
     argv = [PROGRAM, "--format", disk_format, "--add", str(disk.absolute())]
-    argv += ["--operations", ",".join((*plan.operations, "customize")), "--commands-from-file", str(commands)]
+    argv += ["--operations", ",".join((*plan.operations, "customize")), "--commands-from-file", commands]
     # Where the system has SELinux; elsewhere it does nothing. `--no-logfile` takes out virt-sysprep's own log.
     return [*argv, "--selinux-relabel", "--no-logfile"]
 
 
-def script(plan: SealPlan, release: Path) -> str:
+def script(plan: SealPlan, release: str) -> str:
     """What virt-sysprep's own operations lack, as its operation `customize` takes it, which is the last; and the file
     `release` becomes the stamp of the image.
 

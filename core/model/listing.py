@@ -49,7 +49,12 @@ def globs(*patterns: str) -> re.Pattern[str]:
 
 def _expression(piece: str) -> str:
     if piece.startswith("[") and piece.endswith("]"):
-        return "[" + re.sub(r"^!", "^", piece[1:-1]).replace("\\", "\\\\") + "]"
+        signs = "[" + re.sub(r"^!", "^", piece[1:-1]).replace("\\", "\\\\").replace("[", r"\[") + "]"
+        try:
+            re.compile(signs)
+        except re.error:  # such as [z-a]: it stands for itself
+            return re.escape(piece)
+        return signs
     return GLOB_SIGNS.get(piece) or re.escape(piece)
 
 

@@ -20,6 +20,8 @@ from core.stages.artifacts import Made
 from core.stages.stage import StageJob
 
 _LINES_OF_AN_ERROR = 20
+_RELEASE, _COMMANDS = "release", "commands"
+"""Files that virt-sysprep reads, by names without a colon or a space: it takes those for more."""
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -54,13 +56,12 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
 async def _seal(job: StageJob, made: Made) -> None:
     settings = job.run.request.role.seal
     disk = Path(made.path)
-    place = job.directory / "seal"
-    place.mkdir(mode=0o700, exist_ok=True)
+    place = job.directory / "seal" / job.stage.build
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     todo = plan(settings)
-    release, commands = place / f"{job.stage.build}.release", place / f"{job.stage.build}.commands"
-    release.write_text(release_text(disks.stamp_of(job, time.time())))
-    commands.write_text(sysprep.script(todo, release))
-    argv = sysprep.arguments(disk, disks.of_qemu(made.format), todo, commands)
+    (place / _RELEASE).write_text(release_text(disks.stamp_of(job, time.time())))
+    (place / _COMMANDS).write_text(sysprep.script(todo, _RELEASE))
+    argv = sysprep.arguments(disk, disks.of_qemu(made.format), todo, _COMMANDS)
     job.say(f"$ {shlex.join(argv)}")
     job.progress("starting virt-sysprep")
     said: list[str] = []

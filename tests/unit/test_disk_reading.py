@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.adapters.disk_reading import Reading, entries, expression, unpack
 from core.errors import RefusedError, ToolError
-from core.model.listing import Entry, Listing
+from core.model.listing import Entry, Listing, globs
 
 
 def entry(path: str, kind: str = "f", target: str = "") -> Entry:
@@ -132,3 +132,10 @@ def test_links_that_lead_round_in_a_circle_lead_nowhere() -> None:
     found = listing.resolved("/c")
     assert found is not None
     assert found.path == "/d"
+
+
+@given(st.text(), st.text())
+def test_any_text_is_a_glob_and_matches_itself_where_it_has_no_signs(pattern: str, path: str) -> None:
+    globs(pattern).fullmatch(path)
+    if not set(pattern) & set("*?["):
+        assert globs(pattern).fullmatch(pattern) or not pattern

@@ -215,7 +215,7 @@ def test_what_is_to_stay_is_not_sealed_away() -> None:
 
 
 def test_only_named_operations_are_carried_out() -> None:
-    argv = arguments(Path("/d.qcow2"), "qcow2", plan(SETTINGS), Path("/c"))
+    argv = arguments(Path("/d.qcow2"), "qcow2", plan(SETTINGS), "commands")
     operations = argv[argv.index("--operations") + 1].split(",")
     assert operations[-1] == "customize"
     assert not {"defaults", "all", "cron-spool", "net-nmconn", "fs-uuids", "script"} & set(operations)
@@ -225,7 +225,7 @@ def test_only_named_operations_are_carried_out() -> None:
 def test_a_user_goes_and_no_other_does(user: str, others: list[str]) -> None:
     """The rules for Perl mean the same to Python."""
     others = [other for other in others if other != user]
-    lines = [line for line in script(SealPlan((), (), (), (user,)), Path("/r")).splitlines() if "/etc/group:" in line]
+    lines = [line for line in script(SealPlan((), (), (), (user,)), "release").splitlines() if "/etc/group:" in line]
     group = f"{user}:x:1:\n" + "".join(f"{name}:x:2:{','.join((*others, user, *others))}\n" for name in others)
     for line in lines:
         for rule in line.partition("/etc/group:")[2].split("; "):
