@@ -50,12 +50,14 @@ def facts(
     measured: Sequence[tuple[str, str]],
     *,
     width: int,
+    since: float | None = None,
     checkout: str = "",
     brief: bool = False,
 ) -> list[PanelRow]:
     """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names.
 
-    `checkout` is where Packer reads playbooks and scripts again when it repeats a step.
+    `since` is when it began to wait (epoch). `checkout` is where Packer reads playbooks and scripts again when it repeats
+    a step.
     """
     if machine is None:
         return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]
@@ -63,13 +65,24 @@ def facts(
     if machine.image:
         told.append(("image", machine.image))
     told.append(("build", machine.build))
-    told.append(("holds", costs(machine).removeprefix("its ")))
+    waits = f", since {clock_time(since)}" if since is not None else ""
+    told.append(("holds", f"{costs(machine).removeprefix('its ')}{waits}"))
     if brief:
         words = [f"{name} {value}" if name in ("up", "disk", "holds") else value for name, value in told]
         return paragraph(f" {UNICODE.dot} ".join(words), width, Tone.PLAIN, 2)
     if checkout:
         told.append(("playbooks", cut_middle(checkout, width - 3 - _LABELS)))
-    return [PanelRow((Piece(name.ljust(_LABELS), Tone.FAINT), Piece(value))) for name, value in told]
+    return [row for name, value in told for row in _fact(name, value, width)]
+
+
+def _fact(name: str, value: str, width: int) -> list[PanelRow]:
+    """On two rows where one is too short."""
+    rows = paragraph(value, width - _LABELS, Tone.PLAIN, 2)
+    names = (name, "")
+    return [
+        PanelRow((Piece(label.ljust(_LABELS), Tone.FAINT), *pieces_of(row.left)))
+        for label, row in zip(names, rows, strict=False)
+    ]
 
 
 def measured(said: MachineFacts) -> list[tuple[str, str]]:
@@ -89,10 +102,15 @@ def measured(said: MachineFacts) -> list[tuple[str, str]]:
 def costs(machine: Machine) -> str:
     """What the machine takes as long as it waits, as far as it is known."""
     if machine.instance:
+        kind = f", {machine.instance_type}" if machine.instance_type else ""
         where = f" in {machine.region}" if machine.region else ""
-        return f"{machine.instance}{where}, which is paid for"
+        return f"{machine.instance}{kind}{where}, which is paid for"
+    if machine.memory:
+        cpus = f"{machine.cpus} CPU{'s'[: machine.cpus != 1]}"
+        disk = f", {size(machine.disk)} disk" if machine.disk else ""
+        return f"{machine.memory >> 20:,} MiB memory, {cpus}{disk} here"
     if machine.kind == "qemu":
-        return "its memory and disk on this machine"
+        return "its memory and disk here"
     return f"what its {machine.kind} builder started"
 
 

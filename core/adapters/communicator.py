@@ -57,6 +57,8 @@ class Communicator:
     """`ssh_interface` of cloud builders: `public_ip`, `private_ip`, `public_dns`, …"""
     region: str = ""
     """The cloud's region, where the template says it."""
+    instance_type: str = ""
+    """What kind of machine the cloud is asked for."""
     endpoint: str = ""
     """`custom_endpoint_ec2`."""
 
@@ -89,6 +91,7 @@ def communicator_of(role: Role, checkout: Path, variables: Mapping[str, str], bu
         bastion=_bastion(said, account) if kind == "ssh" else None,
         interface=said.text("ssh_interface"),
         region=said.text("region"),
+        instance_type=said.text("instance_type"),
         endpoint=said.text("custom_endpoint_ec2"),
     )
 

@@ -1,10 +1,12 @@
-"""What a running QEMU says of itself on its command line: where its serial console, screen, monitor and disks are.
+"""What a running QEMU says of itself on its command line: where its serial console, screen, monitor and disks are, and
+what it was given of this host.
 
 Read from proc(5) and qemu-system(1); nothing is started and nothing is asked. Packer's qemu builder writes the command
 line from its template's options and `qemuargs` (builder/qemu/step_run.go).
 """
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -32,6 +34,9 @@ class QemuProcess:
     disks: tuple[str, ...] = ()
     forwarded: tuple[int, ...] = ()
     """Ports of this host that lead into the machine."""
+    memory: int = 0
+    """Bytes that the machine has; 0 where it was not said (QEMU's default)."""
+    cpus: int = 1
 
     @property
     def console(self) -> str:
@@ -81,6 +86,7 @@ def parse(pid: int, words: Sequence[str], directory: Path) -> QemuProcess:
     vnc = monitor = ""
     disks: list[str] = []
     forwarded: list[int] = []
+    memory, cpus = 0, 1
     for option, value in options:
         match option:
             case "serial":
@@ -98,9 +104,46 @@ def parse(pid: int, words: Sequence[str], directory: Path) -> QemuProcess:
                     disks.append(str(directory / file))
             case "netdev" | "nic":
                 forwarded += [int(port) for port in re.findall(r"hostfwd=(?:tcp)?:[^:,]*:(\d+)-", value)]
+            case "m":
+                memory = _memory(value)
+            case "smp":
+                cpus = _cpus(value)
             case _:
                 pass
-    return QemuProcess(pid, tuple(consoles), vnc, monitor, tuple(disks), tuple(forwarded))
+    return QemuProcess(pid, tuple(consoles), vnc, monitor, tuple(disks), tuple(forwarded), memory, cpus)
+
+
+def _memory(value: str) -> int:
+    """Bytes of `-m`, whose plain numbers are megabytes; 0 for what is none.
+
+    >>> _memory("1024M"), _memory("size=2G,maxmem=8G"), _memory("512"), _memory("a lot")
+    (1073741824, 2147483648, 536870912, 0)
+    """
+    found = re.fullmatch(r"(\d+)([KMGT]?)B?", (_field(value, "size") or value.partition(",")[0]).upper())
+    return int(found[1]) << {"K": 10, "M": 20, "": 20, "G": 30, "T": 40}[found[2]] if found else 0
+
+
+def _cpus(value: str) -> int:
+    """Processors of `-smp`: their number, or the product of what they are arranged in.
+
+    >>> _cpus("2"), _cpus("cpus=2,sockets=2"), _cpus("sockets=2,cores=3"), _cpus("many")
+    (2, 2, 6, 1)
+    """
+    said = _field(value, "cpus") or value.partition(",")[0]
+    if said.isdecimal():
+        return int(said)
+    parts = (_field(value, name) for name in ("sockets", "dies", "clusters", "cores", "threads"))
+    return math.prod(int(part) for part in parts if part.isdecimal())
+
+
+def disk_use(process: QemuProcess, within: Path) -> int:
+    """Bytes that its disks below a directory take on this host now; files with holes take less than their size."""
+    total = 0
+    for disk in process.disks:
+        with contextlib.suppress(OSError):
+            if Path(disk).is_relative_to(within):
+                total += Path(disk).stat().st_blocks * 512  # stat(2): of 512 bytes, whatever the file system has
+    return total
 
 
 def _options(words: Iterable[str]) -> Iterable[tuple[str, str]]:

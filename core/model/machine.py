@@ -72,8 +72,16 @@ class Machine:
     instance: str = ""
     """The cloud's id of it."""
     region: str = ""
+    instance_type: str = ""
+    """What the cloud is paid for, `t3.micro`, as the template says it."""
     pid: int = 0
     """QEMU's process; 0 when not known."""
+    memory: int = 0
+    """Bytes of this host's memory that it may take; 0 when not known."""
+    cpus: int = 0
+    """Processors that it may keep busy; 0 when not known."""
+    disk: int = 0
+    """Bytes that its disk took here when it was last looked at, which is when it paused."""
     console: str = ""
     """File or UNIX socket of its serial console."""
     vnc: str = ""

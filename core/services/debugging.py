@@ -57,6 +57,14 @@ class DebugView:
     until: float | None = None
     """When the machine is cleaned up, seconds since the epoch; None: never, or nothing waits."""
 
+    @property
+    def since(self) -> float | None:
+        """When the machine began to wait, or was kept (epoch); None where it does not wait."""
+        if self.pause is not None:
+            return self.pause.since
+        kept = self.machine is not None and self.machine.state is MachineState.KEPT
+        return self.answered.answered_at if kept and self.answered is not None else None
+
     def seconds_left(self, now: float) -> float | None:
         """Until the machine is cleaned up, never below 0; None: nothing ends it."""
         return None if self.until is None else max(self.until - now, 0.0)

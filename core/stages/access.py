@@ -191,6 +191,7 @@ class Watcher:
             host=self._machine.host or self._likely_host(),
             port=self._forwarded or communicator.port,
             region=communicator.region or self._region(),
+            instance_type=communicator.instance_type if self._machine.in_cloud else "",
             image="" if upstream.get("kind") == "template" else str(upstream.get("description") or ""),
         )
 
@@ -263,11 +264,17 @@ class Watcher:
         self._debug_key = None
 
     async def _find_process(self) -> None:
-        found = await asyncio.to_thread(
-            qemu_process.of_build, self._job.run.uid, self._machine.port, self._preparation.output
-        )
+        output = self._preparation.output
+        found = await asyncio.to_thread(qemu_process.of_build, self._job.run.uid, self._machine.port, output)
         if found is not None:
-            self._know(pid=found.pid, console=found.console, vnc=found.vnc or self._machine.vnc)
+            self._know(
+                pid=found.pid,
+                console=found.console,
+                vnc=found.vnc or self._machine.vnc,
+                memory=found.memory,
+                cpus=found.cpus,
+                disk=qemu_process.disk_use(found, output),
+            )
 
     async def _pin(self) -> None:
         """The first contact decides, unless the cloud shows the machine's own fingerprints. Later ones compare."""

@@ -259,7 +259,7 @@ async def test_the_virtual_machines_own_process_says_where_its_console_is(
 ) -> None:
     building = Building(workshop, qemu(server), "qemu.web", "qemu")
     port = free_port()
-    words = ["qemu-system-x86_64", "-S", "-M", "none", "-m", "16", "-nodefaults", "-vnc", "none"]
+    words = ["qemu-system-x86_64", "-S", "-M", "none", "-m", "16", "-smp", "1", "-nodefaults", "-vnc", "none"]
     words += ["-serial", "unix:serial.sock,server=on,wait=off", "-netdev", f"user,id=n,hostfwd=tcp::{port}-:22"]
     marked = {**process.environment(), RUN_MARK: building.run.uid}
     with left_running(words, marked, tmp_path) as pid:
@@ -269,6 +269,7 @@ async def test_the_virtual_machines_own_process_says_where_its_console_is(
             await until(lambda: watcher.machine.pid)
         assert building.machine.pid == pid
         assert building.machine.console == str(tmp_path / "serial.sock")
+        assert (building.machine.memory, building.machine.cpus) == (16 << 20, 1)
 
 
 @pytest.mark.skipif(not shutil.which("packer"), reason="Packer is not installed")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.qemu_process import QemuProcess, parse
+from core.adapters.qemu_process import QemuProcess, disk_use, parse
 
 
 def read(line: str) -> QemuProcess:
@@ -27,7 +27,19 @@ def test_a_machine_as_packer_starts_it() -> None:
         monitor="/work/web.monitor",
         disks=("/work/output/web/web.qcow2",),
         forwarded=(3059,),
+        memory=1 << 30,
+        cpus=2,
     )
+
+
+def test_what_a_disk_takes_on_this_host(tmp_path: Path) -> None:
+    disk = tmp_path / "web.raw"
+    with disk.open("wb") as file:
+        file.write(b"x" * 2**20)
+        file.truncate(10 * 2**30)
+    process = QemuProcess(7, disks=(str(disk), str(tmp_path / "gone"), "/dev/zero"))
+    assert 2**20 <= disk_use(process, tmp_path) < 2**21
+    assert disk_use(process, tmp_path / "elsewhere") == 0
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ LOW = 20
 
 
 class DebugScreen(Acting):
-    """The machine of one run."""
+    """The machine of one build of a run."""
 
     AUTO_FOCUS = ""
     """Nothing gets the keyboard by itself: after a question a letter would go to the machine."""
@@ -93,7 +93,9 @@ class DebugScreen(Acting):
     @property
     def checkout(self) -> str:
         """Where playbooks and scripts are read again when a step is repeated; empty where nothing is to be repeated."""
-        repeats = any(choice.answer in (Answer.RETRY, Answer.RESTART) for choice in (self._view.choices if self._view else ()))
+        repeats = any(
+            choice.answer in (Answer.RETRY, Answer.RESTART) for choice in (self._view.choices if self._view else ())
+        )
         return str(self.house.overviews.places.run(self._uid) / "checkout") if repeats else ""
 
     def compose(self) -> ComposeResult:
@@ -265,7 +267,9 @@ class DebugScreen(Acting):
         )
         self.facts.set_rows(
             "The machine",
-            lambda width: facts(view.machine, self._measured, width=width, checkout=self.checkout, brief=brief),
+            lambda width: facts(
+                view.machine, self._measured, width=width, since=view.since, checkout=self.checkout, brief=brief
+            ),
         )
         self.can.set_rows(
             "What can be done",
@@ -401,11 +405,11 @@ class DebugScreen(Acting):
     def do_retry(self, _: str) -> None:
         self.answers.retry()
 
-    def do_continue(self, _: str) -> None:
-        self.answers.go_on()
     def do_restart(self, _: str) -> None:
         self.answers.restart()
 
+    def do_continue(self, _: str) -> None:
+        self.answers.go_on()
 
     def do_keep(self, _: str) -> None:
         self.answers.keep()

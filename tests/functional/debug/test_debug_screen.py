@@ -392,9 +392,39 @@ async def test_what_waits_is_shown_first_at_the_start(shop: Shop) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "No space left" in shown(app))
         line_with(app, f"run {run.id}", "paused")
         line_with(app, "since 11:02", "cleaned up in 1:56:00")
-        line_with(app, "it holds its memory and disk on this machine")
+        line_with(app, "it holds its memory and disk here")
         line_with(app, "⏸ build")
         line_with(app, "d a shell in the machine")
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (
+            {"memory": 2 << 30, "cpus": 2, "disk": 1_340_000_000},
+            "2,048 MiB memory, 2 CPUs, 1.3 GB disk here",
+        ),
+        (
+            {"kind": "amazon-ebs", "instance": "i-0a1b", "instance_type": "t3.micro", "region": "eu-west-1"},
+            "i-0a1b, t3.micro in eu-west-1, which is paid for",
+        ),
+    ],
+)
+async def test_what_it_holds_is_said_and_since_when(shop: Shop, machine: dict[str, object], words: str) -> None:
+    put_machine(shop, hold(shop), **machine)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and f"it holds {words}" in shown(app))
+        line_with(app, "since 11:02", "cleaned up in 1:56:00")
+        await pilot.press("d")
+        await in_machine(pilot, app, door)
+
+        def side() -> str:
+            """The text at the left, on one line."""
+            return " ".join(" ".join(line.split("││")[0].strip("│ ") for line in lines(app)).split())
+
+        await until(pilot, lambda: f"holds {words}, since 11:02" in side())
 
 
 @pytest.mark.parametrize("size", [(100, 30), (80, 24), (60, 15), (20, 5)])
