@@ -36,16 +36,20 @@ class Asking:
 
     def build_stale(self, queued: Queued) -> None:
         """Everything that is stale, parents first."""
+        self._build_again("stale", self._house.changes.build_stale, queued)
 
+    def build_outdated(self, queued: Queued) -> None:
+        """Everything that is outdated, and what is built on it, parents first."""
+        self._build_again("outdated", self._house.changes.build_outdated, queued)
+
+    def _build_again(self, word: str, build: Callable[..., list[Run]], queued: Queued) -> None:
         def done(runs: list[Run]) -> None:
             if not runs:
-                self._house.notify("Nothing is stale, or it is being built already.", timeout=4)
+                self._house.notify(f"Nothing is {word}, or it is being built already.", timeout=4)
             self._say_queued(queued, runs)
 
         def go(trust: bool) -> None:
-            self._house.carry_out(
-                "asking for builds of what is stale…", partial(self._house.changes.build_stale, trust=trust), done
-            )
+            self._house.carry_out(f"asking for builds of what is {word}…", partial(build, trust=trust), done)
 
         self._when_trusted(go)
 

@@ -33,6 +33,7 @@ _ROLE: dict[RoleState, tuple[str, Tone]] = {
     RoleState.FAILED: (UNICODE.bad, Tone.BAD),
     RoleState.NO_IMAGE: (UNICODE.not_yet, Tone.FAINT),
     RoleState.STALE: (UNICODE.stale, Tone.STALE),
+    RoleState.OUTDATED: (UNICODE.stale, Tone.STALE),
     RoleState.CANDIDATE: (UNICODE.good, Tone.GOOD),
     RoleState.GOOD: (UNICODE.good, Tone.GOOD),
     RoleState.RELEASED: (UNICODE.good, Tone.GOOD),

@@ -85,6 +85,11 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--stale", action="store_true", help="every role whose sources changed since its last image, parents first"
     )
+    build.add_argument(
+        "--outdated",
+        action="store_true",
+        help="every role whose last image has a parent with a newer good version, and those built on them",
+    )
     build.add_argument("--wait", action="store_true", help="stream the log; the exit status tells the result")
     build.add_argument(
         "--trust", action="store_true", help="trust this workspace: its templates run programs on this machine"

@@ -29,11 +29,13 @@ _LOOK_AT_WORKER = 5.0
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """`ingot build ROLE…` and `ingot build --stale`."""
+    """`ingot build ROLE…`, `ingot build --stale` and `ingot build --outdated`."""
     if arguments.readonly:
         raise RefusedError("--readonly is on: nothing is built.")
-    if bool(arguments.roles) == arguments.stale:
-        raise RefusedError("What is to be built?", "Name roles (ingot roles lists them), or use --stale alone.")
+    if bool(arguments.roles) + arguments.stale + arguments.outdated != 1:
+        raise RefusedError(
+            "What is to be built?", "Name roles (ingot roles lists them), or use --stale or --outdated alone."
+        )
     building = Building(Places.of(os.environ), os.environ)
     root = arguments.directory.resolve()
     pausing = _wish(arguments)
@@ -41,6 +43,10 @@ def build(arguments: argparse.Namespace) -> int:
         started = building.build_stale(root, trust=arguments.trust, pausing=pausing)
         if not started and not arguments.json:
             say("Nothing is stale.")
+    elif arguments.outdated:
+        started = building.build_outdated(root, trust=arguments.trust, pausing=pausing)
+        if not started and not arguments.json:
+            say("Nothing is outdated.")
     else:
         started = building.build_all(
             root,

@@ -108,7 +108,7 @@ def images(arguments: argparse.Namespace) -> int:
         (
             entry.image.role,
             entry.image.version,
-            ", ".join((state_words(entry.effective), *entry.image.marks)),
+            ", ".join((state_words(entry.effective), *entry.image.marks, *(("outdated",) if entry.outdated else ()))),
             " ".join(entry.channels),
             text.age(now - entry.image.created),
             entry.image.commit[:7],
@@ -120,6 +120,13 @@ def images(arguments: argparse.Namespace) -> int:
     ]
     headings = ("ROLE", "VERSION", "STATE", "CHANNELS", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "SIZE")
     table(headings, rows, right=(4, 8))
+    newest = {entry.image.role: entry for entry in reversed(listed)}
+    for name, entry in sorted(newest.items()):
+        if entry.outdated:
+            image = entry.image
+            say(f"↻ {name} {image.version}: parent {image.upstream.role} has newer good {entry.outdated}")
+    if any(entry.outdated for entry in newest.values()):
+        say("  ingot build --outdated builds them, and what is built on them, again, parents first")
     for problem in found.problems:
         if problem.path == catalogue.LEDGER:  # what cannot be read there may be a revocation
             say(f"✗ {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
@@ -149,6 +156,7 @@ def _image_as_json(entry: "ListedImage") -> dict[str, Any]:
         "inherited_from": effective.inherited or None,
         "coming": msgspec.to_builtins(effective.coming),
         "channels": list(entry.channels),
+        "outdated": entry.outdated or None,
         "on_disk": entry.on_disk,
         "size": entry.size,
         "children": entry.children,

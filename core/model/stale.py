@@ -117,6 +117,19 @@ def with_parents(roles: Sequence[Role], why: Mapping[str, str], word: str = "sta
     return found
 
 
+def why_outdated(roles: Sequence[Role], images: Sequence[ImageVersion]) -> dict[str, str]:
+    """Role → why, for those whose last image has a parent with a newer good version, and those built on them."""
+    newest = newest_in(images, tuple(ImageState))
+    newer = outdated(images)
+    why: dict[str, str] = {}
+    for role in roles:
+        image = newest.get(role.name)
+        version = newer.get((image.role, image.version)) if image else None
+        if image and version and parent_of(role) == image.upstream.role:
+            why[role.name] = f"parent {image.upstream.role} has newer good {version}"
+    return with_parents([role for role in roles if role.name in newest], why, "outdated")
+
+
 def order_for_rebuild(roles: Iterable[Role], stale: Collection[str]) -> Order:
     """The stale ones of the roles, parents first and otherwise by name; roles in a circle are left out of the order."""
     by_name = {role.name: role for role in roles}

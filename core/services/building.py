@@ -6,7 +6,7 @@ What is built is always a commit: the role is read as it is there, and the worke
 import shutil
 import time
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,8 +24,8 @@ from core.model.pause import NEVER, UNWATCHED, Pausing, Wish
 from core.model.pipeline import Purpose
 from core.model.role import Role
 from core.model.run import Run, RunRequest
-from core.model.stale import order_for_rebuild, parent_of
-from core.model.workspace import Workspace
+from core.model.stale import order_for_rebuild, parent_of, why_outdated
+from core.model.workspace import Catalogue, Workspace
 from core.places import Places
 from core.services import catalogue
 from core.stages.checkout import copy_outside
@@ -137,20 +137,38 @@ class Building:
         A role that is being built from this commit already is not built again. Roles with problems, and those built on
         them, are left out: they are shown as such everywhere. Raises as `build`.
         """
+        return self._build_again(root, lambda index, found: index.stale(found.workspace.id), trust, pausing)
+
+    def build_outdated(self, root: Path, *, trust: bool = False, pausing: Pausing | Wish = UNWATCHED) -> list[Run]:
+        """Queue a build of each role whose last image is built on one of which there is a newer good version, and of
+        those built on them: the chain anew, parents first; children wait for them. Otherwise as `build_stale`."""
+
+        def wanted(index: Index, found: Catalogue) -> Mapping[str, str]:
+            return why_outdated(found.roles, index.images(found.workspace.id))
+
+        return self._build_again(root, wanted, trust, pausing)
+
+    def _build_again(
+        self,
+        root: Path,
+        wanted_of: Callable[[Index, Catalogue], Mapping[str, str]],
+        trust: bool,
+        pausing: Pausing | Wish,
+    ) -> list[Run]:
         repository = _repository(root)
         found = catalogue.refresh(self._places, root)
         commit = repository.resolve("HEAD")
         who = repository.identity()
         with self._index() as index:
-            stale = index.stale(found.workspace.id)
+            again = wanted_of(index, found)
             active = {
                 run.role: run.uid
                 for run in index.runs(found.workspace.id, active_only=True)
                 if run.request.commit == commit
             }
-            if stale or trust:
+            if again or trust:
                 self._check_trust(index, found.workspace, who, trust)
-        names = order_for_rebuild(found.roles, stale).roles
+        names = order_for_rebuild(found.roles, again).roles
         roles = self._roles_at(repository, commit, names) if names else {}
         pausing = _pausing(repository, commit, pausing)
         started: list[Run] = []

@@ -33,6 +33,13 @@ class Changing:
 
         return Building(self.places, os.environ).build_stale(self.directory, trust=trust, pausing=pausing)
 
+    def build_outdated(self, *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
+        """Queue a build of each role whose last image has a parent with a newer good version, and of those built on
+        them, parents first."""
+        from core.services.building import Building
+
+        return Building(self.places, os.environ).build_outdated(self.directory, trust=trust, pausing=pausing)
+
     def cancel(self, uid: str) -> Run:
         """Ask for the end of a run; what it started is cleaned up."""
         from core.services.building import Building

@@ -7,12 +7,13 @@ when the deleting then fails is found on the disk and can be deleted again.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import LedgerError, RefusedError
-from core.model.decided import Decided, Effective
+from core.model import stale
+from core.model.decided import Decided, Effective, Key
 from core.model.image import ImageVersion
 from core.model.machine import MachineState
 from core.model.pipeline import Purpose
@@ -45,6 +46,8 @@ class ListedImage:
     """`run 12`: runs that are not over and need it, and those whose kept machine does."""
     channels: tuple[str, ...]
     """The channels that are at it."""
+    outdated: str
+    """The newer good version of what it is built on; empty where there is none."""
     effective: Effective
     """Its state now, and why."""
 
@@ -62,7 +65,18 @@ def listing(places: Places, workspace: Workspace, role: str = "") -> list[Listed
         decided = Ledger(Path(workspace.root), workspace.remote).read().decided
     except LedgerError:
         decided = Decided()
-    return [_listed(places, workspace, image, images, active, decided) for image in images if role in ("", image.role)]
+    now = time.time()
+    newer = stale.outdated(
+        replace(image, state=decided.effective((image.role, image.version), now).state)
+        if (image.role, image.version) in decided.images
+        else image
+        for image in images
+    )
+    return [
+        _listed(places, workspace, image, images, active, decided, newer)
+        for image in images
+        if role in ("", image.role)
+    ]
 
 
 def look_at(places: Places, workspace: Workspace, image: ImageVersion, contents: Contents) -> ListedImage:
@@ -111,7 +125,7 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
 
 def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
     contents = ledger.read()
-    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided)
+    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided, {})
     name = f"{image.role} {image.version}"
     if listed.children:
         raise RefusedError(
@@ -134,6 +148,7 @@ def _listed(
     images: Sequence[ImageVersion],
     active: Sequence[tuple[Run, object]],
     decided: Decided,
+    newer: Mapping[Key, str],
 ) -> ListedImage:
     key = (image.role, image.version)
     known = key in decided.images
@@ -153,6 +168,7 @@ def _listed(
         ),
         used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, own)),
         channels=decided.channels_at(key) if known else (),
+        outdated=newer.get(key, ""),
         effective=effective,
     )
 

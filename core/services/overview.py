@@ -18,7 +18,7 @@ from core.model.machine import Machine, MachineState
 from core.model.pause import Pause
 from core.model.role import Problem, Role
 from core.model.run import Run, RunState
-from core.model.stale import parent_of
+from core.model.stale import parent_of, why_outdated
 from core.model.workspace import GitFacts, Workspace
 from core.places import Places
 from core.store.index import Index
@@ -45,6 +45,8 @@ class RoleState(StrEnum):
     """Its newest run failed, and no image was made since."""
     NO_IMAGE = "no image"
     STALE = "stale"
+    OUTDATED = "outdated"
+    """Stale for nothing but a newer good version of its parent."""
     CANDIDATE = "candidate"
     GOOD = "good"
     RELEASED = "released"
@@ -72,6 +74,8 @@ class RoleView:
     """Its newest image version that is neither deprecated nor revoked."""
     stale: str = ""
     """Why its sources are newer than its last image; empty when they are not."""
+    outdated: str = ""
+    """Why its last image should be built again though its sources are the same: a parent has a newer good version."""
     run: Run | None = None
     """Its newest run."""
     depth: int = 0
@@ -89,7 +93,9 @@ class RoleView:
             return RoleState.FAILED
         if latest is None:
             return RoleState.NO_IMAGE
-        return RoleState.STALE if self.stale else RoleState(latest.state.value)
+        if self.stale:
+            return RoleState.OUTDATED if self.stale == self.outdated else RoleState.STALE
+        return RoleState(latest.state.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,7 @@ class Overviews:
         self._read = Index(places.index)
         self._seen: int | None = None
         self._images: tuple[tuple[str, str], dict[str, tuple[ImageVersion, ...]]] | None = None
+        self._outdated: tuple[object, tuple[Role, ...], dict[str, str]] | None = None
         self._runs: tuple[Run, ...] = ()
         self._runs_are_of = ""
         self._fingerprint = self._look()
@@ -208,6 +215,7 @@ class Overviews:
         images = self._images_of(workspace.id)
         runs = self._runs_of(workspace.id)
         stale = self._read.stale(workspace.id)
+        outdated = self._outdated_of(catalogue.roles if catalogue else (), images)
         known = {run.uid for run in runs}
         newest: dict[str, Run] = {}
         for run in runs:
@@ -221,6 +229,7 @@ class Overviews:
                     versions[0] if versions else None,
                     next((image for image in versions if image.state in _GOOD), None),
                     stale.get(role.name, ""),
+                    outdated.get(role.name, ""),
                     newest.get(role.name),
                 )
             )
@@ -267,6 +276,13 @@ class Overviews:
         images = {role: tuple(versions) for role, versions in found.items()}
         self._images = (at, images)
         return images
+
+    def _outdated_of(self, roles: tuple[Role, ...], images: dict[str, tuple[ImageVersion, ...]]) -> dict[str, str]:
+        """Computed again only when the images or the roles are others."""
+        if self._outdated is None or self._outdated[0] is not images or self._outdated[1] != roles:
+            found = why_outdated(roles, [image for versions in images.values() for image in versions])
+            self._outdated = (images, roles, found)
+        return self._outdated[2]
 
     def worker(self) -> WorkerView | None:
         """What the worker is doing; None when none lives. For a thread. Raises EngineError."""

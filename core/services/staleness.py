@@ -47,19 +47,6 @@ def why_stale(repository: GitRepository, catalogue: Catalogue, images: Sequence[
     return stale.with_parents([role for role in catalogue.roles if role.name in newest], why)
 
 
-def why_outdated(roles: Sequence[Role], images: Sequence[ImageVersion]) -> dict[str, str]:
-    """Role → why, for those whose last image has a parent with a newer good version, and those built on them."""
-    newest = stale.newest_in(images, tuple(ImageState))
-    newer = stale.outdated(images)
-    why: dict[str, str] = {}
-    for role in roles:
-        image = newest.get(role.name)
-        version = newer.get((image.role, image.version)) if image else None
-        if image and version and stale.parent_of(role) == image.upstream.role:
-            why[role.name] = f"parent {image.upstream.role} has newer good {version}"
-    return stale.with_parents([role for role in roles if role.name in newest], why, "outdated")
-
-
 def _changed(repository: GitRepository, commit: str, head: str) -> list[str] | None:
     """What differs between two commits; None where the first is not there."""
     if commit == head:

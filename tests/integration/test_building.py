@@ -1,5 +1,6 @@
 """Asking for builds: of a commit, in a trusted workspace, parents first; and the product's own worker makes them."""
 
+import json
 import os
 import shutil
 import stat
@@ -18,6 +19,7 @@ from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.pause import NEVER, PauseMode, Pausing
 from core.model.role import Role, Syntax
 from core.model.run import Run, RunState
+from core.model.states import Act, StateChange, Verdict
 from core.places import Places
 from core.services.building import Building, UntrustedError, references, secrets_for
 from core.services.changing import Changing
@@ -154,6 +156,43 @@ def test_what_is_stale_is_built_parents_first_and_not_twice(house: House) -> Non
     assert not {run.role for run in house.building.build_stale(root)} & {"child"}, (
         "it waits, and is not asked for twice"
     )
+
+
+def test_what_is_outdated_is_built_again_as_a_chain(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    root, ledger = house.shop.root, house.shop.ledger
+    chain = CONFIGURATION + '[roles.leaf]\ntemplate = "leaf"\nupstream = { role = "child" }\n'
+    files = {f"{name}/{name}.pkr.hcl": FILE_TEMPLATE.replace("hello", name) for name in ("child", "leaf")}
+    commit = house.shop.commit({"ingot.toml": chain, **files})
+
+    def register(name: str, version: str, created: float, on: str = "", *, good: bool = True) -> None:
+        upstream = UpstreamRecord("role", "", role=on, version="0.1.0") if on else UpstreamRecord("template", "a file")
+        artifact = Artifact(f"file.{name}", "raw", "/nowhere", "sha256:" + "0" * 64)
+        uid = f"{name}-{version}"
+        made = ImageVersion(name, version, commit, created, uid, WHO, upstream, (artifact,), name)
+        ledger.reserve(name, version, uid, WHO)
+        ledger.register(made, WHO, "made")
+        if good:
+            passed = StateChange(name, version, uid, Act.TESTED, WHO, 1.0, verdict=Verdict.PASSED)
+            ledger.decide([passed, replace(passed, act=Act.GOOD)], WHO, "good")
+
+    register("web", "0.1.0", 1.0)
+    register("child", "0.1.0", 2.0, "web")
+    register("leaf", "0.1.0", 3.0, "child")
+    register("web", "0.2.0", 4.0, good=False)
+    assert house.building.build_outdated(root, trust=True) == []
+    assert main(["-C", str(root), "build", "--outdated"]) == ExitStatus.DONE
+    assert "Nothing is outdated." in capsys.readouterr().out
+    register("web", "0.3.0", 5.0)
+    assert main(["-C", str(root), "images"]) == ExitStatus.DONE
+    said = capsys.readouterr().out
+    assert "↻ child 0.1.0: parent web has newer good 0.3.0" in said
+    assert "ingot build --outdated" in said
+    assert main(["-C", str(root), "images", "--json"]) == ExitStatus.DONE
+    listed = {f"{one['role']} {one['version']}": one["outdated"] for one in json.loads(capsys.readouterr().out)}
+    assert {name: newer for name, newer in listed.items() if newer} == {"child 0.1.0": "0.3.0"}
+    parent, later = house.building.build_outdated(root)
+    assert (parent.role, later.role) == ("child", "leaf")
+    assert (parent.request.parent_run, later.request.parent_run) == ("", parent.uid)
 
 
 def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: House) -> None:

@@ -72,6 +72,10 @@ class Asked:
         self._say("build stale")
         return [self.index.add_run(self.requests["frontend"], plain_stages(("qemu.frontend",)))]
 
+    def build_outdated(self, *, trust: bool = False) -> list[Run]:
+        self._say("build outdated")
+        return [self.index.add_run(self.requests["frontend"], plain_stages(("qemu.frontend",)))]
+
     def cancel(self, uid: str) -> Run:
         self._say("cancel")
         self.index.ask_cancel(uid, "you")

@@ -315,6 +315,9 @@ class Workbench(Acting):
             case "stale":
                 if not any(view.stale for view in self._overview.roles):
                     return "No role is stale: nothing changed since the last images."
+            case "outdated":
+                if not any(view.outdated for view in self._overview.roles):
+                    return "No role is outdated: no parent has a newer good image than the one that was built on."
             case "cancel":
                 if self._page != "runs":
                     return "Choose a run first: 4 goes to the runs."
@@ -448,6 +451,10 @@ class Workbench(Acting):
     def do_stale(self, _: str) -> None:
         """Build everything that is stale, parents first."""
         self.house.asking.build_stale(self._queued)
+
+    def do_outdated(self, _: str) -> None:
+        """Build the chain again where a parent has a newer good version, parents first."""
+        self.house.asking.build_outdated(self._queued)
 
     def do_logs(self, argument: str) -> None:
         run = self._named_run(argument) if argument else self._run_here()

@@ -45,6 +45,15 @@ ACTIONS = (
         command="stale",
     ),
     Action(
+        "outdated",
+        "Build outdated",
+        ("O",),
+        "Build every role whose parent has a newer good image, and those built on them, parents first",
+        "Workbench",
+        True,
+        command="outdated",
+    ),
+    Action(
         "logs",
         "Logs",
         ("l",),
