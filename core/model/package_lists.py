@@ -16,6 +16,7 @@ _PYTHON = re.compile(
 )
 _OF_THE_DISTRIBUTION = re.compile(r"/usr/lib/python3/dist-packages/")
 """Debian's own Python packages: they are in dpkg's list."""
+_ENDINGS = (".dist-info", ".egg-info", ".gemspec")
 _GEM = re.compile(r"/specifications/(?:default/)?([A-Za-z0-9][\w.-]*)-([0-9][\w.]*)(?:-[\w.-]+)?\.gemspec$")
 
 
@@ -53,6 +54,8 @@ def by_name(paths: Iterable[str]) -> Iterator[Package]:
     """
     seen: set[Package] = set()
     for path in paths:
+        if not path.endswith(_ENDINGS):  # of half a million names few do
+            continue
         if found := _PYTHON.search(path):
             if _OF_THE_DISTRIBUTION.match(path):
                 continue

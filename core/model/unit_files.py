@@ -27,6 +27,7 @@ class Units:
         self._content = content
         self._wanted: dict[str, set[str]] = defaultdict(set)
         self._masked: set[str] = set()
+        self._dropped: list[str] = []
         old: dict[str, set[str]] = defaultdict(set)
         for path, entry in listing.entries.items():
             if found := _WANTED.fullmatch(path):
@@ -39,6 +40,8 @@ class Units:
                 old[found[1]].add("init")
             elif found := _OPENRC.fullmatch(path):
                 old[found[2]].add(found[1])
+            elif ".socket.d/" in path and path.endswith(".conf"):
+                self._dropped.append(path)
         for name, starters in old.items():
             if not self._path(f"{name}.service"):  # systemd looks at the unit alone then
                 self._wanted[name] |= starters
@@ -81,8 +84,8 @@ class Units:
         dropped = {
             path.rpartition("/")[2]: path
             for place in reversed(_PLACES)
-            for path in self._listing.entries
-            if path.startswith(f"{place}/{name}.d/") and path.endswith(".conf")
+            for path in self._dropped
+            if path.startswith(f"{place}/{name}.d/")
         }
         for _, path in sorted(dropped.items()):
             yield (self._content(path) or b"").decode(errors="replace")
