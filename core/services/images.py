@@ -6,18 +6,19 @@ when the deleting then fails is found on the disk and can be deleted again.
 """
 
 import os
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import LedgerError, RefusedError
-from core.model import stale
-from core.model.decided import Decided, Effective, Key
-from core.model.image import ImageVersion
+from core.model.decided import Decided, Effective
+from core.model.image import Artifact, ImageVersion
 from core.model.machine import MachineState
 from core.model.pipeline import Purpose
 from core.model.run import Run
+from core.model.stale import outdated
 from core.model.states import Verdict
 from core.model.workspace import Workspace
 from core.places import Places
@@ -46,10 +47,10 @@ class ListedImage:
     """`run 12`: runs that are not over and need it, and those whose kept machine does."""
     channels: tuple[str, ...]
     """The channels that are at it."""
-    outdated: str
-    """The newer good version of what it is built on; empty where there is none."""
     effective: Effective
     """Its state now, and why."""
+    outdated: str = ""
+    """The newer good version of what it is built on; empty where there is none."""
 
 
 def listing(places: Places, workspace: Workspace, role: str = "") -> list[ListedImage]:
@@ -66,14 +67,17 @@ def listing(places: Places, workspace: Workspace, role: str = "") -> list[Listed
     except LedgerError:
         decided = Decided()
     now = time.time()
-    newer = stale.outdated(
+    newer = outdated(
         replace(image, state=decided.effective((image.role, image.version), now).state)
         if (image.role, image.version) in decided.images
         else image
         for image in images
     )
     return [
-        _listed(places, workspace, image, images, active, decided, newer)
+        replace(
+            _listed(places, workspace, image, images, active, decided),
+            outdated=newer.get((image.role, image.version), ""),
+        )
         for image in images
         if role in ("", image.role)
     ]
@@ -103,16 +107,18 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
     ledger = Ledger(Path(workspace.root), workspace.remote)
     image = ledger.manifest(role, version)
     place = directory_of(places, workspace, image)
-    own = [artifact.location for artifact in image.artifacts if is_in(artifact.location, place)]
-    standing = {artifact.location for artifact in ledger.image(role, version).artifacts}
-    recorded = [location for location in own if location in standing]
+    own = _own(image, place)
+    standing = ledger.image(role, version).artifacts
+    recorded = [artifact for artifact in own if artifact in standing]
     if not recorded and not os.path.lexists(place):
         raise RefusedError(f"{name} has no files on this machine.", _where(image))
     index = Index(places.index)
     try:
         _refuse_if_needed(places, index, workspace, image, ledger)
         disk.inside(place, places.images)
-        ledger.remove_artifacts(role, version, recorded, who, "its files were deleted")
+        for host in dict.fromkeys(artifact.host for artifact in recorded):  # one, unless this machine was renamed
+            locations = [artifact.location for artifact in recorded if artifact.host == host]
+            ledger.remove_artifacts(role, version, locations, who, "its files were deleted", host=host)
         # A run that chose the image before the ledger was told has it by now; one that comes later does not choose it.
         _refuse_if_needed(places, index, workspace, image, ledger)
         freed = disk.remove(place, places.images)
@@ -125,7 +131,7 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
 
 def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
     contents = ledger.read()
-    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided, {})
+    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided)
     name = f"{image.role} {image.version}"
     if listed.children:
         raise RefusedError(
@@ -148,13 +154,12 @@ def _listed(
     images: Sequence[ImageVersion],
     active: Sequence[tuple[Run, object]],
     decided: Decided,
-    newer: Mapping[Key, str],
 ) -> ListedImage:
     key = (image.role, image.version)
     known = key in decided.images
     effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNTESTED)
     place = directory_of(places, workspace, image)
-    own = [artifact.location for artifact in image.artifacts if is_in(artifact.location, place)]
+    own = [artifact.location for artifact in _own(image, place)]
     here = tuple(location for location in own if Path(location).is_file())
     return ListedImage(
         image=replace(image, state=effective.state),
@@ -168,7 +173,6 @@ def _listed(
         ),
         used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, own)),
         channels=decided.channels_at(key) if known else (),
-        outdated=newer.get(key, ""),
         effective=effective,
     )
 
@@ -204,6 +208,19 @@ def _active(index: Index, workspace: Workspace) -> list[tuple[Run, object]]:
 def directory_of(places: Places, workspace: Workspace, image: ImageVersion) -> Path:
     """Where Ingot puts the files of an image version, on every machine; no manifest is believed for that."""
     return places.images / workspace_key(workspace) / file_name(image.role) / file_name(image.version)
+
+
+def _own(image: ImageVersion, place: Path) -> list[Artifact]:
+    """The artifacts that lie there on this machine: another may have files of its own at the same path."""
+    of_place = [artifact for artifact in image.artifacts if is_in(artifact.location, place)]
+    mine = {artifact.location for artifact in of_place if artifact.host == socket.gethostname()}
+    return [
+        artifact
+        for artifact in of_place
+        if artifact.host == socket.gethostname()
+        # It may have been called otherwise when the file was made.
+        or (artifact.location not in mine and (not artifact.host or Path(artifact.location).is_file()))
+    ]
 
 
 def is_in(location: str, place: Path) -> bool:

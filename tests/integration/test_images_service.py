@@ -150,6 +150,19 @@ def test_deleting_frees_the_disk_and_the_ledger_remembers(shop: Shop) -> None:
         shop.delete("web", "1")
 
 
+def test_files_at_the_same_path_on_another_machine_are_not_this_ones_to_delete(shop: Shop) -> None:
+    web = shop.image("web", "1")
+    there = replace(web.artifacts[0], host="elsewhere", digest="sha256:2")
+    shop.ledger.add_artifacts(web, [there], ADA)
+    assert shop.listed()["web 1"].on_disk == (there.location,)
+    shop.delete("web", "1")
+    assert shop.ledger.image("web", "1").artifacts == (there,)
+    assert shop.listed()["web 1"].missing == ()
+    with pytest.raises(RefusedError, match="no files on this machine") as refused:
+        shop.delete("web", "1")
+    assert "elsewhere" in refused.value.next_step
+
+
 @pytest.mark.parametrize("typed", ["", "web", "1", "web 1.2", "WEB 1", "web  1", "y"])
 def test_only_the_name_deletes(shop: Shop, typed: str) -> None:
     shop.image("web", "1")
