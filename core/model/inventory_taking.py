@@ -41,6 +41,9 @@ _MAY_BE_SECRET = re.compile(
 _KNOWN_TO_HOLD_NO_SECRET = re.compile(r"/etc/(sudoers(\.d/.*)?|doas\.conf|cron[^/]*(/.*)?)")
 """Not readable for everybody and compared all the same: who may do what."""
 
+_KERNEL = re.compile(r"/boot/vmlinu[xz]-(.+)|(?:/usr)?/lib/modules/([^/]+)/vmlinuz")
+"""Fedora and its kind keep the kernel beside its modules as well, and /boot can be another file system."""
+
 _RPM = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite")
 _OLD_RPM = tuple(
     f"{place}/{name}" for place in ("/var/lib/rpm", "/usr/lib/sysimage/rpm") for name in ("Packages", "Packages.db")
@@ -113,12 +116,8 @@ def _system(listing: Listing, content: Content, packages: Iterable[Package]) -> 
 
 
 def _kernels(listing: Listing) -> tuple[str, ...]:
-    booted = {found[1] for path in listing.entries if (found := re.fullmatch(r"/boot/vmlinu[xz]-(.+)", path))}
-    # Fedora and its kind keep the kernel beside its modules, and /boot can be another file system.
-    beside = {
-        found[1] for path in listing.entries if (found := re.fullmatch(r"(?:/usr)?/lib/modules/([^/]+)/vmlinuz", path))
-    }
-    return tuple(sorted(name for name in booted | beside if not name.startswith("0-rescue-")))
+    found = {match[1] or match[2] for path in listing.entries if (match := _KERNEL.fullmatch(path))}
+    return tuple(sorted(name for name in found if not name.startswith("0-rescue-")))
 
 
 def _users(listing: Listing, content: Content, not_read: list[str]) -> tuple[User, ...]:
