@@ -70,7 +70,7 @@ def facts(run: Run, labels: int = 9) -> list[PanelRow]:
     """What does not change about a run, one fact a row."""
     request = run.request
     told: list[tuple[str, Cell]] = [
-        ("version", run.version or Piece("not reserved yet", Tone.FAINT)),
+        ("version", run.version or run.request.version or Piece("not reserved yet", Tone.FAINT)),
         ("commit", (Piece(f"{request.commit[:10]} "), Piece(f"({request.ref})", Tone.FAINT))),
         ("builds", " ".join(request.builds)),
         ("template", request.role.template),

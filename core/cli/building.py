@@ -134,9 +134,7 @@ def _run(named: str) -> Run:
     return found
 
 
-def follow(
-    uid: str, *, say_lines: bool = True, only: str = "", until_end: bool = True, prefix: str = ""
-) -> ExitStatus:
+def follow(uid: str, *, say_lines: bool = True, only: str = "", until_end: bool = True, prefix: str = "") -> ExitStatus:
     """Print the logs of a run's stages as they grow; give the run's result.
 
     Not `until_end`: what is there now, and the result counts only if the run has ended.
@@ -190,7 +188,7 @@ def follow(
         return ExitStatus.DONE
     if say_lines:
         took = f" after {text.duration(run.ended - run.started)}" if run.ended and run.started else ""
-        made = f": {run.version}" if run.state is RunState.SUCCEEDED else ""
+        made = f": {run.version}" if run.state is RunState.SUCCEEDED and run.version else ""
         say(f"{before}run {run.id}: {run.request.purpose} {run.role} {run.state.value}{took}{made}")
         if (failed := run.failed_stage) is not None:
             say(f"{before}  in {failed.key}: {failed.error or run.reason}")
