@@ -3,7 +3,11 @@
 libguestfs' machine has to start for every look and every change: all that is to be found is planted at once.
 """
 
+import asyncio
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -186,3 +190,35 @@ async def test_sealing_that_was_asked_for_is_not_left_out(
     await workshop.until(run, "register")
     assert "guestfish is not installed" in workshop.log(run, f"prove/{BUILD}")
     assert not workshop.ledger.images()[0].artifacts[0].stamped_inside
+
+
+@pytest.mark.vm
+@pytest.mark.long
+@needs_libguestfs
+async def test_sealing_that_was_killed_half_way_is_done_again_to_the_end(workshop: Workshop, tmp_path: Path) -> None:
+    make_disk(workshop, planted(system(tmp_path / "tree")), tmp_path)
+    run = workshop.new_run(replace(DISK_ROLE, seal=SEAL), stages=STAGES)
+    await workshop.until(run, f"build/{BUILD}")
+    (disk,) = (workshop.places.run(run.uid) / "output").rglob("disk.qcow2")
+    sealing = asyncio.create_task(workshop.stage(run, f"seal/{BUILD}"))
+    async with asyncio.timeout(120):
+        while "Deleting: /root/.ansible" not in workshop.log(run, f"seal/{BUILD}"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    for one in of_sysprep(disk):
+        os.kill(one, signal.SIGKILL)
+    with pytest.raises(ToolError):
+        await sealing
+    assert (await workshop.stage(run, f"seal/{BUILD}"))["sealed"] is True
+    assert (await workshop.stage(run, f"prove/{BUILD}"))["found"] == []
+    call("qemu-img", "check", str(disk))
+
+
+def of_sysprep(disk: Path) -> list[int]:
+    """virt-sysprep at work on this disk, and its QEMU."""
+    found: list[int] = []
+    for process_of_it in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process_of_it / "cmdline").read_bytes()
+            if str(disk).encode() in words and words.startswith((b"virt-sysprep", b"/usr/bin/qemu-system")):
+                found.append(int(process_of_it.name))
+    return found
