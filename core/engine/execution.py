@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from core.engine.holds import end_tool, holds_of, tools_directory
+from core.engine.holds import end_tool, holds_of, kept_stages, tools_directory
 from core.engine.job import Job, LostError
 from core.engine.surroundings import Surroundings
 from core.errors import EngineError, IngotError, StoreError
@@ -98,7 +98,8 @@ class Execution:
         """Bring a run into its last state and leave nothing of it behind but what it made and its logs."""
         run = self._index.run(uid)
         if run is not None and not run.state.ended:
-            for hold in await holds_of(self._around.places, uid):
+            kept = kept_stages(self._index, uid)
+            for hold in await holds_of(self._around.places, uid, without=kept):
                 await end_tool(hold)
             left = await sweep(uid)
             if left:

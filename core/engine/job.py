@@ -57,6 +57,8 @@ class Job:
         """Of the tool that runs."""
         self._told: set[str] = set()
         """The secrets that its holder knows."""
+        self._let_go: set[Path] = set()
+        """Holds of tools that live on after the stage."""
         self._telling: set[asyncio.Task[None]] = set()
 
     @property
@@ -174,6 +176,20 @@ class Job:
             # By a signal: it had no time for removing what it has elsewhere.
             self._machine_ended(orderly=ended.signal is None)
             return ended
+
+    async def let_go(self, name: str, machine: Machine, seconds: float, why: str) -> bool:
+        directory = tool_directory(self.places, self._run.uid, self._stage.key, name)
+        hold = await Hold.adopt(directory)
+        if hold is None or hold.exit is not None:
+            return False
+        try:
+            await hold.set_limit(seconds)
+        except EngineError:  # it has just ended
+            return False
+        self._let_go.add(directory)
+        kept = replace(machine, state=MachineState.KEPT, until=time.time() + seconds, kept_by=why)
+        self._around.index.save_machine(kept)
+        return True
 
     async def end_earlier(self) -> None:
         for hold in await holds_of(self.places, self._run.uid, self._stage.key):
@@ -315,7 +331,7 @@ class Job:
             for task in aside:
                 await _cancelled(task)
             end.cancel()
-            if not self._around.leaving:
+            if not self._around.leaving and hold.directory not in self._let_go:
                 self._progress.go_on("cleaning up")
                 await end_tool(hold)
                 if hold.exit is not None and hold.exit.signal is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from core.engine.holds import end_tool, holds_of
+from core.engine.holds import end_tool, holds_of, kept_stages
 from core.holding import sweep
 from core.living import RUN_MARK, marked
 from core.model.run import Run, RunState
@@ -20,7 +20,7 @@ async def reconcile(index: Index, places: Places) -> list[Run]:
         ours = run is not None or places.run(uid).is_dir()  # of another INGOT_HOME of this user: not ours to judge
         if not ours or (run is not None and not run.state.ended):
             continue
-        holds = await holds_of(places, uid)
+        holds = await holds_of(places, uid, without=kept_stages(index, uid))
         for hold in holds:
             await end_tool(hold)
         swept = await sweep(uid)

@@ -45,6 +45,8 @@ class Throwaway:
         self._job = job
         self._image = image
         self._port = 0
+        self._tool = ""
+        self._kept = False
         self._began = 0.0
         self._running: asyncio.Task[Exit] | None = None
         self._connection: Connection | None = None
@@ -89,12 +91,11 @@ class Throwaway:
         for last in (*[False] * (_PORTS - 1), True):
             await test_machine.prepare(self.guest)
             self._port = test_machine.free_port()
+            self._tool = f"{self.guest.name}-{self._port}"
             argv = test_machine.arguments(self.guest, self._port)
             self._job.say(f"$ {shlex.join(argv)}")
             self._running = asyncio.ensure_future(
-                self._job.tool(
-                    f"{self.guest.name}-{self._port}", argv, cwd=self.guest.directory, environment=process.environment()
-                )
+                self._job.tool(self._tool, argv, cwd=self.guest.directory, environment=process.environment())
             )
             came_up = asyncio.ensure_future(self._until_in())
             try:
@@ -160,14 +161,21 @@ class Throwaway:
         """It is no longer there, though nobody ended it."""
         return self._running is not None and self._running.done()
 
+    async def keep(self, seconds: float, why: str) -> bool:
+        """Let it live on after the stage, for `seconds` at most, with what is needed for getting in; False where it has
+        ended by itself."""
+        self._kept = await self._job.let_go(self._tool, self.machine, seconds, why)
+        return self._kept
+
     async def close(self) -> None:
-        """End it, and take away what it wrote. Nothing happens when a worker leaves: the next one ends it."""
+        """End it, unless it is kept, and take away what it wrote. When a worker leaves, the next one ends it."""
         if self._connection is not None:
             await self._connection.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
-        await asyncio.to_thread(shutil.rmtree, self.guest.directory, ignore_errors=True)
+        if not self._kept:
+            await asyncio.to_thread(shutil.rmtree, self.guest.directory, ignore_errors=True)
 
 
 async def _serves_ssh(port: int, patience: float) -> bool:

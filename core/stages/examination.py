@@ -5,14 +5,15 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
-from core import process
+from core import process, text
 from core.adapters import suites
 from core.adapters.booted import Booted
 from core.adapters.suites import Suite, Way
 from core.errors import ConnectError, ToolError
 from core.model import boot_checks as rules
 from core.model.image import ImageVersion
-from core.model.test_report import Case, Facts, Outcome
+from core.model.states import Verdict
+from core.model.test_report import Case, Facts, Outcome, verdict_of
 from core.stages import boot_checks
 from core.stages.booting import BootError, Throwaway
 from core.stages.environment import NETWORK, checkout_of
@@ -30,6 +31,8 @@ class Examination:
         """`keys` is a private directory."""
         self.first = first
         self.facts = Facts()
+        self.kept = False
+        """The first machine lives on, and with it the keys that open it."""
         self._job = job
         self._image = image
         self._second = second
@@ -46,6 +49,8 @@ class Examination:
             finally:
                 other.cancel()
                 await asyncio.wait({other})
+            if self._settings.keep and verdict_of(found) is not Verdict.PASSED:
+                await self._keep()
         skip = self._settings.skip
         return [
             rules.skipped(case.name, "ingot.toml says so")
@@ -133,6 +138,15 @@ class Examination:
         logins, _ = await boot_checks.known_logins(self._job, checkout_of(self._job))
         tried, opened = await boot_checks.passwords(self.first.machine, logins, said.users, self._keys)
         return rules.passwords(tried, opened)
+
+    async def _keep(self) -> None:
+        """The machine stays for whoever wants to look why it did not pass."""
+        seconds = self._job.run.request.pausing.limit
+        self.kept = await self.first.keep(seconds, "[test] keep")
+        if self.kept:
+            self._job.say(
+                f"The machine is kept for {text.duration(seconds)}: ingot debug {self._job.run.id} opens a shell in it."
+            )
 
     # Suites
 

@@ -128,6 +128,11 @@ class StageJob(Protocol):
         """
         ...
 
+    async def let_go(self, name: str, machine: Machine, seconds: float, why: str) -> bool:
+        """Keep the machine that a tool of this stage *is*, by the name of the tool, for `seconds` at most: it is shown
+        as kept, and who waits for the tool may be cancelled without an end of it. False where it has ended."""
+        ...
+
     async def end_earlier(self) -> None:
         """End what an earlier attempt at this stage left running, for a stage that begins anew. Where a run has a
         machine on its way, `tool` adopts it instead."""

@@ -114,7 +114,8 @@ async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Rep
     try:
         cases = await test.cases()
     finally:
-        await asyncio.to_thread(ssh_keys.remove, keys)
+        if not test.kept:
+            await asyncio.to_thread(ssh_keys.remove, keys)
     for case in cases:
         _say(job, case)
     return Report(

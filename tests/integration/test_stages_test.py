@@ -22,12 +22,15 @@ from stand_in_guest import StandIn, stand_in, write_program
 from workshop import WHO, Workshop
 
 from core import process
-from core.adapters import suites
+from core.adapters import ssh, suites
 from core.engine.job import Job
+from core.engine.keeping import Keeper
+from core.engine.reconciling import reconcile
 from core.errors import ToolError
 from core.model import boot_checks as rules
 from core.model.boot_test import BootTest
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.machine import MachineState
 from core.model.pipeline import Purpose, stages_of
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
@@ -279,6 +282,42 @@ async def test_a_cancelled_test_leaves_nothing(site: Site) -> None:
     leftovers.clean_up(site.workshop.places, site.workshop.again(run), succeeded=False)
     site.nothing_left(run)
     assert site.state == (ImageState.CANDIDATE, Verdict.UNTESTED)
+
+
+async def test_a_machine_that_did_not_pass_is_kept_where_that_is_asked_for(site: Site) -> None:
+    site.guest.has_failed("web.service")
+    site.settings = replace(site.settings, keep=True)
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match=r"web\.service"):
+        await site.test(run)
+    index, places = site.workshop.index, site.workshop.places
+    index.set_run_state(run.uid, RunState.FAILED)
+    leftovers.clean_up(places, site.workshop.again(run), succeeded=False, kept=True)
+    (machine,) = index.machines(run.uid)
+    assert machine.state is MachineState.KEPT
+    assert machine.until is not None
+    assert len(site.guest.running) == 1, "the second is not needed any more"
+    assert "ingot debug 1 opens a shell in it" in site.log(run)
+    connection = await ssh.connect(machine)
+    assert (await connection.run("echo in the machine"))[1] == b"in the machine\n"
+    await connection.close()
+    # A worker that starts leaves it alone, and ends it when its time is over.
+    assert await reconcile(index, places) == []
+    assert len(site.guest.running) == 1
+    keeper = Keeper(
+        site.workshop.around,
+        lambda run, succeeded: leftovers.clean_up(places, run, succeeded=succeeded),
+        lambda event: None,
+    )
+    keeper.look()
+    index.set_machine_until(run.uid, machine.stage_key, 0.0)
+    keeper.look()
+    async with asyncio.timeout(60):
+        while index.machines(run.uid):  # noqa: ASYNC110 - another process's end
+            await asyncio.sleep(0.05)
+    await keeper.let_go()
+    site.nothing_left(run)
 
 
 # Suites
