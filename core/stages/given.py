@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,9 @@ def left_to_the_template(job: StageJob, record: UpstreamRecord, remark: str) -> 
 
 async def given(job: StageJob, path: Path, record: UpstreamRecord) -> Mapping[str, object]:
     disk = await _virtual_size(path)
+    if not job.run.request.role.takes_upstream:
+        job.say("The template does not declare ingot_upstream: what it builds on is not known to be this.")
+        record = replace(record, verified="", details={**record.details, "given to the template": "no"})
     how = f"verified by {record.verified}" if record.verified else "unverified"
     job.say(f"Upstream: {record.description}, {how}: {record.digest}")
     job.say(f"          {path} ({text.size(path.stat().st_size)})")

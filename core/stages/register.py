@@ -279,7 +279,7 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _upstream(job: StageJob) -> UpstreamRecord:
     """As recorded before the builds; what the template found by itself is told by what Packer printed."""
     record = msgspec.convert(job.result("upstream")["record"], UpstreamRecord)
-    if record.kind == "ami":
+    if "ami" in record.details:
         make_sure_it_was_used(record, {build: job.result(f"build/{build}") for build in job.run.request.builds})
     if record.kind != "template":
         return record

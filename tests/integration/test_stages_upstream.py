@@ -227,7 +227,12 @@ async def test_a_role_is_built_on_the_newest_image_of_its_parent(workshop: Works
         "verified": "ledger",
         "role": "base",
         "version": "0.2.0",
-        "details": {"commit": workshop.git("rev-parse", "HEAD"), "run": "run-0.2.0", "build": "qemu.base"},
+        "details": {
+            "commit": workshop.git("rev-parse", "HEAD"),
+            "run": "run-0.2.0",
+            "build": "qemu.base",
+            "state": "candidate",
+        },
     }
     run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
     await workshop.until(run, "upstream")

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 from cloud_machine import CREDENTIALS, REGION, CloudMachine, cloud_machine, missing
-from workshop import Workshop, role
+from workshop import WHO, Workshop, role
 
 from core.adapters.aws import Ec2, PublishedAmi
 from core.errors import UpstreamError
-from core.model.image import UpstreamRecord
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Role, Upstream, UpstreamKind
 from core.stages import upstream_ami
 
@@ -83,6 +83,27 @@ async def test_what_the_name_means_now_is_built_on_and_pinned(workshop: Workshop
     assert (details["owner"], details["region"], details["name"]) == (owner, REGION, name)
     assert details["created"] == source["CreationDate"]
     assert details["asked for"] == f"{name[:-1]}* of {owner}"
+    assert f"Found Image ID: {machine.source_ami}" in workshop.log(run, "build/amazon-ebs.web")
+
+
+async def test_a_role_in_ec2_is_built_on_the_ami_of_its_parent(workshop: Workshop, machine: CloudMachine) -> None:
+    workshop.commit({"web/web.pkr.hcl": template(machine)})
+    disk = Artifact("qemu.base", "qcow2", "/nowhere", "sha256:" + "0" * 64)
+    parent = Artifact("amazon-ebs.base", "ami", f"{REGION}:{machine.source_ami}")
+    workshop.ledger.register(
+        ImageVersion(
+            *("base", "0.1.0", "c" * 40, 1.0, "run-1", WHO, UpstreamRecord("template", ""), (disk, parent), "base")
+        ),
+        WHO,
+        "for a test",
+    )
+    on_base = Upstream(UpstreamKind.ROLE, role="base", takes=(ImageState.CANDIDATE,))
+    run = account(workshop, machine, of(on_base))
+    await workshop.until(run, "register")
+    workshop.end(run, succeeded=True)
+    record = next(image for image in workshop.ledger.images() if image.role == "web").upstream
+    assert (record.role, record.version, record.verified) == ("base", "0.1.0", "ledger")
+    assert record.details["ami"] == machine.source_ami
     assert f"Found Image ID: {machine.source_ami}" in workshop.log(run, "build/amazon-ebs.web")
 
 
