@@ -18,7 +18,7 @@ from core.model.inventory import Inventory
 from core.places import Places
 from core.services.contents import Contents, Found
 
-SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.UP: "↑", Change.DOWN: "↓", Change.CHANGED: "~"}
+SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.UP: "▲", Change.DOWN: "▼", Change.CHANGED: "~"}
 _MOST_COMMITS = 20
 
 

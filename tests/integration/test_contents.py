@@ -160,11 +160,11 @@ def test_two_versions_are_compared_from_their_packages_to_the_lines_of_their_pla
     assert lines[0] == "web 0.1.0 → 0.2.0"
     assert "packages 1 up, 1 down, 1 added, 1 removed" in lines[1]
     assert "2 commits" in lines[1]
-    assert "  ↑ curl     7.88.1-10         →  7.88.1-10+deb12u8" in lines
-    assert "  ↓ openssl  3.0.15-1~deb12u1  →  3.0.11-1~deb12u2" in lines
+    assert "  ▲ curl     7.88.1-10         →  7.88.1-10+deb12u8" in lines
+    assert "  ▼ openssl  3.0.15-1~deb12u1  →  3.0.11-1~deb12u2" in lines
     assert "  + nginx    1.22.1-9" in lines
     assert "  - telnet   0.17-44" in lines
-    assert "  ↑ kernel  6.1.0-28-cloud-amd64  →  6.1.0-30-cloud-amd64" in lines
+    assert "  ▲ kernel  6.1.0-28-cloud-amd64  →  6.1.0-30-cloud-amd64" in lines
     assert "  + nginx.service  enabled by multi-user.target" in lines
     assert "  ~ /etc/motd  content aaaaaaaa  →  content bbbbbbbb" in lines
     assert "  ~ playbook.yml  +2 -1" in lines
