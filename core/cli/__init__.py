@@ -6,6 +6,7 @@ itself loads Textual.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -280,8 +281,23 @@ def _add_contents(
     add_json(diff)
 
 
+_TIMES = ("--extend", "--keep-paused")
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """A time below zero is no option, but a mistake that is told as one: argparse would not say what is wrong."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _TIMES and "--" not in joined and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """What follows `--` is the command of a verb that takes one, whatever it looks like."""
+    words = _joined(words)
     end = words.index("--") if "--" in words else len(words)
     if "debug" in words[:end] and end < len(words):
         arguments = parser().parse_args(words[:end])

@@ -14,7 +14,7 @@ from core.cli import login
 from core.cli.output import ExitStatus, print_json, say, table
 from core.errors import DeniedError, RefusedError
 from core.model.machine import Machine, MachineState
-from core.model.pause import LIMIT_WORDS, Answer, seconds_of
+from core.model.pause import LIMIT_WORDS, Answer, PauseMode, seconds_of
 from core.model.run import Run
 from core.places import Places
 from core.services.debugging import Debugging, DebugView
@@ -110,11 +110,18 @@ def _chosen(debugging: Debugging, which: str | None, build: str) -> DebugView:
         run = _run(debugging, which or "")
         named = f" of {build}" if build else ""
         raise RefusedError(
-            f"Run {run.id} ({run.state.value}) has no machine{named} that could be entered.",
-            "Builds pause when they are started with --pause failure, or from the workbench.",
+            f"Run {run.id} ({run.state.value}) has no machine{named} that could be entered.", _why_none(run)
         )
     names = [f"ingot debug {view.run.id} --build {_build(view)}" for view in first]
     raise RefusedError("Several machines wait: which one?", "\n".join(names))
+
+
+def _why_none(run: Run) -> str:
+    if run.request.pausing.mode is PauseMode.NEVER:
+        return "Builds pause when they are started with --pause failure, or from the workbench."
+    if run.state.ended:
+        return f"It has ended, and its machine with it: ingot logs {run.id} tells how."
+    return f"It pauses when a step fails: ingot logs -f {run.id} follows it."
 
 
 def _urgency(view: DebugView) -> int:

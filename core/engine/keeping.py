@@ -37,6 +37,8 @@ _GIVEN_UP_AFTER = 7 * 24 * 3600.0
 """Seconds after its time for which ending a machine is tried."""
 _UNKNOWN_LOOKS = 3
 """Looks after which a machine that the cloud does not know is gone: it takes a moment to know a new one."""
+_NEXT = "The machine has ended since, and its disk is gone: build again from code."
+"""What there is to do about a build whose kept machine is gone."""
 
 log = logging.getLogger("ingot.keeping")
 
@@ -184,11 +186,14 @@ class Keeper:
 
     # After it
 
-    async def _forget(self, run: Run, machine: Machine) -> None:
-        """It is gone: so goes what was kept for it."""
+    async def _forget(self, run: Run, machine: Machine, *, ended: bool = True) -> None:
+        """It has ended, or is given up: so goes what was kept for it."""
         if left := await sweep(run.uid):
             log.warning("run %d: ended what its kept machine had left running: %s", run.id, ", ".join(left))
         self._index.save_machine(replace(machine, state=MachineState.GONE))
+        if ended:
+            with contextlib.suppress(EngineError):  # until now it said how to get in
+                self._index.update_stage(run.uid, machine.stage_key, next_step=_NEXT)
         others = [one for one in self._index.machines(run.uid) if one.state is MachineState.KEPT]
         if not others:
             try:
@@ -196,8 +201,9 @@ class Keeper:
             except Exception as error:  # whatever it is, the machine is gone
                 log.error("run %d: cleaning up after its kept machine failed", run.id, exc_info=error)
             self._around.memory.forget(run.uid)
-        self._say(run, machine, "the kept machine has ended")
-        log.info("run %d: the kept machine of %s has ended", run.id, machine.build)
+        if ended:
+            self._say(run, machine, "the kept machine has ended")
+        log.info("run %d: the kept machine of %s %s", run.id, machine.build, "has ended" if ended else "is given up")
 
     async def _given_up(self, uid: str, key: str, error: IngotError) -> bool:
         """Nobody gave credentials for a week: then nobody will, and no worker can wait for ever."""
@@ -205,7 +211,7 @@ class Keeper:
         if run is None or machine is None or machine.until is None or machine.until > time.time() - _GIVEN_UP_AFTER:
             return False
         self._complain(uid, key, EngineError(f"it could not be ended for a week and is given up: {error.what}"))
-        await self._forget(run, machine)
+        await self._forget(run, machine, ended=False)
         return True
 
     def _complain(self, uid: str, key: str, error: IngotError) -> None:

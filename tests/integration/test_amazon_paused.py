@@ -116,7 +116,7 @@ def test_packer_s_own_key_lets_us_in_to_mend_it_and_the_image_is_made_and_marked
     assert (view.pause.kind, view.pause.step) == (PauseKind.FAILURE, "StepProvision")
     (instance,) = site.cloud.states()
     assert (machine.instance, machine.kind, machine.connected) == (instance, "amazon-ebs", True)
-    assert (machine.instance_type, machine.region) == ("t3.micro", "eu-west-1")
+    assert (machine.instance_type, machine.region) == ("t3.micro", "eu-central-1")
     key = next(Path(file) for file in machine.login.key_files if Path(file).name == "debug.pem")
     assert "PRIVATE KEY" in key.read_text()
     assert key.stat().st_mode & 0o077 == 0

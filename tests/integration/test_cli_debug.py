@@ -280,6 +280,10 @@ def test_what_is_no_answer_is_refused(ingot: Ingot, runs: PausedRuns, sshd: SshM
     assert "It has: retry, keep, clean-up." in done.stderr
     assert ingot("debug", str(run.id), "--end", "--yes").returncode == 2
     assert "no time" in ingot("debug", str(run.id), "--extend", "soon").stderr
+    below = ingot("debug", str(run.id), "--extend", "-5m").stderr
+    assert "'-5m' is no time that a machine can be kept" in below
+    assert "Give hours and minutes, such as 2h" in below
+    assert "'-5m'" in ingot("build", "web", "--pause", "failure", "--keep-paused", "-5m", cwd=runs.root).stderr
 
 
 # From another machine

@@ -59,6 +59,7 @@ class Site:
         await hold.wait()
         at = None if seconds is None else time.time() + seconds
         self.shop.index.save_machine(Machine(self.run.uid, KEY, "file.hello", "qemu", MachineState.KEPT, until=at))
+        self.shop.index.update_stage(self.run.uid, KEY, next_step="A shell in it: ingot debug 1.")
         if ended:
             self.shop.index.set_run_state(self.run.uid, RunState.FAILED, "kept")
         self.keeper.look()
@@ -80,6 +81,9 @@ class Site:
         assert self.left is None
         assert self.cleaned == [self.run.uid]
         assert "ingot: the kept machine has ended" in self.shop.log(self.run, KEY)
+        stage = self.shop.again(self.run).stage(KEY)
+        assert stage is not None
+        assert stage.next_step.startswith("The machine has ended since")
 
 
 @pytest.fixture
