@@ -88,6 +88,9 @@ def _rpms(listing: Listing, content: Content, not_read: list[str]) -> list[Packa
         database = content(path)
         if database is None:
             continue
+        log = listing.resolved(f"{path}-wal")
+        if log is not None and log.size:
+            not_read.append(f"The newest packages of rpm: they are in {log.path}, which was not read.")
         try:
             return rpm_database.rpm(database)
         except rpm_database.NotReadableError as error:

@@ -42,6 +42,9 @@ def test_the_system_is_named_with_its_kernels_and_architecture() -> None:
 
 def test_packages_of_rpm_are_read_or_it_is_said_why_not() -> None:
     assert len(taken({"/usr/lib/sysimage/rpm/rpmdb.sqlite": RPMDB}).packages) == 2
+    unmerged = taken({"/var/lib/rpm/rpmdb.sqlite": RPMDB, "/var/lib/rpm/rpmdb.sqlite-wal": b"x"})
+    assert len(unmerged.packages) == 2
+    assert "rpmdb.sqlite-wal, which was not read" in unmerged.not_read[0]
     (said,) = taken({"/var/lib/rpm/rpmdb.sqlite": b"no database"}).not_read[:1]
     assert "/var/lib/rpm/rpmdb.sqlite cannot be read" in said
     (said,) = taken({"/var/lib/rpm/Packages": b"Berkeley"}).not_read[:1]
