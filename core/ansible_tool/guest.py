@@ -1,8 +1,14 @@
-"""The machine that the playbook runs in: booted from an overlay, waited for, shut down from inside, or ended."""
+"""The machine that the playbook runs in: booted from an overlay, waited for, shut down from inside, or ended.
+
+Without hardware virtualisation a QEMU that is reset takes minutes to unpack the kernel a second time, a few bytes a
+second: what it had translated of the first boot stands in its way (QEMU 7.2). There it ends where the machine would
+restart, and another is started in its place, on the same disk and port.
+"""
 
 import asyncio
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -21,6 +27,8 @@ _ANSWER = 60.0
 """Seconds of one attempt to log in."""
 SHUTDOWN = 300.0
 """Seconds that it has to end in order."""
+_RESTARTS_LOOKED_AT = 0.3
+"""Seconds between two looks whether the machine wants to restart."""
 _OFF = "sync; systemctl poweroff || poweroff || shutdown -h now"
 
 
@@ -31,15 +39,36 @@ class Cancelled(Exception):  # noqa: N818 - it is no error
 class Booted:
     """One running machine."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        say: Callable[[str], None],
+        cancelled: Callable[[], bool],
+        restarted: Callable[[int, int], None],
+    ) -> None:
+        """`restarted` gets the process and the port of a machine that was started again; from another thread."""
         self._plan = plan
         self._say = say
+        self._restarted = restarted
         self._cancelled = cancelled
         self._identity: Identity | None = None
+        self._restarts = plan.accelerator == "tcg"
+        self._ending = threading.Event()
+        """From now on its end is wanted."""
+        self._lost = ""
+        """Why it could not be started again."""
+        self._watching: threading.Thread | None = None
         self.port = 0
 
     @property
     def lives(self) -> bool:
+        """It runs, or will in a moment."""
+        if self._restarts and not self._ending.is_set():
+            return not self._lost
+        return self._runs
+
+    @property
+    def _runs(self) -> bool:
         return self._identity is not None and self._identity.lives
 
     @property
@@ -56,17 +85,45 @@ class Booted:
                 words = ["qemu-img", "resize", "-q", "-f", "qcow2", str(guest.overlay), self._plan.disk_size]
                 await process.run(words, check=True)
             self.port = test_machine.free_port()
-            argv = test_machine.arguments(guest, self.port)
+            argv = self._argv
             self._say(f"$ {shlex.join(argv)}")
-            keep = (RUN_MARK, HOLDER_MARK)
-            pid = process.start_detached(argv, cwd=guest.directory, env=process.environment(keep=keep), log=log)
-            self._identity = Identity.of(pid)
+            self._launch(argv)
             await asyncio.sleep(1.0)
-            if self.lives and read(pid) is not None:
+            if self._runs and read(self.pid) is not None:
+                if self._restarts:
+                    self._watching = threading.Thread(target=self._watch, daemon=True)
+                    self._watching.start()
                 return
             said = log.read_text(errors="replace").strip()
             if last or ("hostfwd" not in said and "forwarding" not in said):
                 raise ToolError(f"QEMU ended at once: {said or 'it did not say why'}")
+
+    @property
+    def _argv(self) -> list[str]:
+        words = test_machine.arguments(self._plan.guest, self.port)
+        return [*words, "-no-reboot"] if self._restarts else words
+
+    def _launch(self, argv: list[str]) -> None:
+        directory = self._plan.guest.directory
+        environment = process.environment(keep=(RUN_MARK, HOLDER_MARK))
+        pid = process.start_detached(argv, cwd=directory, env=environment, log=directory / "qemu.log")
+        self._identity = Identity.of(pid)
+
+    def _watch(self) -> None:
+        """In a thread, as the playbook has ours: start it again when it has ended to restart."""
+        while not self._ending.wait(_RESTARTS_LOOKED_AT):
+            if self._runs:
+                continue
+            try:
+                self._launch(self._argv)
+            except ToolError as error:
+                self._lost = error.what
+                return
+            self._ending.wait(1.0)
+            if not self._runs:
+                self._lost = "it ended at once when it was started again"
+                return
+            self._restarted(self.pid, self.port)
 
     async def let_in(self) -> None:
         """Until it lets us in; its host key is pinned then. Raises ToolError, Cancelled."""
@@ -92,6 +149,7 @@ class Booted:
 
     async def shut_down(self) -> None:
         """From inside, so that everything is on its disk; returns when QEMU has ended. Raises ToolError, Cancelled."""
+        self._stop_watching()
         sudo = "" if self._plan.user == "root" else "sudo -n "
         try:
             connection = await ssh.connect(self._plan.machine(self.port), timeout=_ANSWER)
@@ -105,7 +163,7 @@ class Booted:
         except ToolError as error:
             self._say(f"shutting down: {error.what}")
         deadline = time.monotonic() + SHUTDOWN
-        while self.lives:
+        while self._runs:
             if self._cancelled():
                 raise Cancelled
             if time.monotonic() > deadline:
@@ -114,11 +172,17 @@ class Booted:
 
     def end(self) -> None:
         """By force. Nothing happens when it has ended."""
+        self._stop_watching()
         if self._identity is None:
             return
         for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             if not self._identity.signal(number):
                 return
             until = time.monotonic() + patience
-            while self.lives and time.monotonic() < until:
+            while self._runs and time.monotonic() < until:
                 time.sleep(0.05)
+
+    def _stop_watching(self) -> None:
+        self._ending.set()
+        if self._watching is not None:
+            self._watching.join()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import termios
+import threading
 from pathlib import Path
 
 from core.adapters import ansible, ansible_prompts
@@ -27,9 +28,10 @@ class Work:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._ends = False
+        self._printing = threading.Lock()
         # Nothing that is started from here is to have it.
         self._variables = os.environ.pop(VARIABLES, "{}")
-        self._booted = Booted(plan, self._own, lambda: self._ends)
+        self._booted = Booted(plan, self._own, lambda: self._ends, self._restarted)
 
     def carry_out(self) -> int:
         """The exit status (`Ended`)."""
@@ -146,9 +148,13 @@ class Work:
             if answer := _ANSWERS.get(line[:1]):
                 return answer
 
+    def _restarted(self, pid: int, port: int) -> None:
+        self._print(ansible_prompts.machine_runs(self._plan.build, pid, port))
+
     def _own(self, line: str) -> None:
         self._print(f"==> {self._plan.build}: {line}")
 
     def _print(self, line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        with self._printing:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()

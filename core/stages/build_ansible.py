@@ -117,14 +117,13 @@ class _Watched:
         self._connected = False
 
     def look(self, line: str) -> None:
-        # What runs in the machine prints as well, and could say anything: once it is in, nothing of it is believed.
-        if not self._connected:
-            if found := ansible_prompts.read_machine(line):
-                self._job.save_machine(self._machine(*found))
-            elif ansible_prompts.is_connected(line):
-                self._connected = True
-                if (machine := self._job.machine()) is not None:
-                    self._job.save_machine(replace(machine, connected=True))
+        # What the playbook prints is indented by the program: nothing in the machine can say these.
+        if found := ansible_prompts.read_machine(line):
+            self._job.save_machine(replace(self._machine(*found), connected=self._connected))
+        elif ansible_prompts.is_connected(line):
+            self._connected = True
+            if (machine := self._job.machine()) is not None:
+                self._job.save_machine(replace(machine, connected=True))
         begin = f"==> {self._prepared.build.name}: Error: "
         if line.startswith(begin):
             self.last_error = line.removeprefix(begin).strip()
