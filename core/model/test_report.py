@@ -1,7 +1,7 @@
 """What a boot test of one build found: case by case, with what the machine is. Goes on the ledger as it is."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.model.states import Verdict
@@ -116,3 +116,21 @@ def first_bad(cases: Iterable[Case]) -> str:
     what = f"{bad[0].suite}, {bad[0].name}" + (f": {why[0].rstrip('.')}" if why else "")
     others = len(bad) - 1
     return what + (f" (and {others} more {'case' if others == 1 else 'cases'})" if others else "")
+
+
+def fitting(cases: Sequence[Case], room: int) -> tuple[Case, ...]:
+    """The cases with as much of what was said as there is `room` for, in characters: what went wrong first. All names
+    and outcomes stay.
+
+    >>> [case.output for case in fitting([Case("s", "a", Outcome.PASSED, output="fine"),
+    ...                                   Case("s", "b", Outcome.FAILED, output="oh no")], 6)]
+    ['', 'oh no']
+    """
+    kept = list(cases)
+    for place in sorted(range(len(kept)), key=lambda place: not kept[place].outcome.bad):
+        case = kept[place]
+        if len(case.message) + len(case.output) > room:
+            case = replace(case, message=case.message if len(case.message) <= room else "", output="")
+        kept[place] = case
+        room -= len(case.message) + len(case.output)
+    return tuple(kept)

@@ -139,8 +139,11 @@ class Throwaway:
 
     async def _hint(self) -> str:
         """What is known of why, as the end of a sentence; the console goes into the log."""
-        for line in (await self.last_words()).splitlines():
+        said = await self.last_words()
+        for line in said.splitlines():
             self._job.say(f"console: {line}")
+        if not said:
+            return " Nothing came on its serial console: it boots by BIOS here, which a disk for UEFI alone does not."
         if not self._port or not await _serves_ssh(self._port, _BANNER[0]):
             return ""
         return (
@@ -156,10 +159,6 @@ class Throwaway:
         except IngotError:
             return ""
         return said.decode(errors="replace").replace("\r", "").strip()
-
-    async def ended(self) -> bool:
-        """It is no longer there, though nobody ended it."""
-        return self._running is not None and self._running.done()
 
     async def keep(self, seconds: float, why: str) -> bool:
         """Let it live on after the stage, for `seconds` at most, with what is needed for getting in; False where it has

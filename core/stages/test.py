@@ -18,7 +18,7 @@ from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
 from core.model.states import Act, StateChange, Verdict
-from core.model.test_report import Case, Outcome, Report, first_bad
+from core.model.test_report import Case, Outcome, Report, first_bad, fitting
 from core.secrets import Redactor
 from core.stages import evidence
 from core.stages.booting import Throwaway
@@ -28,6 +28,8 @@ from core.stages.given import verified_again
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
 
+ROOM = 2_000_000
+"""Characters of what suites said that go on the ledger with one report."""
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "✗", Outcome.SKIPPED: "–"}
 
 
@@ -129,7 +131,7 @@ async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Rep
         ended=time.time(),
         accelerator=accelerator,
         boot_seconds=test.first.seconds,
-        cases=tuple(cases),
+        cases=fitting(cases, ROOM),
         facts=test.facts,
     )
 

@@ -9,7 +9,7 @@ from core.adapters import booted
 from core.model import boot_checks as rules
 from core.model.boot_checks import Unit
 from core.model.states import Verdict
-from core.model.test_report import Case, Facts, Outcome, Report, first_bad, verdict_of
+from core.model.test_report import Case, Facts, Outcome, Report, first_bad, fitting, verdict_of
 
 ANSWER = b"""
 ==uid==
@@ -176,3 +176,13 @@ def test_a_report_is_the_same_after_the_ledger() -> None:
         facts,
     )
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+
+
+@given(st.lists(st.tuples(st.sampled_from(Outcome), st.text(max_size=9), st.text(max_size=9))), st.integers(0, 60))
+def test_a_report_has_room_for_what_went_wrong_first(said: list[tuple[Outcome, str, str]], room: int) -> None:
+    cases = [Case("s", str(number), outcome, 0.0, *texts) for number, (outcome, *texts) in enumerate(said)]
+    kept = fitting(cases, room)
+    assert [(case.name, case.outcome) for case in kept] == [(case.name, case.outcome) for case in cases]
+    assert sum(len(case.message) + len(case.output) for case in kept) <= room
+    if sum(len(case.message) + len(case.output) for case in cases if case.outcome.bad) <= room:
+        assert [case for case in kept if case.outcome.bad] == [case for case in cases if case.outcome.bad]
