@@ -32,7 +32,7 @@ class Asking:
                 partial(self._say_queued, queued),
             )
 
-        self._when_trusted(go)
+        self.when_trusted(go)
 
     def build_stale(self, queued: Queued) -> None:
         """Everything that is stale, parents first."""
@@ -51,7 +51,7 @@ class Asking:
         def go(trust: bool) -> None:
             self._house.carry_out(f"asking for builds of what is {word}…", partial(build, trust=trust), done)
 
-        self._when_trusted(go)
+        self.when_trusted(go)
 
     def _say_queued(self, queued: Queued, runs: list[Run]) -> None:
         if len(runs) == 1:
@@ -61,7 +61,7 @@ class Asking:
             self._house.notify(f"Queued: {names}", timeout=4)
         queued(runs)
 
-    def _when_trusted(self, go: Callable[[bool], None]) -> None:
+    def when_trusted(self, go: Callable[[bool], None]) -> None:
         """Asks once whether what the workspace's templates execute may be executed here."""
         overview = self._house.overview
         if overview.trusted:

@@ -101,12 +101,6 @@ def run_state(run: Run) -> Piece:
     return Piece(f"{sign} {run.state.value}", tone)
 
 
-def image_state(image: ImageVersion) -> tuple[Piece, ...]:
-    """`✓ candidate`, and the marks that it bears."""
-    sign, tone = _IMAGE[image.state]
-    return (Piece(f"{sign} {image.state.value}", tone), *(Piece(f" {mark}", Tone.STALE) for mark in image.marks))
-
-
 def effective_state(effective: Effective) -> Piece:
     """`✗ revoked`: the state that counts now."""
     sign, tone = _IMAGE[effective.state]
@@ -262,10 +256,10 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
 
     return (
         Column("version", "VERSION", lambda image: image.version, lambda image: image.version, "left", 1, 18, 28),
-        Column("state", "STATE", state, lambda image: image.state.value, "left", 2, 11, 12, "end"),
-        Column("tests", "TESTS", tests, lambda image: plain(tests(image)), "left", 6, 8, 10, "end"),
-        Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 9, 24, "end"),
-        Column("marks", "MARKS", marked, None, "left", 4, 9, 44, "end", grow=True),
+        Column("state", "STATE", state, lambda image: image.state.value, "left", 2, 12, 12, "end"),
+        Column("tests", "TESTS", tests, lambda image: plain(tests(image)), "left", 6, 10, 10, "end"),
+        Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 10, 24, "end"),
+        Column("marks", "MARKS", marked, None, "left", 4, 15, 44, "end", grow=True),
         Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 5, 10),
         Column("commit", "COMMIT", lambda image: Piece(image.commit[:7], Tone.FAINT), None, "left", 9, 7),
         Column("parent", "BUILT ON", lambda image: image.parent, lambda image: image.parent, "left", 7, 10, 30),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import IngotError, LostRaceError
 from core.model.image import ImageVersion
+from core.model.run import Run
 from core.model.states import by_whom
 from core.text import moment
 from tui.screens.reasons import REASON, Field, Reasons
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tui.app import Ingot
 
 Done = Callable[[], None]
+Queued = Callable[[Run], None]
 
 NO_LEDGER = "The ledger of this workspace is not known here."
 
@@ -107,6 +109,35 @@ class Decisions:
                 self.decide(f"restoring {name}…", partial(deciding.restore, image.role, image.version, typed["why"]))
 
         self._house.push_screen(Reasons(f"Restore {name}?", lines, yes="restore it"), answered)
+
+    def test(self, image: ImageVersion, queued: Queued) -> None:
+        """Tests run what the repository brings: whether it is trusted is asked once."""
+        name = f"{image.role} {image.version}"
+
+        def go(trust: bool) -> None:
+            if deciding := self._house.deciding:
+                test = partial(deciding.test, image.role, image.version, trust=trust)
+                self._house.carry_out(f"asking for a test of {name}…", test, queued)
+
+        self._house.asking.when_trusted(go)
+
+    def convert(self, image: ImageVersion, queued: Queued) -> None:
+        """Ask which formats."""
+        name = f"{image.role} {image.version}"
+        there = " ".join(dict.fromkeys(artifact.format for artifact in image.artifacts)) or "nothing"
+        lines = [
+            f"It has {there}. What is made of it is compared with it, gets a digest, and stands among its artifacts.",
+            "There are raw, qcow2, vhd (fixed, for Azure), vhdx, vmdk (stream-optimized) and ova.",
+        ]
+
+        def answered(typed: Mapping[str, str] | None) -> None:
+            if typed is not None and (deciding := self._house.deciding):
+                formats = typed["formats"].replace(",", " ").split()
+                convert = partial(deciding.convert, image.role, image.version, formats)
+                self._house.carry_out(f"asking for other formats of {name}…", convert, queued)
+
+        fields = (Field("formats", "Which? Several with a blank between them."),)
+        self._house.push_screen(Reasons(f"Convert {name}?", lines, yes="make them", fields=fields), answered)
 
     def decide(
         self, words: str, work: "Callable[[], Outcome]", done: Done | None = None, lost: Done | None = None

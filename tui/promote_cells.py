@@ -113,10 +113,10 @@ def channel_columns(clock: Clock) -> tuple[Column[ChannelHere], ...]:
         Column("channel", "CHANNEL", name, None, "left", 1, 10, 24),
         Column("version", "IS AT", version, None, "left", 1, 11, 28),
         Column("state", "STATE", state, None, "left", 3, 12, 26, "end"),
-        Column("since", "SINCE", since, None, "right", 4, 5),
+        Column("since", "SINCE", since, None, "right", 4, 10),
         Column("by", "BY", by, None, "left", 5, 6, 20, "end"),
-        Column("why", "WHY", why, None, "left", 6, 12, 60, "end", grow=True),
-        Column("takes", "", takes, None, "left", 7, 12, 40, "end"),
+        Column("why", "WHY", why, None, "left", 6, 16, 60, "end", grow=True),
+        Column("takes", "", takes, None, "left", 7, 24, 40, "end"),
     )
 
 

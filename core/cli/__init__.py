@@ -219,6 +219,13 @@ def _add_deciding(
         verb.add_argument("role", metavar="ROLE")
         verb.add_argument("version", metavar="VERSION")
     promote.add_argument("channel", metavar="CHANNEL")
+    promote.add_argument(
+        "--check",
+        "--dry-run",
+        action="store_true",
+        help="say what is looked at before it moves, and move nothing (exit status 1: something is in the way)",
+    )
+    add_json(promote)
     channels.add_argument("role", nargs="?", default="", metavar="ROLE", help="only those of this role")
     channels.add_argument("channel", nargs="?", default="", metavar="CHANNEL", help="the history of this one")
     channels.add_argument("--back", action="store_true", help="move it back to what it had before")

@@ -13,13 +13,45 @@ from core.cli.listing import state_words
 from core.cli.output import ExitStatus, print_json, say, table
 from core.errors import RefusedError
 from core.model.channels import ChannelMove
+from core.model.promotion import CheckState, blockers, warnings
 from core.places import Places
+from core.services.dossiers import Dossiers
 from core.services.promoting import ChannelView, Consequences, Outcome, Promoting
 
 
 def promote(arguments: argparse.Namespace) -> int:
-    """`ingot promote ROLE VERSION CHANNEL`."""
+    """`ingot promote ROLE VERSION CHANNEL [--check]`."""
+    if arguments.check or arguments.json:
+        return _checked(arguments)
     return _said(_changing(arguments).promote(arguments.role, arguments.version, arguments.channel, arguments.why))
+
+
+_SIGNS = {CheckState.OK: "✓", CheckState.WARNING: "!", CheckState.UNKNOWN: "!", CheckState.FAILED: "✗"}
+
+
+def _checked(arguments: argparse.Namespace) -> int:
+    """What is looked at before the channel moves; nothing moves."""
+    if not arguments.check:
+        raise RefusedError("--json is for --check.", "ingot promote ROLE VERSION CHANNEL --check --json")
+    dossiers = Dossiers(Places.of(os.environ), arguments.directory.resolve())
+    _, found = dossiers.checks(arguments.role, arguments.version, arguments.channel)
+    stopped, left = blockers(found), warnings(found)
+    if arguments.json:
+        print_json([msgspec.to_builtins(check) for check in found])
+    else:
+        for check in found:
+            say(f"{_SIGNS[check.state]} {check.title:<9} {check.says}")
+            if check.next_step:
+                say(f"    {check.next_step}")
+        say()
+        if stopped:
+            names = " and ".join(check.title.lower() for check in stopped)
+            say(f"It cannot be moved: {names} {'is' if len(stopped) == 1 else 'are'} in the way.")
+        elif left:
+            say(f"It can be moved; to weigh first: {', '.join(check.title.lower() for check in left)}.")
+        else:
+            say("It can be moved: all is well.")
+    return ExitStatus.FAILED if stopped else ExitStatus.DONE
 
 
 def deprecate(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,20 @@ class TestRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """An image version above or below it in the lineage."""
+
+    image: ImageVersion
+    effective: Effective
+    steps: int = 1
+    """How far above or below it is."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.image.role} {self.image.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """Something that is in it: a package, a service, a port, a user, …"""
 
@@ -53,12 +67,12 @@ class Dossier:
     moves: tuple[ChannelMove, ...] = ()
     """Of channels, to it or away from it, the oldest first."""
     channels: tuple[str, ...] = ()
-    ancestors: tuple[ImageVersion, ...] = ()
+    ancestors: tuple[Relative, ...] = ()
     """The images that it is built on, the nearest first."""
     revoked: tuple[str, ...] = ()
     """`base 0.1.0`: those of its ancestors that are revoked."""
-    children: tuple[tuple[int, ImageVersion, Effective], ...] = ()
-    """What is built on it, and on those, each with how many steps below."""
+    children: tuple[Relative, ...] = ()
+    """What is built on it, each followed by what is built on that."""
     outdated: str = ""
     """The newer good version of what it is built on."""
     run: Run | None = None

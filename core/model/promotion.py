@@ -180,7 +180,7 @@ def _parents(dossier: Dossier) -> Check:
         return _failed("parents", "Built on", says, f"Build it again on another: ingot build {role}")
     if not dossier.image.upstream.role:
         return _ok("parents", "Built on", "no other image")
-    chain = " on ".join(f"{image.role} {image.version}" for image in dossier.ancestors)
+    chain = " on ".join(relative.name for relative in dossier.ancestors)
     if not dossier.ancestors:
         return Check("parents", "Built on", CheckState.UNKNOWN, f"{dossier.image.parent}, which is not on the ledger")
     if dossier.outdated:
@@ -190,8 +190,7 @@ def _parents(dossier: Dossier) -> Check:
 
 
 def _verified(dossier: Dossier) -> Check:
-    roots = [image for image in (dossier.image, *dossier.ancestors) if not image.upstream.role]
-    root = roots[-1] if roots else (*dossier.ancestors, dossier.image)[-1]
+    root = dossier.ancestors[-1].image if dossier.ancestors else dossier.image
     upstream = root.upstream
     if upstream.verified:
         return _ok("upstream", "Upstream", f"{upstream.description}, verified by {upstream.verified}")

@@ -4,6 +4,8 @@ Each service is loaded when it is first used, not with the screen. All methods b
 take: call them in a thread. They raise IngotError, with what to do next.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from core.model.difference import Difference
 from core.model.dossier import Dossier
 from core.model.image import ImageVersion
 from core.model.promotion import Check
+from core.model.run import Run
 from core.model.standing import Standing
 from core.places import Places
 
@@ -49,6 +52,23 @@ class Deciding:
         from core.services.dossiers import Dossiers
 
         return Dossiers(self.places, self.directory).checks(role, version, channel)[1]
+
+    def test(self, role: str, version: str, *, trust: bool) -> Run:
+        """Queue a boot test of an image version, with the suites of the commit that it was built from."""
+        from core.services.testing import Testing
+
+        return Testing(self.places, os.environ).test(self._root(), role, version, trust=trust)
+
+    def convert(self, role: str, version: str, formats: Sequence[str]) -> Run:
+        """Queue the making of other formats of an image version."""
+        from core.services.converting import Converting
+
+        return Converting(self.places).convert(self._root(), role, version, formats)
+
+    def _root(self) -> Path:
+        from core.services.overview import root_of
+
+        return root_of(self.directory) or self.directory
 
     def promote(self, role: str, version: str, channel: str, why: str, *, expected: str) -> "Outcome":
         """Move a channel; `expected` is where whoever asks saw it, and LostRaceError names who was first."""

@@ -13,8 +13,8 @@ from core import config
 from core.adapters.git import GitRepository
 from core.errors import RefusedError, WorkspaceError
 from core.model.channels import ChannelRule
-from core.model.decided import Decided, Effective, Key
-from core.model.dossier import Dossier
+from core.model.decided import Decided, Key
+from core.model.dossier import Dossier, Relative
 from core.model.image import ImageState, ImageVersion
 from core.model.promotion import Check, checks, forbidden
 from core.model.run import Run
@@ -89,7 +89,10 @@ class Dossiers:
             changes=decided.changes.get(key, ()),
             moves=tuple(sorted(moves, key=lambda move: move.at)),
             channels=standing.channels(image),
-            ancestors=tuple(decided.images[one] for one in above),
+            ancestors=tuple(
+                Relative(decided.images[one], decided.effective(one, read.now), steps)
+                for steps, one in enumerate(above, 1)
+            ),
             revoked=tuple(
                 f"{one[0]} {one[1]}" for one in above if decided.life(one).state(read.now) is ImageState.REVOKED
             ),
@@ -131,7 +134,7 @@ def _image(read: _Read, role: str, version: str) -> ImageVersion:
     return found
 
 
-def _children(decided: Decided, key: Key, now: float) -> Iterator[tuple[int, ImageVersion, Effective]]:
+def _children(decided: Decided, key: Key, now: float) -> Iterator[Relative]:
     """What is built on an image, each below what it is built on."""
     below: dict[Key, list[Key]] = {}
     for other, image in decided.images.items():
@@ -144,5 +147,5 @@ def _children(decided: Decided, key: Key, now: float) -> Iterator[tuple[int, Ima
         if one in seen:
             continue
         seen.add(one)
-        yield depth, decided.images[one], decided.effective(one, now)
+        yield Relative(decided.images[one], decided.effective(one, now), depth)
         left += [(depth + 1, child) for child in reversed(below.get(one, []))]

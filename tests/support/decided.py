@@ -16,9 +16,11 @@ from core.model.difference import (
     PackageChange,
     Source,
 )
-from core.model.dossier import Dossier, Item, TestRound
+from core.model.dossier import Dossier, Item, Relative, TestRound
 from core.model.image import ImageState, ImageVersion
 from core.model.inventory import PackageKind
+from core.model.pipeline import Purpose
+from core.model.run import Run
 from core.model.seal_items import ITEMS
 from core.model.sealing import Finding, ItemState, SealReport
 from core.model.standing import Standing, standing_of
@@ -52,6 +54,8 @@ class Ruling:
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict[tuple[str, str], Difference])
     heard: list[str] = field(default_factory=list[str])
     refuse: IngotError | None = None
+    queue: Callable[[Purpose, str, str], Run] = field(kw_only=True)
+    """Puts a run about an image version into the index."""
 
     @property
     def decided(self) -> Decided:
@@ -103,14 +107,16 @@ class Ruling:
             changes=found.changes.get(key, ()),
             moves=tuple(
                 move
-                for trail in found.trails.values()
+                for (of, _), trail in found.trails.items()
                 for move in trail.moves
-                if version in (move.version, move.before)
+                if of == role and version in (move.version, move.before)
             ),
             channels=standing.channels(image),
-            ancestors=tuple(found.images[one] for one in above),
+            ancestors=tuple(
+                Relative(found.images[one], found.effective(one, now), at) for at, one in enumerate(above, 1)
+            ),
             revoked=tuple(f"{a} {b}" for a, b in above if found.life((a, b)).state(now) is ImageState.REVOKED),
-            children=tuple((1, found.images[one], found.effective(one, now)) for one in found.descendants(key)),
+            children=tuple(Relative(found.images[one], found.effective(one, now)) for one in found.descendants(key)),
             outdated=standing.outdated(image),
             here=tuple(artifact.location for artifact in image.artifacts if artifact.location not in known.missing),
         )
@@ -121,6 +127,14 @@ class Ruling:
         return self.differences.get((old.version, new.version)) or Difference(
             old, new, notes=("Nobody looked what is in them: ingot build looks from now on.",)
         )
+
+    def test(self, role: str, version: str, *, trust: bool) -> Run:
+        self._heard(f"test {role} {version}{' trust' if trust else ''}")
+        return self.queue(Purpose.TEST, role, version)
+
+    def convert(self, role: str, version: str, formats: Sequence[str]) -> Run:
+        self._heard(f"convert {role} {version} to {' '.join(formats)}")
+        return self.queue(Purpose.CONVERT, role, version)
 
     def promote(self, role: str, version: str, channel: str, why: str, *, expected: str) -> Said:
         self._heard(f"promote {role} {version} {channel} from {expected or 'nowhere'}: {why}")
@@ -236,13 +250,42 @@ def tested(image: ImageVersion, at: float, *failed: str) -> TestRound:
     return TestRound(f"test-qemu.{image.role}-1", at, ADA, verdict, report=report)
 
 
-def packages(build: str, count: int = 240) -> tuple[Item, ...]:
-    """As many as a small server has."""
-    known = [("nginx", "1.22.1-9"), ("openssl", "3.0.15-1~deb12u1"), ("linux-image-amd64", "6.1.115-1")]
-    rest = [
-        (f"lib{name}{number}", f"{number}.0-1") for number in range(1, count // 4) for name in ("c", "x", "ssl", "z")
-    ]
-    return tuple(Item(build, "deb", name, version) for name, version in sorted([*known, *rest]))
+def packages(build: str) -> tuple[Item, ...]:
+    """Some of those that a small server has."""
+    found = {
+        "adduser": "3.134",
+        "apt": "2.6.1",
+        "base-files": "12.4+deb12u8",
+        "bash": "5.2.15-2+b7",
+        "ca-certificates": "20230311",
+        "curl": "7.88.1-10+deb12u8",
+        "dbus": "1.14.10-1~deb12u1",
+        "iproute2": "6.1.0-3",
+        "libc6": "2.36-9+deb12u9",
+        "libnginx-mod-http-geoip2": "1:3.4-4",
+        "libssl3": "3.0.15-1~deb12u1",
+        "linux-image-cloud-amd64": "6.1.115-1",
+        "nginx": "1.22.1-9",
+        "openssh-server": "1:9.2p1-2+deb12u3",
+        "openssl": "3.0.15-1~deb12u1",
+        "systemd": "252.31-1~deb12u1",
+    }
+    more = {f"python3-lib{number:03}": f"{number}.0-1" for number in range(224)}
+    return tuple(Item(build, "deb", name, version) for name, version in sorted({**found, **more}.items()))
+
+
+def contents(build: str) -> tuple[Item, ...]:
+    """What else is in it."""
+    return (
+        Item(build, "system", "Debian GNU/Linux 12 (bookworm)", "amd64"),
+        Item(build, "kernel", "6.1.0-28-cloud-amd64"),
+        Item(build, "service", "nginx.service", "enabled"),
+        Item(build, "service", "ssh.service", "enabled"),
+        Item(build, "port", "tcp 80", "nginx"),
+        Item(build, "port", "tcp 22", "sshd"),
+        Item(build, "user", "root", "uid 0, cannot log in"),
+        Item(build, "user", "www-data", "uid 33, cannot log in"),
+    )
 
 
 def difference(old: ImageVersion, new: ImageVersion) -> Difference:

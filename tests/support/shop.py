@@ -8,6 +8,7 @@ from core.errors import IngotError
 from core.model.dossier import Dossier
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.pause import WATCHED, Wish
+from core.model.pipeline import Purpose
 from core.model.role import Build, Problem, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, Verdict
@@ -17,7 +18,7 @@ from core.places import Places
 from core.services.debugging import Debugging
 from core.services.overview import Overviews, WorkerView
 from core.store.index import Index
-from tests.support.decided import Ruling, difference, packages, sealing, tested
+from tests.support.decided import Ruling, contents, difference, packages, sealing, tested
 from tests.support.stages import plain_stages
 from tui.app import Ingot
 from tui.ports import Debugs
@@ -268,11 +269,13 @@ def fill(shop: Shop) -> None:
 def rule(shop: Shop) -> Ruling:
     """A ledger for the shop of `fill`: channels that are somewhere, and images whose every report is there."""
     day = 86_400
+    made = shop.index.run(shop.run("frontend", RunState.SUCCEEDED, 5, 402).uid)
+    assert made is not None
     images = [
         shop.image("base", "0.0.9", 20 * day, ImageState.CANDIDATE),
         shop.image("base", "0.1.0", 4 * day, ImageState.CANDIDATE, evidence=("seal-qemu.base",)),
         shop.image("frontend", "0.0.9", 20 * day, ImageState.CANDIDATE, "0.0.9"),
-        shop.image("frontend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0"),
+        shop.image("frontend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0", run=made.uid),
         shop.image("frontend", "0.1.0-4-g3f9c2a1", 720, ImageState.CANDIDATE, "0.1.0", marks=("development",)),
         shop.image(
             "frontend",
@@ -285,7 +288,12 @@ def rule(shop: Shop) -> Ruling:
         ),
         shop.image("backend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0"),
     ]
-    ruling = Ruling(images, lambda: shop.clock[0])
+
+    def queue(purpose: Purpose, role: str, version: str) -> Run:
+        request = replace(shop.asked.requests[role], purpose=purpose, version=version)
+        return shop.index.add_run(request, (str(purpose),))
+
+    ruling = Ruling(images, lambda: shop.clock[0], queue=queue)
     ruling.good("base", "0.0.9", 19.9 * day)
     ruling.good("base", "0.1.0", 3.9 * day)
     ruling.good("frontend", "0.0.9", 19 * day)
@@ -310,7 +318,9 @@ def rule(shop: Shop) -> Ruling:
             seals=(sealing("qemu.frontend", *([("machine-id", "/etc/machine-id")] if failed else [])),),
             rounds=(tested(image, at, *failed),),
             packages=packages("qemu.frontend"),
+            contents=contents("qemu.frontend"),
             looked_into=True,
+            run=made if image.run == made.uid else None,
         )
     old, new = by_key["frontend", "0.0.9"], by_key["frontend", "0.1.0"]
     ruling.differences[old.version, new.version] = difference(old, new)

@@ -36,7 +36,7 @@ ACTIONS = (
     ),
     Action("swap", "Other way round", ("x",), "What the first has that the second has not", "Difference", rank=3),
     Action("image", "Image", ("i",), "All that is known of the second", "Difference", rank=4),
-    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Difference", rank=9, last=True),
+    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Difference", rank=2, last=True),
 )
 
 

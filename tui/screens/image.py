@@ -1,84 +1,81 @@
-"""The image screen: what is in an image version, and where did it come from? For now what its manifest says."""
+"""The image screen: what is in an image version, and where did it come from? Section by section, one list each.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+Below the list stands what else is known of the chosen row: a whole digest, all paths, what a test printed.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 
-from core.model.image import ImageVersion, may_become_good
+from core.model.dossier import Dossier
+from core.model.image import ImageVersion
+from core.model.run import Run
+from core.model.standing import Standing
 from core.services.overview import Overview
-from core.text import moment, size
-from tui.actions import Acting, Action, app_of, bindings, offers
-from tui.cells import ago, image_state, when
-from tui.theme import UNICODE, Cell, Piece, Tone
-from tui.widgets.columns import Column
+from tui.actions import Acting, Action, app_of, bindings
+from tui.cells import ago, effective_state, marks, person, verdict
+from tui.deciding import NO_LEDGER, why_not_restored
+from tui.image_cells import SECTIONS, Row, Section, detail_rows, runs_about
+from tui.loading import Loading
+from tui.theme import UNICODE, Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
+from tui.widgets.panel import Panel, PanelRow
 from tui.widgets.table import Table
 from tui.widgets.too_small import TooSmall
 
+if TYPE_CHECKING:
+    from tui.app import Ingot
+
 ACTIONS = (
-    Action("logs", "Logs", ("l",), "The log of the run that made it", "Image", rank=1),
-    Action("leave", "Back", ("q", "escape"), "Back to the workbench", "Image", rank=9, last=True),
+    Action(
+        "promote",
+        "Promote…",
+        ("p",),
+        "What is looked at before a channel moves to it, what changes by it, and the move",
+        "Image",
+        rank=1,
+        command="promote",
+    ),
+    Action("test", "Test", ("t",), "Boot a machine from it and test it, once more", "Image", True, 2, command="test"),
+    Action(
+        "convert",
+        "Convert…",
+        ("c",),
+        "Make other formats of it: raw, vhd, vhdx, vmdk, ova",
+        "Image",
+        True,
+        5,
+        command="convert",
+    ),
+    Action(
+        "difference",
+        "Difference",
+        ("equals_sign",),
+        "What is different to the version before it; :difference ROLE VERSION to another",
+        "Image",
+        rank=3,
+        command="difference",
+        argument="image",
+    ),
+    Action("logs", "Logs", ("l",), "The run that made it, with its logs", "Image", rank=4, command="logs"),
+    Action("revoke", "Revoke…", (), "Forbid it, and with it what is built on it", "Image", True, command="revoke"),
+    Action("deprecate", "Deprecate…", (), "Say that it is to be used no more", "Image", True, command="deprecate"),
+    Action("restore", "Restore…", (), "Take back its last revocation or deprecation", "Image", True, command="restore"),
+    *(
+        Action(section.id, section.title, (str(at),), f"To its {section.title.lower()}", "Sections")
+        for at, section in enumerate(SECTIONS, 1)
+    ),
+    Action("next_section", "Next section", ("tab", "right_square_bracket"), "To the next section", "Sections", rank=6),
+    Action("previous_section", "Section before", ("shift+tab", "left_square_bracket"), "To the one before", "Sections"),
+    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Image", rank=2, last=True),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One line about an image version."""
-
-    what: str
-    says: str
-    tone: Tone = Tone.PLAIN
-
-
-def facts(image: ImageVersion, now: float) -> Iterator[Fact]:
-    """All that its manifest says, one fact a line, so that each can be copied."""
-    yield Fact("version", image.version)
-    yield Fact("state", "".join(text for text, _ in image_state(image)))
-    yield Fact("built", f"{moment(image.created)} ({when(image.created, now)}) by {image.built_by}")
-    yield Fact("commit", image.commit)
-    yield Fact("template", image.template)
-    yield Fact("run", image.run)
-    yield Fact("upstream", image.parent)
-    if image.upstream.digest:
-        yield Fact("", image.upstream.digest, Tone.FAINT)
-    verified = image.upstream.verified
-    yield Fact("", f"verified by {verified}" if verified else "unverified", Tone.GOOD if verified else Tone.STALE)
-    for at, artifact in enumerate(image.artifacts):
-        sizes = [size(artifact.size)] if artifact.size is not None else []
-        if artifact.virtual_size is not None:
-            sizes.append(f"disk {size(artifact.virtual_size)}")
-        stamped = ["version stamped inside"] if artifact.stamped_inside else []
-        words = f" {UNICODE.dot} ".join([artifact.format, *sizes, artifact.build, *stamped])
-        yield Fact("artifacts" if at == 0 else "", words)
-        yield Fact("", artifact.location)
-        if artifact.digest:
-            yield Fact("", artifact.digest, Tone.FAINT)
-    for at, (tool, version) in enumerate(image.tools.items()):
-        yield Fact("tools" if at == 0 else "", f"{tool} {version}")
-    for at, path in enumerate(image.inputs):
-        yield Fact("made from" if at == 0 else "", path)
-    for at, touch in enumerate(image.touches):
-        told = f"{touch.kind.value} by {touch.who}, {moment(touch.when)}"
-        yield Fact("by hand" if at == 0 else "", f"{told}: {touch.detail}" if touch.detail else told, Tone.STALE)
-    if why := may_become_good(image):
-        yield Fact("never good", why, Tone.STALE)
-    for at, path in enumerate(image.outside):
-        yield Fact("outside Git" if at == 0 else "", path, Tone.STALE)
-
-
-def _says(fact: Fact) -> Cell:
-    return Piece(fact.says, fact.tone)
-
-
-COLUMNS: tuple[Column[Fact], ...] = (
-    Column("what", "", lambda fact: Piece(fact.what, Tone.FAINT), None, "left", 2, 11, 14),
-    Column("says", "", _says, None, "left", 1, 20, 400, grow=True),
-)
+_BY_ID: Mapping[str, Section] = {section.id: section for section in SECTIONS}
 
 
 class ImageScreen(Acting):
@@ -91,60 +88,289 @@ class ImageScreen(Acting):
         super().__init__()
         self._image = image
         self._clock = clock
+        self._ascii = ascii_only
+        self._dossier: Dossier | None = None
+        self._section = SECTIONS[0].id
+        self.reading = Loading(self, self._show_header)
         self.header = Line(ascii_only=ascii_only, id="header")
+        self.titles = Line(ascii_only=ascii_only, id="sections")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
         self.too_small = TooSmall(ascii_only=ascii_only)
-        self.table: Table[Fact] = Table(
-            COLUMNS,
-            title="Image version",
-            id="facts",
-            ascii_only=ascii_only,
-            copied=lambda fact: fact.says,
-            opens=False,
-        )
+        self.detail = Panel(ascii_only=ascii_only, id="image-detail")
+        self.tables: dict[str, Table[Row]] = {
+            section.id: Table(
+                section.columns,
+                title=f"{at} {section.title}",
+                id=f"image-{section.id}",
+                ascii_only=ascii_only,
+                copied=lambda row: row.copied or "",
+            )
+            for at, section in enumerate(SECTIONS, 1)
+        }
+
+    @property
+    def house(self) -> "Ingot":
+        """The app, as what it is."""
+        return cast("Ingot", app_of(self))
+
+    @property
+    def table(self) -> Table[Row]:
+        """The list of the section that shows."""
+        return self.tables[self._section]
 
     def compose(self) -> ComposeResult:
         yield self.header
-        yield self.table
+        yield self.titles
+        with Vertical(id="image-body"):
+            yield from self.tables.values()
+            yield self.detail
         yield self.too_small
         yield self.footer
 
     def on_mount(self) -> None:
-        image = self._image
+        self._dossier = self._known_so_far()
+        self._show()
+        self._go_to(self._section)
+        self._read()
+
+    # what is shown, and how it stays fresh
+
+    def _known_so_far(self) -> Dossier:
+        """What the index has; the reports come with the ledger."""
+        effective = self.house.standing.effective(self._image, self._clock())
+        run = self.house.overview.run(self._image.run)
+        return Dossier(self._image, effective, channels=self.house.standing.channels(self._image), run=run)
+
+    def _read(self) -> None:
+        deciding, image = self.house.deciding, self._image
+        if deciding is not None:
+            self.reading.read(
+                "dossier",
+                f"reading all about {image.role} {image.version}",
+                partial(deciding.dossier, image.role, image.version),
+                self._take,
+            )
+
+    def _take(self, dossier: Dossier) -> None:
+        self._dossier = dossier
+        self._image = dossier.image
+        self._show()
+
+    def show(self, overview: Overview) -> None:
+        """A run that tests or converts it may have gone on."""
+        self._show()
+
+    def stands(self, standing: Standing) -> None:
+        """What was decided is known anew."""
+        self._read()
+
+    def _show(self) -> None:
+        dossier = self._dossier
+        if dossier is None or not self.is_attached:
+            return
+        now = self._clock()
+        for section in SECTIONS:
+            rows = list(section.rows(dossier, now))
+            if section.id == "uses":
+                rows += runs_about(self.house.overview.runs, self._image, now)
+            table = self.tables[section.id]
+            table.set_empty(section.empty(dossier))
+            table.set_count(section.count(dossier) if section.count is not None else None)
+            table.set_rows((str(at), row) for at, row in enumerate(rows))
+        self._show_header()
+        self._show_detail()
+
+    def _show_header(self) -> None:
+        if not self.is_attached:
+            return
+        image, now, standing = self._image, self._clock(), self.house.standing
+        effective = self._dossier.effective if self._dossier is not None else standing.effective(image, now)
+        told = marks(image, effective, standing.outdated(image))
+        problem = self.reading.problem("dossier")
+        said = [Part(Piece(f"{UNICODE.attention} {problem.what}", Tone.BAD), 2, right=True)] if problem else []
         self.header.set_parts(
             [
                 Part((Piece("image", Tone.ACCENT), Piece(f" {UNICODE.into} "), Piece(image.role, Tone.STRONG))),
                 Part(image.version),
-                Part(image_state(image), 2),
-                Part(Piece(f"built {ago(image.created, self._clock())}", Tone.FAINT), 3, right=True),
+                Part(effective_state(effective), 2),
+                Part(verdict(effective.verdict), 3),
+                *([Part(told, 4)] if told else []),
+                *self.reading.part(),
+                *said,
+                Part(Piece(f"built {ago(image.created, now)} by {person(image.built_by)}", Tone.FAINT), 5, right=True),
             ]
         )
-        self.table.set_rows((str(at), fact) for at, fact in enumerate(facts(image, self._clock())))
-        self.table.focus()
-        self.call_after_refresh(self._show_footer)
+        self._show_titles()
+        self.show_footer()
 
-    def _show_footer(self) -> None:
-        self.footer.set_offers(offers((self.table, self, app_of(self))))
+    def _show_titles(self) -> None:
+        """The sections by number, each with what it holds; where there is no room, numbers alone."""
+        wide = self.size.width >= 120
+        parts: list[Part] = []
+        for at, section in enumerate(SECTIONS, 1):
+            here = section.id == self._section
+            note = section.note(self._dossier) if self._dossier is not None else Piece("")
+            title = f"{at} {section.title}" if wide or here else f"{at} {section.title[:4]}"
+            pieces = [Piece(title, Tone.ACCENT if here else Tone.FAINT)]
+            if note.text and wide:
+                pieces.append(Piece(f" {note.text}", note.tone))
+            elif note.tone is not Tone.FAINT:
+                pieces.append(Piece(note.text[:1], note.tone))
+            parts.append(Part(tuple(pieces), 1 if here else 2, clicked=partial(self._go_to, section.id)))
+        self.titles.set_parts(parts)
+
+    def _show_detail(self) -> None:
+        row, height = self.table.chosen, max(self.size.height // 3 - 2, 3)
+        width = max(self.size.width - 4, 20)
+        told: list[PanelRow] = detail_rows(row, width, height)
+        self.detail.set_rows("", lambda _: told)
+        self.detail.set_class(bool(told), "-some")
+
+    def show_footer(self) -> None:
+        if not self.is_attached or not self.is_current:
+            return
+        if self.table.typing:
+            self.footer.set_parts(
+                [
+                    Part((Piece("Enter", Tone.ACCENT), Piece(" Keep", Tone.FAINT))),
+                    Part((Piece("Esc", Tone.ACCENT), Piece(" Clear", Tone.FAINT))),
+                ]
+            )
+            return
+        row = self.table.chosen
+        opens = row is not None and (row.image is not None or row.run is not None)
+        self.footer.set_offers(offer for offer in self.house.offers_here() if opens or offer.action.id != "choose")
+
+    def on_screen_resume(self) -> None:
+        self.show_footer()
 
     def on_resize(self, event: events.Resize) -> None:
         if self.too_small.fit(event.size):
             self.set_focus(self.table)
+        self._show_titles()
+        self._show_detail()
 
-    def show(self, overview: Overview) -> None:
-        """Its state may change; nothing else of it does."""
-        found = overview.image(self._image.role, self._image.version)
-        if found is not None and found != self._image:
-            self._image = found
-            self.table.set_rows((str(at), fact) for at, fact in enumerate(facts(found, self._clock())))
+    # sections
 
-    def do_logs(self, _: str) -> None:
-        from tui.screens.run import RunScreen
+    def _go_to(self, section: str) -> None:
+        self._section = section
+        for name, table in self.tables.items():
+            table.set_class(name == section, "-page")
+        self.set_focus(self.table)
+        self._show_titles()
+        self._show_detail()
+        self.call_after_refresh(self.show_footer)
 
-        app_of(self).push_screen(RunScreen(self._image.run))
+    def _step(self, by: int) -> None:
+        names = list(_BY_ID)
+        self._go_to(names[(names.index(self._section) + by) % len(names)])
 
-    def do_leave(self, _: str) -> None:
-        app_of(self).pop_screen()
+    def act(self, action: Action, argument: str = "") -> None:
+        """The sections are one action each, with nothing to carry out but going there."""
+        if action.id in _BY_ID:
+            self._go_to(action.id)
+        elif argument and not super().why_not(action):
+            getattr(self, f"do_{action.id}")(argument)
+        else:
+            super().act(action, argument)
+
+    def do_next_section(self, _: str) -> None:
+        self._step(1)
+
+    def do_previous_section(self, _: str) -> None:
+        self._step(-1)
+
+    def on_table_moved(self, message: Table.Moved) -> None:
+        message.stop()
+        if message.table is self.table:
+            self._show_detail()
+            self.show_footer()
+
+    def on_table_typing(self, message: Table.Typing) -> None:
+        self.show_footer()
+
+    def on_table_chosen(self, message: Table.Chosen) -> None:
+        message.stop()
+        row = self.table.chosen
+        if row is not None and row.image is not None:
+            self.house.open_image(row.image)
+        elif row is not None and row.run is not None:
+            self.house.open_run(row.run.uid)
 
     def on_table_left(self, message: Table.Left) -> None:
         message.stop()
-        app_of(self).pop_screen()
+        self.do_leave("")
+
+    # what can be done
+
+    def why_not(self, action: Action) -> str:
+        if reason := super().why_not(action):
+            return reason
+        if action.id in ("revoke", "deprecate", "restore", "test", "convert") and self.house.deciding is None:
+            return NO_LEDGER
+        match action.id:
+            case "restore":
+                return why_not_restored(self.house, self._image)
+            case "logs":
+                if self._dossier is None or self._dossier.run is None:
+                    return "The run that made it is not known on this machine."
+            case "difference":
+                if self._before() is None:
+                    return "It is the oldest of its role: say which to compare with, :difference ROLE VERSION."
+            case "test" | "convert":
+                if not self._image.artifacts:
+                    return "Its files were deleted: there is nothing to boot or to convert."
+            case _:
+                pass
+        return ""
+
+    def _before(self) -> ImageVersion | None:
+        """The version of its role that was built before it."""
+        versions = self.house.overview.images.get(self._image.role, ())
+        older = [image for image in versions if image.created < self._image.created]
+        return max(older, key=lambda image: image.created, default=None)
+
+    def do_promote(self, _: str) -> None:
+        self.house.decisions.promote(self._image)
+
+    def do_test(self, _: str) -> None:
+        self.house.decisions.test(self._image, self._queued)
+
+    def do_convert(self, _: str) -> None:
+        self.house.decisions.convert(self._image, self._queued)
+
+    def _queued(self, run: Run) -> None:
+        """What was asked for shows among the uses, and opens from there."""
+        self.notify(
+            f"Run {run.id} queued: {run.request.purpose} {self._image.role} {self._image.version}",
+            markup=False,
+            timeout=4,
+        )
+
+    def do_difference(self, argument: str) -> None:
+        """To the image version named, else to the one before."""
+        other = self._before()
+        if argument:
+            role, _, version = argument.partition(" ")
+            other = self.house.overview.image(role, version)
+        if other is None:
+            self.notify("There is no such image version here.", severity="warning", markup=False)
+        elif other.created < self._image.created:
+            self.house.open_difference(other, self._image)
+        else:
+            self.house.open_difference(self._image, other)
+
+    def do_revoke(self, _: str) -> None:
+        self.house.decisions.revoke(self._image)
+
+    def do_deprecate(self, _: str) -> None:
+        self.house.decisions.deprecate(self._image)
+
+    def do_restore(self, _: str) -> None:
+        self.house.decisions.restore(self._image)
+
+    def do_logs(self, _: str) -> None:
+        self.house.open_run(self._image.run)
+
+    def do_leave(self, _: str) -> None:
+        self.dismiss()

@@ -79,7 +79,7 @@ ACTIONS = (
     Action("changes", "What changes", ("3",), "To what changes by the move", "Panes"),
     Action("next_pane", "Next pane", ("tab",), "To the next pane", "Panes"),
     Action("previous_pane", "Previous pane", ("shift+tab",), "To the pane before", "Panes"),
-    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Promote", rank=9, last=True),
+    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Promote", rank=2, last=True),
 )
 PANES = ("channels", "checks", "changes")
 

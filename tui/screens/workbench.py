@@ -501,9 +501,15 @@ class Workbench(Acting):
         elif image is not None:
             self.house.decisions.restore(image)
 
-    def do_difference(self, _: str) -> None:
-        """Of the two marked image versions, the older first; else of the chosen one to the one before it."""
-        chosen = sorted(self.images.chosen_or_marked, key=lambda image: image.created)
+    def do_difference(self, argument: str) -> None:
+        """Of the two marked image versions, the older first; else of the chosen one to the one named, or before it."""
+        chosen = self.images.chosen_or_marked
+        if argument:
+            named, here = self._named_or_here(argument), self._image_here()
+            if named is None or here is None:
+                return
+            chosen = [named, here]
+        chosen = sorted(chosen, key=lambda image: image.created)
         if len(chosen) == 1:
             versions = self._overview.images.get(chosen[0].role, ())
             others = [image for image in versions if image.created < chosen[0].created]

@@ -92,6 +92,7 @@ ACTIONS = (
         "Workbench",
         rank=5,
         command="difference",
+        argument="image",
     ),
     Action(
         "revoke",

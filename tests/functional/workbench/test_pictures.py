@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from screen import until
-from shop import NOW, Shop, Still
+from shop import Shop, Still, rule
 from textual.pilot import Pilot
 
 from core.errors import WorkspaceError
 from core.services.overview import WorkerView
-from tui.actions import app_of
 from tui.app import Ingot
-from tui.screens.image import ImageScreen
 from tui.screens.questions import trust_question
 from tui.widgets.typed import Typed
 
@@ -122,7 +120,7 @@ def test_an_image_version(snap_compare: Compare, shop: Shop, size: Size) -> None
     def open_it(app: Ingot) -> None:
         image = app.overview.image("frontend", "0.1.0")
         assert image is not None
-        app_of(app.workbench).push_screen(ImageScreen(image, lambda: NOW))
+        app.open_image(image)
 
     assert snap_compare(shop.app(), terminal_size=size, run_before=before(then=open_it))
 
@@ -136,3 +134,93 @@ def test_without_colour(snap_compare: Compare, shop: Shop, monkeypatch: pytest.M
 def test_without_unicode(snap_compare: Compare, shop: Shop) -> None:
     app = shop.app(ascii_only=True, worker=WorkerView(1, 1))
     assert snap_compare(app, terminal_size=(80, 24), run_before=before("j", "2"))
+
+
+# what was decided, with a ledger behind it
+
+
+def at(role: str, version: str, *keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[[Pilot[Any]], Any]:
+    """On an image version in the workbench, and all that is read after each key."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        assert isinstance(app, Ingot)
+        await before()(pilot)
+        await until(pilot, lambda: app.standing.decided.images)
+        app.workbench.roles.move_to(role)
+        await until(pilot, lambda: version in app.workbench.images.rows)
+        app.workbench.images.move_to(version)
+        await pilot.press("2")
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.4)
+        if then is not None:
+            then(app)
+        await pilot.pause(0.4)
+        for typed in app.screen.query(Typed):
+            typed.cursor_blink = False
+
+    return prepare
+
+
+@SIZES
+def test_what_was_decided(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    rule(shop)
+    assert snap_compare(shop.app(), terminal_size=size, run_before=at("frontend", "0.1.0"))
+
+
+@SIZES
+def test_promoting_what_is_well(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    rule(shop)
+    assert snap_compare(shop.app(), terminal_size=size, run_before=at("frontend", "0.1.0", "p"))
+
+
+def test_promoting_what_is_not(snap_compare: Compare, shop: Shop) -> None:
+    rule(shop)
+    run_before = at("frontend", "0.1.0-4-g3f9c2a1", "p", "j", "2")
+    assert snap_compare(shop.app(), terminal_size=(80, 24), run_before=run_before)
+
+
+def test_promoting_with_a_warning(snap_compare: Compare, shop: Shop) -> None:
+    rule(shop)
+    assert snap_compare(shop.app(), terminal_size=(140, 42), run_before=at("frontend", "0.1.0.2", "p", "enter"))
+
+
+def test_promoting_without_unicode_and_colour(
+    snap_compare: Compare, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    rule(shop)
+    app = shop.app(ascii_only=True)
+    assert snap_compare(app, terminal_size=(140, 42), run_before=at("frontend", "0.1.0-4-g3f9c2a1", "p"))
+
+
+def test_revoking(snap_compare: Compare, shop: Shop) -> None:
+    ruling = rule(shop)
+
+    def ask(app: Ingot) -> None:
+        app.decisions.revoke(ruling.image("base", "0.1.0"))
+
+    assert snap_compare(shop.app(), terminal_size=(80, 24), run_before=at("base", "0.1.0", then=ask))
+
+
+@SIZES
+@pytest.mark.parametrize("key", ["1", "2", "6"], ids=["overview", "lineage", "tests"])
+def test_all_about_an_image(snap_compare: Compare, shop: Shop, size: Size, key: str) -> None:
+    rule(shop)
+    assert snap_compare(shop.app(), terminal_size=size, run_before=at("frontend", "0.1.0-4-g3f9c2a1", "enter", key))
+
+
+def test_a_seal_report_without_unicode_and_colour(
+    snap_compare: Compare, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    rule(shop)
+    app = shop.app(ascii_only=True)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=at("frontend", "0.1.0-4-g3f9c2a1", "enter", "5"))
+
+
+@SIZES
+def test_what_differs(snap_compare: Compare, shop: Shop, size: Size) -> None:
+    rule(shop)
+    assert snap_compare(shop.app(), terminal_size=size, run_before=at("frontend", "0.1.0", "equals_sign"))

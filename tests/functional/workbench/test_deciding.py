@@ -1,0 +1,396 @@
+"""What is decided about images from the screens: what shows, what is asked first, and what the ledger is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from screen import line_with, lines, shown, until
+from shop import Ruling, Shop, rule
+from textual.pilot import Pilot
+
+from core.errors import LedgerError
+from core.model.image import ImageVersion
+from core.model.states import Act
+from tui.app import Ingot
+from tui.screens.difference import DifferenceScreen
+from tui.screens.image import ImageScreen
+from tui.screens.promote import PromoteScreen
+from tui.screens.reasons import Reasons
+
+FULL = (140, 42)
+SMALL = (80, 24)
+NASTY = "\x1b[31m[bold]0wned[/bold]\x1b]0;title\x07"
+
+
+@pytest.fixture
+def ruled(shop: Shop) -> Ruling:
+    """The shop with a ledger behind it."""
+    return rule(shop)
+
+
+async def opened(pilot: Pilot[None], app: Ingot, version: str, role: str = "frontend") -> ImageVersion:
+    """The workbench on an image version, all of it read."""
+    await until(pilot, lambda: app.loaded and not app.discovering and app.standing.decided.images)
+    await pilot.press("1")
+    app.workbench.roles.move_to(role)
+    await until(pilot, lambda: version in app.workbench.images.rows)
+    await pilot.press("2")
+    app.workbench.images.move_to(version)
+    await pilot.pause()
+    image = app.overview.image(role, version)
+    assert image is not None
+    return image
+
+
+async def promoting(pilot: Pilot[None], app: Ingot, version: str, channel: str) -> PromoteScreen:
+    """The promote screen with its checks known."""
+    await opened(pilot, app, version)
+    await pilot.press("p")
+    await until(pilot, lambda: isinstance(app.screen, PromoteScreen) and app.screen.found is not None)
+    screen = app.screen
+    assert isinstance(screen, PromoteScreen)
+    screen.channels.move_to(channel)
+    await until(pilot, lambda: screen.channel is not None and screen.channel.name == channel)
+    await pilot.pause()
+    return screen
+
+
+async def typed(pilot: Pilot[None], app: Ingot, *answers: str) -> None:
+    """Fill in the fields of a question, each with Enter."""
+    await until(pilot, lambda: isinstance(app.screen, Reasons))
+    for answer in answers:
+        await pilot.press(*answer, "enter")
+        await pilot.pause()
+
+
+def said(app: Ingot) -> str:
+    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
+
+
+async def test_the_list_shows_what_was_decided(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        line_with(app, "0.1.0-4-g3f9c2a1", "· candidate", "✗ failed", "development")
+        line_with(app, "0.1.0.2", "· candidate", "· untested", "! by hand")
+        line_with(app, "0.1.0 ", "✓ good", "✓ passed", "staging")
+        line_with(app, "0.0.9", "✓ good", "production", "↻ outdated")
+        ruled.change("base", "0.0.9", Act.REVOKED, why="a key is in it")
+        app.read_standing()
+        await until(pilot, lambda: "with base 0.0.9" in shown(app))
+        line_with(app, "0.0.9", "✗ revoked", "production", "with base 0.0.9")
+
+
+async def test_a_channel_is_moved_for_a_reason_and_one_key_takes_it_back(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        screen = await promoting(pilot, app, "0.1.0", "production")
+        for words in (("✓ State", "good, which production takes"), ("✓ Tests", "passed, 10 cases"), ("✓ Sealed",)):
+            line_with(app, *words)
+        await until(pilot, lambda: "libnginx-mod-http-geoip2" in shown(app))
+        line_with(app, "▼ nginx", "1.24.0-1", "→ 1.22.1-9")
+        await pilot.press("enter")
+        await typed(pilot, app, "two days in staging")
+        await until(pilot, lambda: ruled.heard)
+        assert ruled.heard == ["promote frontend 0.1.0 production from 0.0.9: two days in staging"]
+        await until(pilot, lambda: screen.channel is not None and screen.channel.here)
+        await pilot.pause()
+        line_with(app, "production", "0.1.0", "this one", "two days in staging")
+        line_with(app, "✓ It has this one.", "u takes it back to 0.0.9")
+        await pilot.press("u")
+        await until(pilot, lambda: len(ruled.heard) == 2)
+        assert ruled.heard[1].startswith("back frontend production: ")
+        await until(pilot, lambda: screen.channel is not None and not screen.channel.here)
+        assert app.standing.decided.trail("frontend", "production").version == "0.0.9"
+
+
+async def test_a_channel_that_others_moved_goes_back_only_for_a_reason(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await promoting(pilot, app, "0.1.0", "staging")
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, Reasons))
+        assert "staging of frontend goes back from 0.1.0 to 0.0.9" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, Reasons))
+        assert ruled.heard == [], "Enter alone means no"
+        await pilot.press("u")
+        await typed(pilot, app, "geoip is slow")
+        await until(pilot, lambda: ruled.heard == ["back frontend staging: geoip is slow"])
+
+
+async def test_warnings_want_a_yes(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await promoting(pilot, app, "0.1.0.2", "staging")
+        line_with(app, "! By hand", "touched by Grace Lee")
+        line_with(app, "! Sealed", "not sealed: no report")
+        line_with(app, "! Tests", "not tested yet")
+        await pilot.press("enter")
+        await typed(pilot, app, "only to try it", "y")
+        assert "That is not yes" in shown(app)
+        assert ruled.heard == []
+        await pilot.press("e", "s", "enter")
+        await until(pilot, lambda: ruled.heard)
+        assert ruled.heard == ["promote frontend 0.1.0.2 staging from 0.1.0: only to try it"]
+
+
+async def test_what_is_in_the_way_cannot_be_passed(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await promoting(pilot, app, "0.1.0-4-g3f9c2a1", "production")
+        line_with(app, "✗ State", "candidate, and production takes what is good or")
+        line_with(app, "✗ Tests", "port 80 answers")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Move the channel…: not now" in said(app))
+        assert not isinstance(app.screen, Reasons)
+        assert "ingot test frontend 0.1.0-4-g3f9c2a1" in said(app)
+        assert ruled.heard == []
+
+
+async def test_who_was_second_is_told_who_was_first_and_sees_it(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        screen = await promoting(pilot, app, "0.1.0", "production")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Reasons))
+        ruled.good("frontend", "0.1.0.2", 10)
+        ruled.move("frontend", "production", "0.1.0.2", by="Grace Lee <grace@example.org>", why="I was first")
+        await typed(pilot, app, "two days in staging")
+        await until(pilot, lambda: "moved by Grace Lee" in said(app))
+        await until(pilot, lambda: screen.channel is not None and screen.channel.version == "0.1.0.2")
+        await pilot.pause()
+        line_with(app, "production", "0.1.0.2", "Grace Lee", "I was first")
+        assert len(ruled.moves["frontend", "production"]) == 2
+
+
+async def test_readonly_looks_and_moves_nothing(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app(readonly=True)
+    async with app.run_test(size=FULL) as pilot:
+        await promoting(pilot, app, "0.1.0", "production")
+        line_with(app, "--readonly: nothing is moved from here")
+        await pilot.press("enter", "u")
+        await pilot.pause()
+        assert not isinstance(app.screen, Reasons)
+        await pilot.press("escape")
+        for command in ("revoke", "deprecate", "restore"):
+            await pilot.press("colon", *command, "enter")
+            await until(pilot, lambda command=command: f"{command.capitalize()}…: not now" in said(app))
+        assert ruled.heard == []
+
+
+async def test_revoking_says_what_goes_with_it_and_wants_reason_and_name(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0", "base")
+        await pilot.press("colon", *"revoke", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Reasons))
+        for words in ("frontend 0.1.0", "backend 0.1.0", "production of base, at 0.1.0, is blocked"):
+            assert words in shown(app)
+        await typed(pilot, app, "a key is in it", "base 0.1")
+        assert "That is not base 0.1.0" in shown(app)
+        assert ruled.heard == ["consequences base 0.1.0"]
+        await pilot.press(".", "0", "enter")
+        await until(pilot, lambda: len(ruled.heard) == 2)
+        assert ruled.heard[1] == "revoke base 0.1.0 (base 0.1.0): a key is in it"
+        await until(pilot, lambda: "✗ revoked" in shown(app))
+        await pilot.press("colon", *"restore base 0.1.0", "enter")
+        await typed(pilot, app, "it was another one")
+        await until(pilot, lambda: ruled.heard[-1] == "restore base 0.1.0: it was another one")
+
+
+async def test_deprecating_names_what_to_take_instead(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.0.9")
+        await pilot.press("colon", *"deprecate frontend 0.0.9", "enter")
+        await typed(pilot, app, "old nginx", "0.1.0")
+        await until(pilot, lambda: ruled.heard == ["deprecate frontend 0.0.9 for 0.1.0: old nginx"])
+        await until(pilot, lambda: "! deprecated" in shown(app))
+
+
+async def test_what_cannot_be_restored_says_so(shop: Shop, ruled: Ruling) -> None:
+    ruled.change("base", "0.0.9", Act.REVOKED, why="old")
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.0.9")
+        await pilot.press("colon", *"restore", "enter")
+        await until(pilot, lambda: "base 0.0.9 is, which it is built on: restore that" in said(app))
+
+
+async def test_a_ledger_that_cannot_be_read_is_said_where_it_is_missed(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        image = await opened(pilot, app, "0.1.0")
+        ruled.refuse = LedgerError("The ledger cannot be read.", "Look at .git.")
+        app.decisions.promote(image)
+        await until(pilot, lambda: "The ledger cannot be read." in shown(app))
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "! The ledger cannot be read." in shown(app))
+        line_with(app, "commit", image.commit)
+
+
+# the image screen
+
+
+async def test_every_section_of_an_image_is_a_key_away(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "holds" in shown(app))
+        wanted: dict[str, tuple[tuple[str, ...], ...]] = {
+            "1": (("tests", "✓ passed"), ("holds", "240 packages", "2 services"), ("channels", "staging")),
+            "2": (
+                ("Debian bookworm, signed archive", "✓ signature", "sha256:0b0b"),
+                ("└ base 0.1.0", "✓ good", "✓ ledger"),
+                ("└ frontend 0.1.0", "this one"),
+            ),
+            "3": (("✓ checkout",), ("✓ register",), ("run", "6, begun")),
+            "4": (("port", "tcp 80", "nginx"), ("deb", "openssl", "3.0.15-1~deb12u1")),
+            "5": (("✓ clean", "machine id"), ("! kept", "caches")),
+            "6": (("✓ passed", "9 passed, 1 skipped", "let in after 21 s"), ("✓ port 80 answers", "tests/frontend")),
+            "7": (("qcow2", "612 MB", "✓ here", "✓ inside"), ("digest", "sha256:" + "a1" * 32)),
+            "8": (("channel", "staging", "Grace Lee: geoip"),),
+            "9": (("staging 0.0.9 → 0.1.0", "Grace Lee"), ("✓ tested, passed",), ("built", "from 3f9c2a1")),
+        }
+        for key, expected in wanted.items():
+            await pilot.press(key)
+            await pilot.pause()
+            for words in expected:
+                line_with(app, *words)
+
+
+async def test_a_test_that_failed_shows_what_it_printed_and_copies_it(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await opened(pilot, app, "0.1.0-4-g3f9c2a1")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "✗ 1 left" in shown(app))
+        await pilot.press("6", "j")
+        await pilot.pause()
+        line_with(app, "✗ port 80 answers", "curl: (7)")
+        assert "exit status 7" in shown(app)
+        await pilot.press("y")
+        assert "curl -sS http://127.0.0.1/" in app.clipboard
+        await pilot.press("5")
+        await pilot.pause()
+        line_with(app, "✗ found", "machine id", "/etc/machine-id")
+
+
+async def test_what_is_built_on_each_other_can_be_walked(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "holds" in shown(app))
+        await pilot.press("2", "j", "enter")
+        await until(pilot, lambda: "image ▸ base" in lines(app)[0])
+        await pilot.press("8")
+        await until(pilot, lambda: "backend 0.1.0" in shown(app))
+        line_with(app, "built on it", "backend 0.1.0", "✓ good")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.screen is app.workbench)
+
+
+async def test_what_nobody_looked_at_says_how_to_look(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0.2")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "touched by hand" in shown(app))
+        for key, words in (
+            ("3", "The run that made it is not known on this machine."),
+            ("4", "Nobody looked what is in it."),
+            ("5", "[roles.frontend.seal] in ingot.toml"),
+            ("6", "ingot test frontend 0.1.0.2"),
+            ("8", "ingot promote frontend 0.1.0.2 CHANNEL"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(app))
+
+
+async def test_an_image_is_tested_again_and_converted_from_its_screen(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ImageScreen))
+        await pilot.press("t")
+        await until(pilot, lambda: ruled.heard == ["test frontend 0.1.0"])
+        await pilot.press("c")
+        await typed(pilot, app, "vhd, ova")
+        await until(pilot, lambda: ruled.heard[-1] == "convert frontend 0.1.0 to vhd ova")
+        await pilot.press("8")
+        await until(pilot, lambda: "8 convert" in shown(app))
+        line_with(app, "run", "7 test", "queued")
+
+
+# the difference
+
+
+async def test_two_marked_versions_are_compared_the_older_first(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        await pilot.press("space", "space", "equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen) and "telnet" in shown(app))
+        line_with(app, "difference ▸ frontend", "0.0.9", "→", "0.1.0")
+        line_with(app, "- telnet", "0.17+2.4-2")
+        line_with(app, "Commits", "2")
+        line_with(app, "libnginx-mod-http-geoip2]")
+        await pilot.press("slash", *"geoip", "enter")
+        await pilot.pause()
+        assert "telnet" not in shown(app)
+        await pilot.press("y")
+        assert app.clipboard == "+ libnginx-mod-http-geoip2 – → 1:3.4-4"
+        await pilot.press("escape", "right_square_bracket")
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, DifferenceScreen)
+        assert screen.changes.chosen is not None
+        assert screen.changes.chosen.name == "Services"
+
+
+async def test_one_version_is_compared_with_the_one_before_or_the_one_named(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.1.0")
+        await pilot.press("equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen))
+        await until(pilot, lambda: "0.0.9" in lines(app)[0])
+        await pilot.press("escape", "colon", *"difference frontend 0.1.0.2", "enter")
+        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen) and "0.1.0.2" in lines(app)[0])
+        await until(pilot, lambda: "Nobody looked what is in them" in shown(app))
+
+
+# what others wrote
+
+
+@pytest.mark.parametrize("size", [FULL, SMALL], ids=["140x42", "80x24"])
+async def test_whatever_others_wrote_is_shown_and_harmless(shop: Shop, ruled: Ruling, size: tuple[int, int]) -> None:
+    ruled.move("frontend", "staging", "0.0.9", by=f"{NASTY} <x@example.org>", why=NASTY)
+    key = ("frontend", "0.1.0")
+    known = ruled.dossiers[key]
+    packages = tuple(replace(item, name=NASTY, says=NASTY) for item in known.packages[:3])
+    problems = (f"The report {NASTY} cannot be read.",)
+    ruled.dossiers[key] = replace(known, packages=packages, problems=problems)
+    found = ruled.differences["0.0.9", "0.1.0"]
+    ruled.differences["0.0.9", "0.1.0"] = replace(found, notes=(NASTY,), patch=f"+{NASTY}\n-[link=x]y[/link]")
+    app = shop.app()
+    async with app.run_test(size=size) as pilot:
+        await promoting(pilot, app, "0.1.0", "staging")
+        await until(pilot, lambda: "[bold]0wned" in shown(app))
+        steps: tuple[tuple[str, Callable[[], bool]], ...] = (
+            ("equals_sign", lambda: isinstance(app.screen, DifferenceScreen)),
+            ("G", lambda: "[link=x]y[/link]" in shown(app)),
+            ("escape", lambda: isinstance(app.screen, PromoteScreen)),
+            ("i", lambda: isinstance(app.screen, ImageScreen)),
+            ("4", lambda: "[bold]0wned" in shown(app)),
+            ("9", lambda: "[bold]0wned" in shown(app)),
+        )
+        for key_pressed, came in steps:
+            await pilot.press(key_pressed)
+            await until(pilot, came)
+            assert "\x1b" not in shown(app)
+            assert "\x07" not in shown(app)
