@@ -199,6 +199,9 @@ class Engine:
     def _ask(self, message: Message) -> Reply | None:
         """One question and its answer; None when nobody answers."""
         there = presence(self._places)
+        if there is not None and not self._somebody_works():
+            # What a worker left that is dead, or lives elsewhere: this home is a copy, and that one's worker not ours.
+            there = None
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER)
             try:

@@ -293,6 +293,7 @@ def _lock(path: Path) -> int | None:
                 return None
             time.sleep(0.01)
         else:
+            os.ftruncate(descriptor, 0)  # what the last one left, or came with a copied home, is not about us
             return descriptor
 
 

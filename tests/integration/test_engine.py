@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 import pytest
 from engine_workshop import PROGRAM, STAGES, Workshop, workshop
 
+from core.engine.client import Engine
+from core.engine.protocol import Presence, presence
 from core.errors import EngineError, RefusedError
 from core.model.run import RunState, StageState
+from core.places import Places
 
 
 @pytest.fixture
@@ -226,6 +230,27 @@ def test_what_the_worker_says_of_itself(shop: Workshop) -> None:
     for run in runs:
         shop.engine.cancel(run.uid, "Ada")
     shop.until_ended(*runs)
+
+
+def test_the_worker_of_a_home_that_was_copied_is_not_that_of_the_copy(shop: Workshop, tmp_path: Path) -> None:
+    shop.engine.wake()
+    theirs = shop.engine.worker_status()
+    assert theirs is not None
+    copy = Places(tmp_path / "copy")
+    copy.create()
+    shutil.copy2(shop.places.worker_lock, copy.worker_lock)
+    engine = Engine(copy, worker=PROGRAM)
+    assert engine.worker_status() is None
+    assert not engine.stop_worker()
+    try:
+        ours = engine.ensure_worker()
+        assert ours.pid != theirs.pid
+        assert presence(copy) == Presence(ours.pid, str(copy.worker_socket), ours.version)
+    finally:
+        engine.stop_worker()
+    still = shop.engine.worker_status()
+    assert still is not None
+    assert still.pid == theirs.pid
 
 
 def test_a_worker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
