@@ -99,20 +99,22 @@ class DebugScreen(Acting):
         return str(self.house.overviews.places.run(self._uid) / "checkout") if repeats else ""
 
     def compose(self) -> ComposeResult:
-        self.header = Line(id="header")
-        self.pages = Line(id="debug-pages")
-        self.wrong = Panel(id="debug-wrong")
-        self.facts = Panel(id="debug-facts")
-        self.can = Panel(id="debug-can")
+        plain = self.house.ascii_only
+        self.header = Line(ascii_only=plain, id="header")
+        self.pages = Line(ascii_only=plain, id="debug-pages")
+        self.wrong = Panel(ascii_only=plain, id="debug-wrong")
+        self.facts = Panel(ascii_only=plain, id="debug-facts")
+        self.can = Panel(ascii_only=plain, id="debug-can")
         self.shells = Shells(
             self._open_shell,
             self._explain,
             leave_key=self.house.leave_key,
             clock=self.house.clock,
+            ascii_only=plain,
             id="debug-shells",
         )
-        self.too_small = Line(id="too-small")
-        self.footer = Footer(id="footer")
+        self.too_small = Line(ascii_only=plain, id="too-small")
+        self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
         yield self.pages
         with Horizontal(id="debug-body"):
