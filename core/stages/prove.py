@@ -45,9 +45,12 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     report, stamp = await asyncio.to_thread(_look, job, reading)
     evidence.write(job, f"seal-{build}", report)
     _tell(job, report)
-    why_not = _compared(job, stamp, reading.content(guestfs.RELEASE_FILE) is not None)
+    wrong, why_not = _compared(job, stamp, reading.content(guestfs.RELEASE_FILE) is not None)
     if settings.enabled and report.found:
-        raise ToolError(f"{build} is not sealed: {in_words(report.found)}.", _next_step(report.found))
+        what = f"{build} is not sealed: {in_words(report.found)}."
+        raise ToolError(f"{what} {wrong}".strip(), _next_step(report.found))
+    if wrong:
+        raise ToolError(wrong, "Let the template write nothing there, or what Ingot gives it. Then build again.")
     return {
         "proved": True,
         "why": "",
@@ -109,24 +112,19 @@ def _tell(job: StageJob, report: SealReport) -> None:
         job.say(f"not sealed: {in_words(report.found)}." if report.found else "Not sealed, and nothing is left in it.")
 
 
-def _compared(job: StageJob, stamp: Stamp, there: bool) -> str:
-    """Why the image does not say what it is; raises ToolError where it says that it is something else."""
+def _compared(job: StageJob, stamp: Stamp, there: bool) -> tuple[str, str]:
+    """What is wrong about the stamp; and where nothing is, why there may be none."""
+    build, sealed = job.stage.build, bool(job.result(f"seal/{job.stage.build}").get("sealed"))
     if not there:
-        why = str(job.result(f"seal/{job.stage.build}").get("stamp") or f"there is no {guestfs.RELEASE_FILE}")
-        if job.run.request.role.seal.enabled:
-            raise ToolError(f"{job.stage.build} does not say what it is: {why}.", "Build it again.")
-        return why
+        why = str(job.result(f"seal/{build}").get("stamp") or f"there is no {guestfs.RELEASE_FILE}")
+        return (f"{build} does not say what it is: {why}." if sealed else ""), why
     wanted = disks.stamp_of(job)
-    # What its template wrote by itself may say more, and knows less of Ingot.
-    asked = wanted if job.result(f"seal/{job.stage.build}").get("sealed") else Stamp(wanted.role, wanted.version)
-    found = stamp if asked is wanted else Stamp(stamp.role, stamp.version)
-    if wrong := differences(found, asked):
-        raise ToolError(
-            f"{guestfs.RELEASE_FILE} in {job.stage.build} names another image: {', '.join(wrong)}.",
-            "Let the template write nothing there, or what Ingot gives it. Then build again.",
-        )
+    if not sealed:  # what its template wrote by itself may say more, and knows less of Ingot
+        stamp, wanted = Stamp(stamp.role, stamp.version), Stamp(wanted.role, wanted.version)
+    if wrong := differences(stamp, wanted):
+        return f"{guestfs.RELEASE_FILE} in {build} names another image: {', '.join(wrong)}.", ""
     job.say(f"Stamped inside as {stamp.role} {stamp.version}.")
-    return ""
+    return "", ""
 
 
 def _next_step(found: tuple[Finding, ...]) -> str:

@@ -123,8 +123,9 @@ async def test_what_a_build_left_is_sealed_away_and_what_is_left_again_is_found(
     call("guestfish", "--rw", "-a", str(disk), "-i", "tar-in", str(tmp_path / "tree.tar"), "/", env=env)
     with pytest.raises(ToolError, match="changed after it was looked at"):
         await workshop.stage(run, "register")
-    with pytest.raises(ToolError, match="is not sealed: SSH host keys"):
+    with pytest.raises(ToolError, match="is not sealed: SSH host keys") as raised:
         await workshop.stage(run, f"prove/{BUILD}")
+    assert "names another image: its version is 9.9.9 and not" in raised.value.what
     report = msgspec.json.decode((workshop.places.run(run.uid) / f"evidence/seal-{BUILD}.json").read_bytes())
     found = {path for item in report["items"] for path in item["paths"]}
     directories = {"/root/.ansible/tmp/x": "/root/.ansible", "/var/lib/cloud/instances/i-1/user-data.txt": ""}

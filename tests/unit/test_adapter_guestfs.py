@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core import process
-from core.adapters import guestfs
+from core.adapters import guestfs, sysprep
 from core.errors import RefusedError
 
 DISK = Path("/images/web.qcow2")
@@ -24,6 +24,15 @@ def test_each_complaint_says_what_to_do(said: str, next_step: str) -> None:
     error = guestfs.explained(DISK, said)
     assert str(DISK) in error.what
     assert next_step in error.next_step
+
+
+def test_of_what_virt_sysprep_says_the_error_counts() -> None:
+    said = ["virt-sysprep: error: libguestfs error: glob_expand: no space", "", "If reporting bugs, run"]
+    error = sysprep.failed(DISK, said)
+    assert "virt-sysprep could not look into" in error.what
+    assert "glob_expand: no space" in error.what
+    nothing = sysprep.failed(DISK, ["virt-sysprep: error: no operating systems were found in the guest image"])
+    assert "no operating system" in nothing.what
 
 
 async def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
