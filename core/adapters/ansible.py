@@ -19,8 +19,8 @@ from core.errors import ToolError
 from core.model.machine import Machine
 
 PROGRAM = "ansible-playbook"
-_PATIENCE = 1
-"""Seconds between two looks whether the playbook is to be ended."""
+_SETTINGS = {"suppress_output_file": True, "pexpect_timeout": 1, "pexpect_use_poll": True}
+"""No copy of the output, which is not redacted; a second between two looks whether the playbook is to be ended."""
 _SSH = (
     "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "IdentitiesOnly=yes",
     "IdentityAgent=none", "LogLevel=ERROR",
@@ -39,7 +39,7 @@ class Outcome:
     begun: list[str] = field(default_factory=list[str])
     """The tasks that were begun, in order."""
     changed: int = 0
-    """Tasks that changed something."""
+    """Tasks that changed something, and went well."""
 
 
 def inventory(host: str, machine: Machine) -> bytes:
@@ -88,6 +88,9 @@ def play(
     # Here: half a second, which only who builds with it has to wait for.
     runner: Any = import_module("ansible_runner")
     outcome = Outcome()
+    # As a file: what it is given as an argument counts for nothing where there is none (ansible-runner 2.4.3).
+    (private / "env").mkdir(mode=0o700, exist_ok=True)
+    (private / "env" / "settings").write_text(json.dumps(_SETTINGS))
 
     def heard(event: dict[str, object]) -> bool:
         if text := str(event.get("stdout") or ""):
@@ -109,7 +112,6 @@ def play(
             suppress_env_files=True,
             event_handler=heard,
             cancel_callback=cancelled,
-            settings={"suppress_output_file": True, "pexpect_timeout": _PATIENCE, "pexpect_use_poll": True},
             rotate_artifacts=1,
         )
     except (OSError, runner.exceptions.AnsibleRunnerException) as error:
@@ -128,12 +130,16 @@ def _note(outcome: Outcome, event: str, data: dict[str, object]) -> None:
             outcome.begun.append(title)
         case "runner_on_failed" if not data.get("ignore_errors"):
             outcome.failed = title
+        case "runner_on_failed":
+            result = data.get("res")
+            # The recap counts it among what was changed.
+            outcome.changed -= bool(isinstance(result, dict) and cast("dict[str, object]", result).get("changed"))
         case "runner_on_unreachable":
             outcome.failed = title
         case "playbook_on_stats":
             changed = data.get("changed")
             counts = cast("dict[str, object]", changed).values() if isinstance(changed, dict) else ()
-            outcome.changed = sum(count for count in counts if isinstance(count, int))
+            outcome.changed += sum(count for count in counts if isinstance(count, int))
         case _:
             pass
 

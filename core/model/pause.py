@@ -213,9 +213,8 @@ def _of_a_task(task: str) -> tuple[Choice, ...]:
     retry = Choice(
         Answer.RETRY,
         "Retry from the failed task",
-        f"Ansible begins at the first task called “{task}”, in the machine as it is now; playbooks and roles are read "
-        "again. It skips what comes before: handlers that were notified there do not run, and what tasks there "
-        "registered or set is not known. Facts are gathered anew.",
+        f"Ansible begins at the first “{task}”: handlers notified before it do not run, and what tasks before "
+        "it registered or set is not known. Facts are gathered anew; playbooks and roles are read again.",
     )
     return (retry, restart)
 

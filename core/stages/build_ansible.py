@@ -182,11 +182,11 @@ def _failure(job: StageJob, prepared: Playbook, ended: Exit, error: str) -> Tool
     table = tasks.read(job.places.tasks(job.run.uid, job.stage.key))
     if ended.code == Ended.CHANGES and table.last is not None and not table.failed:
         changed = table.last.changes
-        named = ", ".join(f"{task.title} ({task.path})" for task in changed[:_NAMED])
+        named = ", ".join(f"{task.title} ({task.path})" for task in changed[:_NAMED]) or "the log has them"
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         return ToolError(
-            f"{name}: {prepared.settings.playbook} is not idempotent: run a second time it changed "
-            f"{len(changed)} of its tasks once more: {named}{more}.",
+            f"{name}: {prepared.settings.playbook} is not idempotent, tasks changed something when it was run a second "
+            f"time: {named}{more}.",
             "Make these tasks find out what is there already (changed_when, creates), or set idempotent = false.",
         )
     next_step = "Look at the first error in the log, mend it, commit, and build again."

@@ -7,7 +7,7 @@ ACTIONS = (
     Action(
         "retry", "Retry", ("r",), "Have the step or task that failed repeated", "Debug", True, 1, command="answer-retry"
     ),
-    Action("restart", "Playbook again", ("p",), "Have Ansible run the whole playbook again", "Debug", True),
+    Action("restart", "Playbook again", ("p",), "Have Ansible run the whole playbook again", "Debug", True, 2),
     Action("continue", "Continue", ("c",), "Have Packer go on", "Debug", True, 1, command="answer-continue"),
     Action(
         "keep", "Keep machine", ("k",), "Packer lets go of the machine; it goes on until it is ended", "Debug", True, 2
