@@ -54,7 +54,7 @@ class Build:
     """The builder's type: `qemu`, `amazon-ebs`, `null`, …"""
 
 
-BUILT_ON = (ImageState.CANDIDATE, ImageState.GOOD, ImageState.RELEASED)
+BUILT_ON = (ImageState.GOOD, ImageState.RELEASED)
 """States of a parent's image that may be built on where the role does not say which."""
 
 

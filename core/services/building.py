@@ -120,16 +120,19 @@ class Building:
         with self._index() as index:
             self._check_trust(index, workspace, who, trust)
             at_work = {run.role: run.uid for run in index.runs(workspace.id, active_only=True)}
-            # Without an image it could only fail at once; where its parent is being made, that is what is meant.
-            makes = {name: uid for name, uid in at_work.items() if not index.images(workspace.id, name)}
+            # Without an image to build on it could only fail at once; where its parent is being made, that is meant.
+            waits = {
+                name: at_work.get(parent_of(role), "")
+                for name, role in wanted.items()
+                if not _has_one_to_build_on(index, workspace, role)
+            }
         pausing = _pausing(repository, commit, pausing)
-        started: list[Run] = []
+        started: dict[str, Run] = {}
         for name in _parents_first(wanted):
-            waits_for = makes.get(parent_of(wanted[name]), "")
-            run = self._submit(workspace, who, wanted[name], commit, at, chosen[name], waits_for, pausing)
-            makes[name] = run.uid
-            started.append(run)
-        return started
+            parent = started.get(parent_of(wanted[name]))
+            waits_for = parent.uid if parent else waits.get(name, "")
+            started[name] = self._submit(workspace, who, wanted[name], commit, at, chosen[name], waits_for, pausing)
+        return list(started.values())
 
     def build_stale(self, root: Path, *, trust: bool = False, pausing: Pausing | Wish = UNWATCHED) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first; children wait for them.
@@ -416,6 +419,13 @@ def _buildable(roles: Mapping[str, Role], name: str, commit: str) -> Role:
             " ".join(part for part in (first.fix, "Commit what you change: what is built is a commit.") if part),
         )
     return role
+
+
+def _has_one_to_build_on(index: Index, workspace: Workspace, role: Role) -> bool:
+    """Whether there is an image of the role's parent, as far as the index knows, that may be built on."""
+    parent = parent_of(role)
+    images = index.images(workspace.id, parent) if parent else []
+    return not parent or any(image.state in role.upstream.built_on for image in images)
 
 
 def _parents_first(wanted: Mapping[str, Role]) -> list[str]:

@@ -21,6 +21,7 @@ from core.model.role import Role, Syntax
 from core.model.run import Run, RunState
 from core.model.states import Act, StateChange, Verdict
 from core.places import Places
+from core.services import catalogue
 from core.services.building import Building, UntrustedError, references, secrets_for
 from core.services.changing import Changing
 
@@ -200,6 +201,22 @@ def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: 
     parent = house.building.build(house.shop.root, "web", trust=True)
     child = house.building.build(house.shop.root, "child")
     assert child.request.parent_run == parent.uid
+
+
+def test_an_image_that_may_not_be_built_on_is_none_to_a_child(house: House) -> None:
+    commit = house.shop.commit(
+        {"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")}
+    )
+    artifact = Artifact("file.web", "raw", "/nowhere", "sha256:" + "0" * 64)
+    upstream = UpstreamRecord("template", "a file")
+    candidate = ImageVersion("web", "0.1.0", commit, 1.0, "earlier", WHO, upstream, (artifact,), "web")
+    house.shop.ledger.register(candidate, WHO, "made")
+    catalogue.refresh(house.shop.places, house.shop.root)
+    parent = house.building.build(house.shop.root, "web", trust=True)
+    assert house.building.build(house.shop.root, "child").request.parent_run == parent.uid
+    takes = CONFIGURATION.replace('"web" }', '"web", takes = ["candidate"] }')
+    house.shop.commit({"ingot.toml": takes})
+    assert house.building.build(house.shop.root, "child").request.parent_run == ""
 
 
 def test_several_are_queued_parents_first_or_none_of_them(house: House) -> None:

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.adapters.git import GitRepository
 from core.errors import WorkspaceError
-from core.model.image import ImageVersion, UpstreamRecord
+from core.model.image import ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Role, UpstreamKind
 from core.model.workspace import Catalogue
 from core.places import Places
@@ -578,7 +579,9 @@ def test_a_role_is_stale_when_what_it_is_built_from_was_changed_and_committed(re
     }
 
     newer = [image("base", second, "0.1.0.2"), image("web", second, "0.1.11", "base", "0.1.0")]
-    assert why_stale(repo, discover(root), newer) == {"web": "parent base has newer 0.1.0.2"}
+    assert why_stale(repo, discover(root), newer) == {}, "it is not good, so nothing would be built on it"
+    newer[0] = replace(newer[0], state=ImageState.GOOD)
+    assert why_stale(repo, discover(root), newer) == {"web": "parent base has newer good 0.1.0.2"}
 
     commit(root, {"base/x.pkr.hcl": template("base") + "# changed\n"})
     assert why_stale(repo, discover(root), [image("base", second), image("web", second, "1", "base", "0.1.0")]) == {

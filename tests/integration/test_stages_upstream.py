@@ -211,7 +211,7 @@ def parent_image(workshop: Workshop, version: str, created: float, *, content: b
     return disk
 
 
-ON_BASE = Upstream(UpstreamKind.ROLE, role="base")
+ON_BASE = Upstream(UpstreamKind.ROLE, role="base", takes=(ImageState.CANDIDATE,))
 
 
 async def test_a_role_is_built_on_the_newest_image_of_its_parent(workshop: Workshop) -> None:

@@ -58,6 +58,7 @@ def test_the_newest_good_one_is_taken_and_not_a_newer_candidate() -> None:
     newest = image("0.3.0", 3.0)
     known = of_changes([OLD, NEW, newest], *good(OLD), *good(NEW))
     assert version_of([OLD, NEW, newest], known) == "0.2.0"
+    assert version_of([OLD, NEW, newest], known, ()) == "0.2.0", "what holds where nothing is said"
     assert version_of([OLD, NEW, newest], known, WITH_CANDIDATES) == "0.3.0"
     assert version_of([OLD, NEW, newest], known, not_here=("0.2.0",)) == "0.1.0"
     released = of_changes([OLD, NEW], *good(OLD), *good(NEW), change(NEW, Act.RELEASED))
@@ -66,6 +67,9 @@ def test_the_newest_good_one_is_taken_and_not_a_newer_candidate() -> None:
 
 
 def test_what_was_made_for_this_run_need_not_be_tested_yet() -> None:
+    later = image("0.3.0", 3.0)
+    known = of_changes([OLD, NEW, later], *good(OLD), *good(later))
+    assert version_of([OLD, NEW, later], known, parent_run=NEW.run) == "0.2.0", "whatever else was made meanwhile"
     known = of_changes([OLD, NEW], *good(OLD))
     assert version_of([OLD, NEW], known, parent_run=NEW.run) == "0.2.0"
     assert version_of([OLD, NEW], known, parent_run="another run") == "0.1.0"
