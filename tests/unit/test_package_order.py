@@ -33,7 +33,7 @@ def test_debian_versions(older: str, newer: str) -> None:
 
 
 @pytest.mark.skipif(process.find("dpkg") is None, reason="dpkg is not installed")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(VERSIONS, VERSIONS), min_size=8, max_size=8))
 def test_debian_versions_are_ordered_as_dpkg_orders_them(pairs: list[tuple[str, str]]) -> None:
     script = "".join(
@@ -62,7 +62,7 @@ def test_rpm_versions(older: str, newer: str) -> None:
 
 
 @pytest.mark.skipif(process.find("rpm") is None, reason="rpm is not installed")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(RPM_VERSIONS, RPM_VERSIONS), min_size=20, max_size=20))
 def test_rpm_versions_are_ordered_as_rpm_orders_them(pairs: list[tuple[str, str]]) -> None:
     lua = "".join(f'print(rpm.vercmp("{one}", "{other}"), "") ' for one, other in pairs)

@@ -4,7 +4,7 @@ import json
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.adapters.sbom import cyclonedx, purl
@@ -67,6 +67,7 @@ WORDS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_siz
 PACKAGES = st.lists(st.builds(Package, st.sampled_from(PackageKind), WORDS, WORDS, WORDS, WORDS), max_size=3)
 
 
+@settings(max_examples=40)
 @given(st.builds(System, WORDS, WORDS, WORDS), PACKAGES)
 def test_whatever_packages_are_called_the_bill_is_valid(system: System, packages: list[Package]) -> None:
     assert valid(cyclonedx(IMAGE, "qemu.web", Inventory(system=system, packages=tuple(packages))))
