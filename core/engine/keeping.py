@@ -191,7 +191,7 @@ class Keeper:
         if left := await sweep(run.uid):
             log.warning("run %d: ended what its kept machine had left running: %s", run.id, ", ".join(left))
         self._index.save_machine(replace(machine, state=MachineState.GONE))
-        if ended:
+        if ended and machine.stage_key.startswith("build/"):  # what a test found is as it was
             with contextlib.suppress(EngineError):  # until now it said how to get in
                 self._index.update_stage(run.uid, machine.stage_key, next_step=_NEXT)
         others = [one for one in self._index.machines(run.uid) if one.state is MachineState.KEPT]

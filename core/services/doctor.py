@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 
 from core import __version__, process
@@ -97,6 +98,7 @@ async def examine(places: Places, environment: Mapping[str, str]) -> tuple[Findi
     questions += [
         _accelerator(),
         _aside(_kernel),
+        _aside(_testinfra),
         _aside(_logout),
         _aside(lambda: _home(places)),
         _aside(lambda: _terminal(environment)),
@@ -135,6 +137,15 @@ async def _tool(tool: _Tool) -> Finding:
             tool.name, Health.BROKEN, version, f"older than {oldest}", tool.needed_by, install, tool.required
         )
     return Finding(tool.name, Health.OK, version, "", tool.needed_by, "", tool.required)
+
+
+def _testinfra() -> Finding:
+    needed_by = "boot tests with suites of testinfra"
+    try:
+        return Finding("testinfra", Health.OK, metadata.version("pytest-testinfra"), "", needed_by, required=False)
+    except metadata.PackageNotFoundError:
+        install = "pip install 'ingot[testinfra]', in Ingot's own Python"
+        return Finding("testinfra", Health.MISSING, "", "not installed", needed_by, install, required=False)
 
 
 async def _accelerator() -> Finding:
