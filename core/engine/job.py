@@ -376,7 +376,8 @@ class Job:
         left = (
             f" What it had left running was ended: {', '.join(ended)}." if ended else " Nothing of it was left running."
         )
-        if self._stage.build or not again:
+        # Sealing begins anew on the same disk and ends the same; a machine that was being built is gone.
+        if (self._stage.build and self._stage.name != "seal") or not again:
             self._machine_ended(orderly=False)
             if is_cloud(self._kind()):
                 left += " Its machine in the cloud is looked for and ended; the log of this stage says how."

@@ -111,11 +111,15 @@ def test_a_build_user_is_found_wherever_it_is_left() -> None:
         "/home/builder",
     )
     assert found(looked(CLEAN | BUILD_USER, replace(SETTINGS, users=()))) == {}
+    member = {"/etc/group": "root:x:0:\nsudo:x:27:ada,builder\n"}
+    assert found(looked(CLEAN | member)) == {"build-users": ("/etc/group: builder",)}
 
 
 def test_a_user_that_only_builds_have_is_found_without_being_named() -> None:
     users = PASSWD + "packer:x:1001:1001::/:/bin/sh\nvagrant:x:1002:1002::/:/bin/sh\n"
     assert found(looked(CLEAN | {"/etc/passwd": users})) == {"build-users": ("/etc/passwd: packer",)}
+    asked = {"/etc/sudoers.d/v": "vagrant ALL=(ALL) ALL\n"}
+    assert "/etc/passwd: vagrant" not in found(looked(CLEAN | {"/etc/passwd": users} | asked))["build-users"]
     root = {"/etc/sudoers.d/v": "vagrant ALL=(ALL) NOPASSWD: ALL\n"}
     assert "/etc/passwd: vagrant" in found(looked(CLEAN | {"/etc/passwd": users} | root))["build-users"]
 
