@@ -49,6 +49,8 @@ class Examination:
             finally:
                 other.cancel()
                 await asyncio.wait({other})
+                if not other.cancelled():
+                    other.exception()  # looked at: where it counts, it was told as a case
             if self._settings.keep and verdict_of(found) is not Verdict.PASSED:
                 await self._keep()
         skip = self._settings.skip

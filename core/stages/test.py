@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from core import text
-from core.adapters import qemu, ssh_keys, test_machine
+from core import process, text
+from core.adapters import packer, qemu, ssh_keys, test_machine
 from core.adapters.test_machine import Guest
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageState, ImageVersion
@@ -22,7 +22,7 @@ from core.model.test_report import Case, Outcome, Report, first_bad, fitting
 from core.secrets import Redactor
 from core.stages import evidence
 from core.stages.booting import Throwaway
-from core.stages.environment import keys_of
+from core.stages.environment import checkout_of, keys_of
 from core.stages.examination import Examination
 from core.stages.given import verified_again
 from core.stages.stage import StageJob
@@ -64,6 +64,11 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     return {"verdict": report.verdict.value, "evidence": name, "cases": len(report.cases)}
 
 
+def _secrets(job: StageJob) -> list[str]:
+    """What suites may print and nobody may keep. Reads the template: in a thread."""
+    return [*job.secrets.values(), *packer.sensitive_values(job.run.request.role, checkout_of(job))]
+
+
 def _earlier(note: Path) -> Report | None:
     try:
         return msgspec.json.decode(note.read_bytes(), type=Report)
@@ -89,7 +94,13 @@ def _artifact(image: ImageVersion, build: str) -> Artifact | None:
 
 
 async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Report:
+    if process.find("qemu-system-x86_64") is None:
+        raise ToolError(
+            "QEMU is not installed, so no machine can be booted from the image.",
+            "Install it (Debian: apt install qemu-system-x86), then: ingot test; or set [test] enabled = false.",
+        )
     settings = job.run.request.role.test
+    job.add_secrets(await asyncio.to_thread(_secrets, job))
     name = f"{image.role} {image.version}"
     if artifact.digest:
         await verified_again(job, Path(artifact.location), artifact.digest, name)
@@ -154,11 +165,12 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
     if any((change.evidence, change.run) == (name, image.run) for change in decided.changes.get(key, ())):
         job.say("What came of it is on the ledger already.")
         return
-    packed = evidence.compressed(msgspec.json.encode(report), job.secrets.values())
+    secrets = await asyncio.to_thread(_secrets, job)
+    packed = evidence.compressed(msgspec.json.encode(report), secrets)
     why = f"{report.counted(Outcome.PASSED)} of {len(report.cases)} cases of {report.build} passed"
     if first := first_bad(report.cases):
         why += f"; {first}"
-    why = Redactor(job.secrets.values()).redact(why.encode()).decode(errors="replace")
+    why = Redactor(secrets).redact(why.encode()).decode(errors="replace")
     verdict = report.verdict if report.verdict is Verdict.PASSED else Verdict.FAILED
     tested = StateChange(
         image.role, image.version, image.run, Act.TESTED, who, report.ended, why, verdict=verdict, evidence=name,

@@ -228,6 +228,7 @@ async def test_an_image_touched_by_hand_passes_its_tests_and_stays_a_candidate(s
     assert "web 0.1.0 stays candidate: web 0.1.0 was touched by hand" in site.log(run)
 
 
+@pytest.mark.long
 async def test_all_disks_have_to_pass_and_one_that_cannot_be_booted_is_in_the_way(site: Site) -> None:
     site.register(Artifact("qemu.small", "qcow2", str(site.disk)))
     run = site.new_run("qemu.web", "qemu.small")
@@ -239,6 +240,7 @@ async def test_all_disks_have_to_pass_and_one_that_cannot_be_booted_is_in_the_wa
     assert site.state == (ImageState.GOOD, Verdict.PASSED)
 
 
+@pytest.mark.long
 async def test_an_image_with_an_ami_stays_a_candidate(site: Site) -> None:
     site.register(Artifact("amazon-ebs.web", "ami", "eu-central-1:ami-1"))
     run = site.new_run()
@@ -347,7 +349,7 @@ async def test_the_suites_of_the_workspace_run_in_the_machine(site: Site) -> Non
         {
             "tests/web/test_web.py": TESTINFRA.format(wanted=0),
             "tests/check.sh": SHELL.format(result="Success"),
-            "tests/plain.sh": "#!/bin/sh\ntest $INGOT_ROLE-$INGOT_VERSION = web-0.1.0\n",
+            "tests/plain.sh": "#!/bin/sh\necho with s3cr3t-of-the-shop\ntest $INGOT_ROLE-$INGOT_VERSION = web-0.1.0\n",
         }
     )
     for name in ("check.sh", "plain.sh"):
@@ -356,6 +358,7 @@ async def test_the_suites_of_the_workspace_run_in_the_machine(site: Site) -> Non
     site.settings = replace(site.settings, suites=("tests/web", "tests/check.sh", "tests/plain.sh"))
     site.register()
     run = site.new_run()
+    site.workshop.memory.give(run.uid, {"TOKEN": "s3cr3t-of-the-shop"})
     await site.test(run)
     assert site.state == (ImageState.GOOD, Verdict.PASSED)
     found = [(case.suite, case.name.partition("[")[0], case.outcome.value) for case in site.reports[0].cases[9:]]
@@ -366,6 +369,8 @@ async def test_the_suites_of_the_workspace_run_in_the_machine(site: Site) -> Non
         ("tests/plain.sh", "plain.sh", "passed"),
     ]
     assert "collected 2 items" in site.log(run), "what they print is in the log"
+    assert "s3cr3t-of-the-shop" not in site.log(run)
+    assert "s3cr3t-of-the-shop" not in str(site.reports)
     site.nothing_left(run)
 
 

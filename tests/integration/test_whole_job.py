@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from installed import Shop
 
+from core.model import boot_checks
+
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.xdist_group("shop"),
@@ -23,7 +25,7 @@ pytestmark = [
 
 def test_the_demo_makes_its_first_image_from_a_verified_upstream(shop: Shop) -> None:
     image = shop.image("base")
-    assert (image["version"], image["state"]) == ("0.1.0", "candidate")
+    assert (image["version"], image["state"]) == ("0.1.0", "good")
     assert image["upstream"]["kind"] == "archive"
     assert "signature" in image["upstream"]["verified"].lower()
     (artifact,) = image["artifacts"]
@@ -39,6 +41,24 @@ def test_the_image_boots_and_holds_its_stamp(shop: Shop, boot: Callable[[Path], 
     stamp = machine("cat /etc/image-release")
     assert "IMAGE_VERSION=0.1.0" in stamp.replace('"', "")
     assert image["commit"] in stamp
+
+
+def test_it_is_good_since_a_machine_booted_from_it_passed(shop: Shop) -> None:
+    (tested,) = shop.json("tests", "base")
+    report = tested["report"]
+    assert (tested["verdict"], report["build"], report["version"]) == ("passed", "qemu.base", "0.1.0")
+    built_in = {case["name"]: case["outcome"] for case in report["cases"] if case["suite"] == "boot"}
+    assert built_in == dict.fromkeys(boot_checks.ALL, "passed")
+    suite = [case for case in report["cases"] if case["suite"] == "tests/base"]
+    assert len(suite) >= 7
+    assert {case["outcome"] for case in suite} == {"passed"}
+    assert any(port.startswith("tcp") and ":22 " in port for port in report["facts"]["ports"])
+    assert report["facts"]["kernel"].startswith("Linux ")
+    assert "systemd-timesyncd.service" in report["facts"]["services"]
+    assert report["facts"]["disk_used"] > 200_000_000
+    said = shop("tests", "base").stdout
+    assert "✓  boot" in said
+    assert "test_nobody_has_a_password" in said
 
 
 def test_the_fact_of_the_image_is_a_commit_on_the_ledger(shop: Shop) -> None:
