@@ -10,9 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +25,6 @@ from textual.widgets import Input
 
 from core.errors import IngotError
 from core.model.image import ImageVersion
-from core.model.machine import MachineState
 from core.model.standing import Standing
 from core.places import Places
 from core.services import terminal_settings
@@ -40,6 +37,8 @@ from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.deciding import Decisions
+from tui.everywhere import EVERYWHERE
+from tui.freshness import Freshness
 from tui.hangup import end_with
 from tui.news import begun, failed, newest_paused
 from tui.palette import Offers
@@ -47,28 +46,14 @@ from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
 from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
-from tui.timers import once
+from tui.timers import VISIBLE_WAIT, once
 from tui.typed_bytes import take_any
 from tui.waiting import Waiting, waiting
 
 _R = TypeVar("_R")
 
-POLL = 0.25
-"""Seconds between two looks at whether the index changed: a few microseconds each."""
-LOOK = 3.0
-"""Seconds between two looks at whether the repository moved: a few stat calls each."""
-ASK_WORKER = 10.0
-"""Seconds between two questions to the worker, when nothing changed meanwhile."""
-RETRY = 30.0
-"""Seconds until discovery is tried again by itself after it failed."""
-READ_AGAIN = 2.0
-"""Seconds until the index is read again after that failed."""
-FIRST_PICTURE = 0.2
-"""Seconds that the first picture waits for its data; a larger index is shown when it has been read."""
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a program that was asked to end, as a shell gives it."""
-VISIBLE_WAIT = 0.2
-"""Seconds after which waiting is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,35 +64,6 @@ class Notice:
     title: str
     text: str
     severity: SeverityLevel
-
-
-EVERYWHERE = (
-    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7, at_once=True),
-    Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=2),
-    Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
-    Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),
-    Action(
-        "debug",
-        "Debug",
-        ("d",),
-        "A shell in the machine that waits; where several do, in the chosen one",
-        "Everywhere",
-        command="debug",
-        argument="run",
-    ),
-    Action("refresh", "Refresh", ("f5", "ctrl+r"), "Look through the repository", "Everywhere", command="refresh"),
-    Action(
-        "quit",
-        "Quit (builds go on)",
-        ("q", "ctrl+q", "ctrl+c"),
-        "Close the workbench; builds go on without it",
-        "Everywhere",
-        rank=2,
-        last=True,
-        command="quit",
-    ),
-    Action("suspend", "To the shell", ("ctrl+z",), "Back to the shell; fg comes back here", internal=True),
-)
 
 
 def stylesheet() -> Path:
@@ -158,24 +114,10 @@ class Ingot(App[None]):
         """The keys that the user chose, by the id of the action."""
         self.set_keymap(dict(self.keymap))
         self.notices: list[Notice] = []
-        self.overview = Overview(str(overviews.directory))
-        self.standing = Standing()
-        """What was decided about the images, as the ledger was read last."""
-        self.worker: WorkerView | None = None
-        self.loaded = False
-        """The overview was read at least once."""
         self.busy: list[str] = []
         """What goes on in the background, for the header."""
-        self._troubles: dict[str, str] = {}
-        """What does not work in the background now, by what it is: reading, discovery, the worker."""
-        self._read_again_at = 0.0
         self._first_run = run_uid
-        self._readers = ThreadPoolExecutor(1, "reads")
-        self._first: Future[Overview] = self._readers.submit(overviews.read)
-        self._reading = False
-        self._discovering = False
-        self._discovered_at = 0.0
-        self._asked_worker_at = 0.0
+        self.fresh = Freshness(self)
         self.register_theme(INGOT)
         self.set_reactive(App.theme, "ingot")
         self._styled_with = self.get_css_variables()
@@ -196,26 +138,41 @@ class Ingot(App[None]):
     # what is shown, and how it stays fresh
 
     @property
+    def overview(self) -> Overview:
+        """What is shown, as it was read last."""
+        return self.fresh.overview
+
+    @property
+    def standing(self) -> Standing:
+        """What was decided about the images, as the ledger was read last."""
+        return self.fresh.standing
+
+    @property
+    def worker(self) -> WorkerView | None:
+        return self.fresh.worker
+
+    @property
+    def loaded(self) -> bool:
+        """The overview was read at least once."""
+        return self.fresh.loaded
+
+    @property
     def trouble(self) -> str:
         """Why what is shown may be old."""
-        return next(iter(self._troubles.values()), "")
+        return self.fresh.trouble
+
+    @property
+    def discovering(self) -> bool:
+        return self.fresh.discovering
 
     def get_default_screen(self) -> Screen[Any]:
         self.workbench = Workbench(self.clock, ascii_only=self.ascii_only)
         return self.workbench
 
     def on_mount(self) -> None:
-        try:
-            self._take(self._first.result(FIRST_PICTURE))
-        except NotYet:
-            self._keep(self._wait_for_first())
-        except IngotError as error:
-            self._failed("reading", error)
-            self.loaded = True
+        self.fresh.begin()
         # Asked to end, it leaves the terminal as it found it.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(self.exit, return_code=TERMINATED))
-        self.set_interval(POLL, self._poll)
-        self.set_interval(LOOK, self._look)
         self.call_after_refresh(self._after_first_picture)
 
     def _after_first_picture(self) -> None:
@@ -227,59 +184,9 @@ class Ingot(App[None]):
         self.read_standing()
         self.discover()
 
-    async def _wait_for_first(self) -> None:
-        await self._read(asyncio.wrap_future(self._first))
-
-    def _poll(self) -> None:
-        if self._reading or not self.loaded:
-            return
-        try:
-            changed = self.overviews.changed()
-        except IngotError as error:
-            self._failed("reading", error)
-            return
-        if changed or ("reading" in self._troubles and time.monotonic() > self._read_again_at):
-            self._keep(self._read(asyncio.get_running_loop().run_in_executor(self._readers, self.overviews.read)))
-        elif time.monotonic() - self._asked_worker_at > ASK_WORKER:
-            self._keep(self._ask_worker())
-
-    async def _read(self, reading: "asyncio.Future[Overview]") -> None:
-        self._reading = True
-        try:
-            self._take(await reading)
-            self._troubles.pop("reading", None)
-        except IngotError as error:
-            self._read_again_at = time.monotonic() + READ_AGAIN
-            self.loaded = True
-            self._failed("reading", error)
-        finally:
-            self._reading = False
-        await self._ask_worker()
-
-    async def _ask_worker(self) -> None:
-        self._asked_worker_at = time.monotonic()
-        try:
-            self.worker = await asyncio.to_thread(self.overviews.worker)
-            if self.worker is None and self._somebody_must_work():
-                await asyncio.to_thread(self.changes.wake)
-                self.worker = await asyncio.to_thread(self.overviews.worker)
-            self._troubles.pop("worker", None)
-        except IngotError as error:
-            self._failed("worker", error)
-        self.show_header()
-
-    def _somebody_must_work(self) -> bool:
-        """Whether runs, or machines that were kept, are left to a worker that is gone: killed, or the machine was
-        started again."""
-        if self.readonly or not self.loaded:
-            return False
-        kept = any(machine.state is MachineState.KEPT for machine in self.overview.machines)
-        return kept or any(not run.state.ended for run in self.overview.runs)
-
-    def _take(self, overview: Overview) -> None:
-        before, first = self.overview, not self.loaded
-        self.overview = overview
-        self.loaded = True
+    def show_overview(self, before: Overview, *, first: bool) -> None:
+        """On all screens, and what is new as a notice; the first one opens what waits for a person."""
+        overview = self.overview
         self.workbench.show(overview)
         self.show_header()
         for screen in self.screen_stack:
@@ -292,21 +199,18 @@ class Ingot(App[None]):
             if overview.images is not before.images:
                 self.read_standing()
 
-    def read_standing(self) -> None:
-        """Read what was decided anew, in the background: the ledger moved, or was decided on."""
-        if self.deciding is not None and self.overviews.root is not None:
-            self._keep(self._read_standing(self.deciding))
-
-    async def _read_standing(self, deciding: Decides) -> None:
-        try:
-            self.standing = await asyncio.to_thread(deciding.standing)
-            self._troubles.pop("ledger", None)
-        except IngotError as error:
-            self._failed("ledger", error)
-            return
+    def show_standing(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, Stands):
                 screen.stands(self.standing)
+
+    def read_standing(self) -> None:
+        """Read what was decided anew, in the background: the ledger moved, or was decided on."""
+        self.fresh.read_standing()
+
+    def discover(self) -> None:
+        """Find roles, images and staleness anew, in the background."""
+        self.fresh.discover()
 
     def _show_paused(self) -> None:
         """What waits for a person is the first thing to be seen."""
@@ -324,48 +228,8 @@ class Ingot(App[None]):
         if pauses or runs:
             self.bell()
 
-    def _failed(self, what: str, error: IngotError) -> None:
-        """Something in the background went wrong: said once, and shown for as long as it lasts."""
-        if self._troubles.get(what) != error.what:
-            self._troubles[what] = error.what
-            self.complain(error)
-        self.show_header()
-
     def show_header(self) -> None:
         self.workbench.show_header(self)
-
-    # discovery, in a process of its own
-
-    def _look(self) -> None:
-        failed = "discovery" in self._troubles and time.monotonic() - self._discovered_at > RETRY
-        if not self._discovering and (failed or self.overviews.repository_moved()):
-            self.discover()
-
-    def discover(self) -> None:
-        """Find roles, images and staleness anew, in the background."""
-        if not self._discovering and self.overviews.root is not None:
-            self._keep(self._discover())
-
-    async def _discover(self) -> None:
-        self._discovering = True
-        words = "looking through the repository…"
-        late = once(self, VISIBLE_WAIT, partial(self.now_busy, words))
-        try:
-            await self.overviews.discover()
-        except IngotError as error:
-            self._failed("discovery", error)
-        else:
-            self._troubles.pop("discovery", None)
-        finally:
-            late.stop()
-            self._discovering = False
-            self._discovered_at = time.monotonic()
-            self.no_longer_busy(words)
-            self.workbench.discovered()
-
-    @property
-    def discovering(self) -> bool:
-        return self._discovering
 
     def now_busy(self, words: str) -> None:
         """Show what goes on, until `no_longer_busy`."""
@@ -376,9 +240,6 @@ class Ingot(App[None]):
         if words in self.busy:
             self.busy.remove(words)
         self.show_header()
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        self.run_worker(work, exit_on_error=False, group="background")
 
     # carrying things out
 
@@ -439,7 +300,7 @@ class Ingot(App[None]):
     def why_not(self, action: Action) -> str:
         if action.id == "refresh" and self.overviews.root is None:
             return f"{self.overviews.directory} is in no Git repository: there is nothing to look through."
-        if action.id == "refresh" and self._discovering:
+        if action.id == "refresh" and self.discovering:
             return "It is being looked through right now."
         if action.id == "debug" and not newest_paused(self.overview):
             return "No run is paused and no machine is kept: there is nothing to debug."
@@ -570,7 +431,7 @@ class Ingot(App[None]):
         return sum(not run.state.ended for run in self.overview.runs)
 
     def on_unmount(self) -> None:
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        self.fresh.end()
 
 
 @runtime_checkable

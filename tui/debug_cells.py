@@ -56,8 +56,8 @@ def facts(
 ) -> list[PanelRow]:
     """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names.
 
-    `since` is when it began to wait (epoch). `checkout` is where Packer reads playbooks and scripts again when it repeats
-    a step.
+    `since` is when it began to wait (epoch). `checkout` is where Packer reads playbooks and scripts again when it
+    repeats a step.
     """
     if machine is None:
         return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from textual.message_pump import MessagePump
 from textual.timer import Timer
 
+VISIBLE_WAIT = 0.2
+"""Seconds after which waiting is shown."""
 SHORTEST = 0.002
 """Seconds. Set for next to nothing, Textual's timer never comes to its wait: by the time it has worked out the next
 tick that one is past as well, and it looks for the next, for ever and without letting anything else run
