@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import UpstreamError
 from core.model.decided import Decided
-from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord, may_become_good
 from core.model.role import DISK_BUILDERS, Role, Upstream
 from core.model.states import Verdict, by_whom
 from core.stages.given import given, left_to_the_template, verified_again
@@ -98,7 +98,11 @@ def _why_not(
         return f"is built on {effective.inherited}, which is revoked{by}" if effective.inherited else f"is revoked{by}"
     if effective.verdict is Verdict.FAILED:
         return "failed its newest tests"
-    return "" if made_for_this or effective.state in takes else f"is {effective.state.value}"
+    if made_for_this or effective.state in takes:
+        return ""
+    if effective.state is not ImageState.CANDIDATE:
+        return f"is {effective.state.value}"
+    return "is a candidate" + (", and was touched by hand" if may_become_good(image) else "")
 
 
 def _next_step(images: Sequence[ImageVersion], decided: Decided, upstream: Upstream, now: float) -> str:
@@ -107,6 +111,8 @@ def _next_step(images: Sequence[ImageVersion], decided: Decided, upstream: Upstr
         effective = decided.effective((image.role, image.version), now)
         if effective.verdict is Verdict.FAILED:
             return f"Look at what failed: ingot tests {role} {image.version}. Mend it, then: ingot build {role}"
+        if effective.state is ImageState.CANDIDATE and may_become_good(image):
+            continue
         if effective.state is ImageState.CANDIDATE and ImageState.CANDIDATE not in upstream.built_on:
             takes = ", ".join(f'"{state.value}"' for state in (ImageState.CANDIDATE, *upstream.built_on))
             return (

@@ -9,6 +9,7 @@ from core.model.decided import Decided, decided
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Upstream, UpstreamKind
 from core.model.states import Act, StateChange, Verdict
+from core.model.touch import TOUCHED
 from core.stages.upstream_role import ami_of, chosen
 
 NOW = 1000.0
@@ -120,10 +121,17 @@ def test_a_refusal_says_what_there_is_and_how_to_go_on() -> None:
         version_of(images, known)
     assert caught.value.what == (
         "It is built on base, and no image of base can be built on: "
-        "0.4.0 is candidate; 0.3.0 is candidate; 0.2.0 is candidate; and 2 more."
+        "0.4.0 is a candidate; 0.3.0 is a candidate; 0.2.0 is a candidate; and 2 more."
     )
     assert "ingot test base 0.4.0" in caught.value.next_step
     assert 'takes = ["candidate", "good", "released"]' in caught.value.next_step
+
+
+def test_who_was_in_it_by_hand_is_not_sent_to_test_it() -> None:
+    touched = replace(NEW, marks=(TOUCHED,))
+    with pytest.raises(UpstreamError, match=r"0\.2\.0 is a candidate, and was touched by hand") as caught:
+        version_of([touched], of_changes([touched]))
+    assert caught.value.next_step == "Build it again: ingot build base"
 
 
 def test_where_it_is_instead_is_said() -> None:
