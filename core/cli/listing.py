@@ -14,6 +14,7 @@ from core.errors import RefusedError
 from core.model.decided import Effective
 from core.model.image import ImageVersion
 from core.model.run import Run, RunState
+from core.model.stale import why_outdated
 from core.model.states import Verdict
 from core.places import Places
 from core.services import catalogue
@@ -45,17 +46,20 @@ def roles(arguments: argparse.Namespace) -> int:
     index = Index(places.index)
     try:
         stale = index.stale(found.workspace.id)
+        images = index.images(found.workspace.id)
         newest: dict[str, ImageVersion] = {}
-        for image in index.images(found.workspace.id):
+        for image in images:
             newest.setdefault(image.role, image)
     finally:
         index.close()
+    outdated = why_outdated(found.roles, images)
     if arguments.json:
         listed = catalogue.as_json(found)
         for role in listed["roles"]:
             image = newest.get(role["name"])
             role["last_image"] = image.version if image else None
             role["stale"] = stale.get(role["name"])
+            role["outdated"] = outdated.get(role["name"])
         print_json(listed)
         return ExitStatus.DONE
     if not found.roles:
@@ -68,7 +72,9 @@ def roles(arguments: argparse.Namespace) -> int:
         image = newest.get(role.name)
         sign, state = ("✗", "broken") if role.problems else ("·", "no image")
         if image and not role.problems:
-            sign, state = ("↻", "stale") if role.name in stale else ("✓", image.state.value)
+            sign, state = "✓", image.state.value
+        if image and not role.problems and (why := stale.get(role.name)):
+            sign, state = "↻", "outdated" if why == outdated.get(role.name) else "stale"
         builds = " ".join(build.name for build in role.builds)
         rows.append(
             (f"{sign} {role.name}", image.version if image else "–", state, text.cut_end(builds, 50), role.template)

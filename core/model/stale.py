@@ -4,7 +4,7 @@ Stale is what its sources, or its parent, would give otherwise now; outdated, wh
 there is a newer good version. Both are computed whenever somebody looks, and stored nowhere for good.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.model.image import ImageState, ImageVersion
@@ -106,14 +106,19 @@ def because_of_parent(
     return f"parent {parent} has newer {good}{version}"
 
 
-def with_parents(roles: Sequence[Role], why: Mapping[str, str], word: str = "stale") -> dict[str, str]:
-    """The reasons, with those of roles added whose parent is `word`."""
+def with_parents(roles: Sequence[Role], why: Mapping[str, str], outdated: Mapping[str, str]) -> dict[str, str]:
+    """The reasons for which roles are stale, with those of roles added whose parent is. A parent that is stale for
+    nothing but what is in `outdated` is called that."""
+    return _spread(roles, why, lambda parent, reason: "outdated" if outdated.get(parent) == reason else "stale")
+
+
+def _spread(roles: Sequence[Role], why: Mapping[str, str], word: Callable[[str, str], str]) -> dict[str, str]:
     by_name = {role.name: role for role in roles}
     found = dict(why)
     for name in order_for_rebuild(roles, by_name).roles:
         parent = parent_of(by_name[name])
         if name not in found and parent in found:
-            found[name] = f"parent {parent} is {word}"
+            found[name] = f"parent {parent} is {word(parent, found[parent])}"
     return found
 
 
@@ -127,7 +132,7 @@ def why_outdated(roles: Sequence[Role], images: Sequence[ImageVersion]) -> dict[
         version = newer.get((image.role, image.version)) if image else None
         if image and version and parent_of(role) == image.upstream.role:
             why[role.name] = f"parent {image.upstream.role} has newer good {version}"
-    return with_parents([role for role in roles if role.name in newest], why, "outdated")
+    return _spread([role for role in roles if role.name in newest], why, lambda parent, reason: "outdated")
 
 
 def order_for_rebuild(roles: Iterable[Role], stale: Collection[str]) -> Order:

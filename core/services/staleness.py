@@ -44,7 +44,8 @@ def why_stale(repository: GitRepository, catalogue: Catalogue, images: Sequence[
             by_key.get((image.upstream.role, image.upstream.version)),
         ):
             why[role.name] = reason
-    return stale.with_parents([role for role in catalogue.roles if role.name in newest], why)
+    outdated = stale.why_outdated(catalogue.roles, images)
+    return stale.with_parents([role for role in catalogue.roles if role.name in newest], why, outdated)
 
 
 def _changed(repository: GitRepository, commit: str, head: str) -> list[str] | None:

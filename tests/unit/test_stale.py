@@ -117,11 +117,25 @@ def test_building_on_what_is_newer_ends_being_outdated(images: list[ImageVersion
 
 def test_children_of_what_is_stale_are_stale_all_the_way_down() -> None:
     roles = [role("shop", "web"), role("web", "base"), role("base"), role("other")]
-    assert stale.with_parents(roles, {"base": "changed: x"}) == {
+    assert stale.with_parents(roles, {"base": "changed: x"}, {}) == {
         "base": "changed: x",
         "web": "parent base is stale",
         "shop": "parent web is stale",
     }
+
+
+def test_the_chain_below_what_is_outdated_is_outdated_and_not_stale() -> None:
+    roles = [role("shop", "web"), role("web", "base"), role("base")]
+    chain = [
+        of_base("0.1.0", 1.0),
+        of_base("0.2.0", 2.0),
+        image("web", "1", "base", "0.1.0"),
+        image("shop", "1", "web", "1"),
+    ]
+    because = {"web": "parent base has newer good 0.2.0", "shop": "parent web is outdated"}
+    assert stale.why_outdated(roles, chain) == because
+    assert stale.with_parents(roles, {"web": because["web"]}, because) == because
+    assert stale.with_parents(roles, {"web": "changed: x"}, because)["shop"] == "parent web is stale"
 
 
 def test_parents_come_before_children_and_fresh_roles_are_left_out() -> None:
