@@ -36,8 +36,11 @@ from core.stages.work import alone, in_thread, metered
 
 ROOM = 64 * 1024**2
 """Bytes beyond the content of a disk that the tables of any format take."""
-_EVERY = 0.5
-"""Seconds between two looks at how far qemu-img is."""
+LEAST = 128 * 1024**2
+"""Bytes that stay free: on a disk without any not even the end of qemu-img could be written down, and what it wrote
+would stay for ever."""
+_EVERY = 0.1
+"""Seconds between two looks at how far qemu-img is, and at the disk."""
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -208,9 +211,11 @@ async def _convert(job: StageJob, source: Source, staged: Path, wanted: str, siz
     whole = virtual_size(wanted, size)
     if whole != size:
         job.say(f"{name}: the disk gets {whole - size} bytes more, to be a multiple of {of.multiple_of}.")
-        await _run(job, f"create-{name}", disk_formats.create(staged, of.of_qemu, of.options, whole), f"making {name}")
+        await _run(
+            job, f"create-{name}", disk_formats.create(staged, of.of_qemu, of.options, whole), f"making {name}", staged
+        )
     argv = disk_formats.convert(source, staged, of.of_qemu, of.options, into=whole != size)
-    await _run(job, f"convert-{name}", argv, f"writing {name}")
+    await _run(job, f"convert-{name}", argv, f"writing {name}", staged)
 
 
 async def _read_back(job: StageJob, source: Source, made: Source, wanted: str, size: int) -> None:
@@ -270,45 +275,63 @@ async def _write_ova(job: StageJob, image: ImageVersion, disk: Disk, source: Sou
         created=image.created,
     )
     part = staged.with_name(f".{staged.name}.part")
-    async with _room_for(job, staged.name):
+    async with _room_for(job, part):
         await metered(job, f"writing {staged.name}", lambda meter: ova.write(part, about, vmdk, meter.advance))
     part.rename(staged)
     if there is None:
         vmdk.unlink()
 
 
-async def _run(job: StageJob, name: str, argv: Sequence[str], doing: str) -> None:
-    """qemu-img under a holder, its progress shown. Raises SpaceError, ToolError."""
+async def _run(job: StageJob, name: str, argv: Sequence[str], doing: str, target: Path | None = None) -> None:
+    """qemu-img under a holder, its progress shown; `target` is what it writes. Raises SpaceError, ToolError; then what
+    it wrote is gone."""
     said: deque[str] = deque(maxlen=20)
-    watching = asyncio.ensure_future(_watch(job, doing))
+    tool = asyncio.ensure_future(
+        job.tool(name, argv, cwd=job.directory, environment=process.environment(), on_line=said.append)
+    )
+    watching = asyncio.ensure_future(_watch(job, doing, writes=target is not None))
     try:
-        ended = await job.tool(name, argv, cwd=job.directory, environment=process.environment(), on_line=said.append)
+        await asyncio.wait({tool, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not tool.done() and target is not None:
+            target.unlink(missing_ok=True)  # its room is free when qemu-img has ended
+            job.say("The disk is full: qemu-img is ended.")
+            tool.cancel()
+            await asyncio.wait({tool})
+            raise _full(job, f"{target.name} has no room on it.")
+        ended = await tool
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+        for task in (tool, watching):
+            task.cancel()
+        await asyncio.wait({tool, watching})
     if ended.code != 0:
         words = disk_formats.last_words("\n".join(said)) if ended.signal is None else f"signal {ended.signal}"
-        raise _full(job, words) if "No space left" in words else ToolError(f"{doing.capitalize()}: {words}", _LEFT)
+        # Of a disk without room it does not always say that: a compressing format calls it an invalid argument.
+        full = "No space left" in words or (target is not None and space.free(job.directory) < LEAST)
+        if target is not None:
+            target.unlink(missing_ok=True)
+        raise _full(job, words) if full else ToolError(f"{doing.capitalize()}: {words}", _LEFT)
 
 
 _LEFT = "Nothing half of it is left. The log of this stage has all that qemu-img said."
 
 
-async def _watch(job: StageJob, doing: str) -> None:
+async def _watch(job: StageJob, doing: str, *, writes: bool) -> None:
+    """Show how far qemu-img is; ends when it writes and there is no room left for it."""
     log = job.places.log(job.run.uid, job.stage.key)
-    while True:
+    while not writes or space.free(job.directory) >= LEAST:
         job.progress(doing, await asyncio.to_thread(disk_formats.fraction, log))
         await asyncio.sleep(_EVERY)
 
 
 @asynccontextmanager
-async def _room_for(job: StageJob, name: str) -> AsyncGenerator[None]:
+async def _room_for(job: StageJob, part: Path) -> AsyncGenerator[None]:
     try:
         yield
     except OSError as error:
+        part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(job, f"{name}: {error.strerror}") from error
-        raise ToolError(f"{name} cannot be written: {error.strerror}.", _LEFT) from error
+            raise _full(job, f"{part.name}: {error.strerror}") from error
+        raise ToolError(f"{part.name} cannot be written: {error.strerror}.", _LEFT) from error
 
 
 def _full(job: StageJob, words: str) -> IngotError:

@@ -26,7 +26,7 @@ from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.pipeline import Purpose, stages_of
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, StateChange, Verdict
-from core.stages import convert
+from core.stages import convert, space
 from core.stages.leftovers import clean_up, version_directory
 from core.store.ledger import Ledger
 from tests.support.workshop import WHO, Workshop, role
@@ -383,6 +383,47 @@ def test_a_full_disk_leaves_nothing_half(shop: Images, monkeypatch: pytest.Monke
     assert shop.files() == {"qemu.web.qcow2"}
     assert set(shop.artifacts()) == {"qcow2"}
     assert not (shop.places.run(run.uid) / "convert").exists()
+
+
+def test_a_disk_that_fills_ends_the_conversion_before_nothing_can_be_written_any_more(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.image()
+    run = shop.conversion("raw")
+    staged = shop.places.run(run.uid) / "convert" / "qemu.web.raw"
+
+    def endless(*_: object, **__: object) -> list[str]:
+        return ["sh", "-c", f"echo half > {staged}; exec sleep 600.5"]
+
+    def filling(_: Path) -> int:
+        return 0 if staged.exists() else 1 << 40
+
+    monkeypatch.setattr(formats, "convert", endless)
+    monkeypatch.setattr(space, "free", filling)
+    with pytest.raises(SpaceError, match=r"qemu\.web\.raw has no room on it"):
+        asyncio.run(asyncio.wait_for(shop.stage(run, "convert"), 120))
+    assert process.run_blocking(["pgrep", "-f", "sleep 600.5"]).code == 1
+    assert not staged.exists()
+    assert shop.files() == {"qemu.web.qcow2"}
+
+
+def test_a_failure_without_room_is_a_full_disk_whatever_qemu_img_calls_it(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.image()
+    rooms = iter([1 << 40])
+
+    def none_after_the_first_look(_: Path) -> int:
+        return next(rooms, 0)
+
+    def failing(*_: object, **__: object) -> list[str]:
+        return ["sh", "-c", "echo qemu-img: error while writing at byte 5: Invalid argument; exit 1"]
+
+    monkeypatch.setattr(formats, "convert", failing)
+    monkeypatch.setattr(convert, "_EVERY", 600.0)
+    monkeypatch.setattr(space, "free", none_after_the_first_look)
+    with pytest.raises(SpaceError, match="is full: error while writing at byte 5: Invalid argument"):
+        shop.convert("raw")
 
 
 def test_what_was_made_before_a_failure_stays(shop: Images, monkeypatch: pytest.MonkeyPatch) -> None:
