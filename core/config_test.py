@@ -1,5 +1,6 @@
 """`[test]` of ingot.toml, for all roles or one. Its reference is docs/workspace.md."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -7,7 +8,7 @@ from difflib import get_close_matches
 from core.config_debug import Wrong
 from core.model.boot_checks import ALL
 from core.model.boot_test import BootTest
-from core.model.pause import LIMIT_WORDS, seconds_of
+from core.model.pause import seconds_of
 
 KEYS = ("enabled", "suites", "skip", "user", "memory", "cpus", "limit", "keep")
 
@@ -35,10 +36,14 @@ def checked(
             unit = " (MiB)" if key == "memory" else ""
             wrong(key, f"must be a whole number{unit}, {least} to {most}", f"Write: {key} = {getattr(before, key)}")
     if (limit := texts.get("limit")) is not None:
-        if seconds := seconds_of(limit):
+        if seconds := _seconds(limit):
             found = replace(found, limit=seconds)
         else:
-            wrong("limit", f"{limit!r} is no time to wait for a machine", f"Write it as {LIMIT_WORDS}.")
+            wrong(
+                "limit",
+                f"{limit!r} is no time to wait for a machine",
+                "Write it as seconds or minutes, such as 90s or 5m.",
+            )
     if user := texts.get("user"):
         found = replace(found, user=user)
     if (suites := lists.get("suites")) is not None:
@@ -51,3 +56,9 @@ def checked(
                 wrong("skip", f"{name!r} is nothing that a boot test looks at", fix)
         found = replace(found, skip=tuple(name for name in skip if name in ALL))
     return found
+
+
+def _seconds(limit: str) -> float | None:
+    """Seconds, as a machine that boots with hardware virtualisation needs them, or what `seconds_of` takes."""
+    found = re.fullmatch(r"([1-9][0-9]{0,4})s", limit)
+    return float(found[1]) if found else seconds_of(limit)

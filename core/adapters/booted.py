@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 _SCRIPT = r"""
+PATH=$PATH:/usr/sbin:/sbin
 section() { printf '\n==%s==\n' "$1"; }
 section uid; id -u
 section machine-id; cat /etc/machine-id
@@ -18,14 +19,15 @@ section kernel; uname -sr
 section disk; df -Pk / | tail -n 1
 section users; cut -d: -f1 /etc/passwd
 section authorized
-cut -d: -f1,6 /etc/passwd | sort -u -t: -k2 | while IFS=: read -r user home; do
-  for file in "$home"/.ssh/authorized_keys "$home"/.ssh/authorized_keys2; do
+patterns=$(sshd -T | sed -n 's/^authorizedkeysfile //p')
+cut -d: -f1,6 /etc/passwd | while IFS=: read -r user home; do
+  for pattern in ${patterns:-.ssh/authorized_keys .ssh/authorized_keys2}; do
+    file=$pattern
+    case "$file" in *%*) file=$(echo "$file" | sed "s|%u|$user|g; s|%h|$home|g");; esac
+    case "$file" in /*) ;; *) file=$home/$file;; esac
     [ -f "$file" ] && sed "s|^|$file |" "$file"
   done
-done
-for file in /etc/ssh/authorized_keys /etc/ssh/authorized_keys/* /etc/ssh/authorized_keys.d/*; do
-  [ -f "$file" ] && sed "s|^|$file |" "$file"
-done
+done | sort -u
 section ports; ss -Hltnup || ss -Hltnu
 section init; cat /proc/1/comm
 section services; systemctl list-units --type=service --state=running --no-legend --plain --no-pager

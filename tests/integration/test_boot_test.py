@@ -31,9 +31,8 @@ LEFT_BEHIND = """
       "printf '[Service]\\\\nType=oneshot\\\\nExecStart=/bin/sh -c \\"echo no way; exit 7\\"\\\\n[Install]\\\\n' > /etc/systemd/system/broken.service",
       "echo WantedBy=multi-user.target >> /etc/systemd/system/broken.service",
       "systemctl --quiet enable broken.service",
-      "mkdir -p /etc/ssh/authorized_keys.d",
-      "cp /root/.ssh/authorized_keys /etc/ssh/authorized_keys.d/root",
-      "rm -rf /root/.ssh",
+      "mkdir -p -m 700 /root/.ssh",
+      "cp /run/ssh-keys/root /root/.ssh/authorized_keys",
     ]
   }
 """  # noqa: E501 - one line of a unit's file
@@ -78,11 +77,11 @@ def test_everything_that_a_build_left_in_is_found_by_booting(shop: Shop) -> None
     assert "in test/qemu.broken" in done.stdout
     found = bad(shop.json("tests", "broken"))
     assert set(found) == {
-        rules.HOST_KEYS, rules.MACHINE_ID, rules.UNITS, rules.STAMP, rules.BUILD_KEYS, rules.PASSWORDS,
+        rules.HOST_KEYS, rules.MACHINE_ID, rules.UNITS, rules.BUILD_KEYS, rules.PASSWORDS,
         "tests.broken.test_printer: test_that_this_is_a_printer",
     }, found  # fmt: skip
     assert found[rules.UNITS] == "failed: broken.service"
-    assert "/etc/ssh/authorized_keys.d/root" in found[rules.BUILD_KEYS]
+    assert "/root/.ssh/authorized_keys: ingot-" in found[rules.BUILD_KEYS]
     assert found[rules.PASSWORDS] == "it lets in packer with a password that builds use"
     image = shop.image("broken")
     assert (image["state"], image["verdict"]) == ("candidate", "failed")

@@ -44,7 +44,7 @@ def test_the_image_boots_and_holds_its_stamp(shop: Shop, boot: Callable[[Path], 
 
 
 def test_it_is_good_since_a_machine_booted_from_it_passed(shop: Shop) -> None:
-    (tested,) = shop.json("tests", "base")
+    tested = shop.json("tests", "base")[-1]
     report = tested["report"]
     assert (tested["verdict"], report["build"], report["version"]) == ("passed", "qemu.base", "0.1.0")
     built_in = {case["name"]: case["outcome"] for case in report["cases"] if case["suite"] == "boot"}

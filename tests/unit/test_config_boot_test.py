@@ -39,6 +39,7 @@ def test_a_role_has_what_all_have_but_for_what_it_says_itself() -> None:
         of_all, suites=("tests/base", "tests/web"), user="admin", keep=True, cpus=4
     )
     assert config.parse(b"").test == BootTest()
+    assert config.parse(b"test = { limit = '45s' }").test.limit == 45.0
 
 
 @pytest.mark.parametrize(
