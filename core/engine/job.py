@@ -17,6 +17,7 @@ from core.hold import Prompt
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
 from core.model.machine import Machine, MachineState, is_cloud
 from core.model.pause import Pause
+from core.model.pipeline import AFTER_BUILD
 from core.model.run import Run, RunState, Stage, StageState
 from core.places import Places
 from core.secrets import Redactor
@@ -303,7 +304,7 @@ class Job:
     async def _with_secrets(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         """The environment of a tool that starts anew in a stage that could begin without secrets, to adopt an older."""
         missing = self._around.memory.missing(self._run)
-        if not missing:
+        if not missing or self._stage.name in AFTER_BUILD:  # what comes after the build needs none
             return environment
         await self.wait_for_secrets()
         return {**environment, **{name: self.secrets[name] for name in missing}}

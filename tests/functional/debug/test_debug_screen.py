@@ -348,7 +348,7 @@ async def test_a_breakpoint_is_gone_on_from_at_once_and_has_no_retry(shop: Shop)
         line_with(app, "Why it waits")
         line_with(app, "Breakpoint: look at the cluster")
         await pilot.press(WAY_OUT, "r")
-        assert "nothing that Packer offers at a breakpoint" in said(app)
+        assert "nothing that is offered at a breakpoint" in said(app)
         await pilot.press("c")
         await until(pilot, lambda: "continue 1" in door.heard)
 
