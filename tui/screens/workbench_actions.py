@@ -51,6 +51,7 @@ ACTIONS = (
         "Build every role whose parent has a newer good image, and those built on them, parents first",
         "Workbench",
         True,
+        6,
         command="outdated",
     ),
     Action(
