@@ -318,7 +318,7 @@ def _from_step(seen: _Pass) -> Failure | None:
         telling = _telling([text for _, text in said])
         if telling and _STATUS.search(reason):
             error = telling
-            at = next(number for number, text in reversed(said) if text == telling)
+            at = next((number for number, text in reversed(said) if text.strip() == telling), seen.errored)
     elif seen.builder_errors:
         repeated = (told for told in seen.builder_errors if reason.startswith(told[1]))
         at, told = next(repeated, seen.builder_errors[0])

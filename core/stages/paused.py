@@ -1,6 +1,7 @@
 """How a build may pause, what each of its pauses means, and how it ends when there were any."""
 
 import asyncio
+import logging
 import re
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from core.model.pause import Answer, Pause, PauseKind, PauseMode
 from core.stages.environment import Preparation
 from core.stages.stage import StageJob
 from core.store.logs import LogReader
+
+defects = logging.getLogger("ingot.paused")
 
 LOOKED_BACK = 4000
 """Lines of a failed build's log that are searched for what went wrong."""
@@ -131,7 +134,13 @@ def what_failed(log: Path) -> Failure | None:
     finally:
         reader.close()
     attempts = [number for number, line in enumerate(lines, 1) if _AGAIN.match(line)]
-    return diagnose(lines[attempts[-1] :] if attempts else lines)
+    try:
+        return diagnose(lines[attempts[-1] :] if attempts else lines)
+    except Exception:  # noqa: BLE001 - whatever it stumbles over, the pause is told of
+        # What it reads was written by others. A pause without its reason is a pause still; one that nobody hears of is
+        # a machine that is cleaned up with nobody there.
+        defects.exception("why %s failed cannot be said", log)
+        return None
 
 
 def _at(until: float | None) -> str:

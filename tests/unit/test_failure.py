@@ -333,3 +333,21 @@ Build 'qemu.web' errored: Script exited with non-zero exit status: 4.Allowed exi
     failure = diagnose((HELD + ends).splitlines())
     assert failure is not None
     assert (failure.error, failure.exit_status) == ("no space left on device", 4)
+
+
+def test_a_script_whose_last_words_are_indented() -> None:
+    """As a program's list of its options is, which it prints when it is called wrongly."""
+    said = """\
+==> null.web: Connected to SSH!
+==> null.web: Provisioning with shell script: /tmp/packer-shell1
+    null.web: Usage: pg_createcluster [options] <version> <cluster name>
+    null.web:
+    null.web:   --start       start the cluster after creating it
+==> null.web: Script exited with non-zero exit status: 1.Allowed exit codes are: [0]
+==> null.web: Step "StepProvision" failed
+""".splitlines()
+    failure = diagnose(said)
+    assert failure is not None
+    assert (failure.step, failure.exit_status) == ("provisioner shell", 1)
+    assert failure.error == "--start start the cluster after creating it"
+    assert failure.first_line == 4
