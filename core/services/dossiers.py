@@ -67,7 +67,9 @@ class Dossiers:
         rule = next((rule for rule in read.rules if rule.name == channel), None)
         if rule is None:
             names = ", ".join(rule.name for rule in read.rules)
-            raise RefusedError(f"There is no channel {channel!r}: there are {names}.", f"[channels.{channel}]")
+            raise RefusedError(
+                f"There is no channel {channel!r}: there are {names}.", f"Name it in ingot.toml: [channels.{channel}]"
+            )
         dossier = self._dossier(read, image)
         return dossier, checks(dossier, rule, forbidden(read.decided, image, rule, read.now))
 

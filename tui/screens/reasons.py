@@ -35,6 +35,8 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
+        # Looked at first: what is typed right after Enter is for the next field, not for the one that is left.
+        Binding("enter", "enter", "Yes", show=False, priority=True),
         Binding("up", "step(-1)", "Field before", show=False, priority=True),
         Binding("down", "step(1)", "Next field", show=False, priority=True),
     ]
@@ -66,7 +68,7 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
             yield Static(Content(f"Enter {self._yes}   Esc no"), classes="keys")
 
     def on_mount(self) -> None:
-        self._typed(self._fields[0]).focus()
+        self.set_focus(self._typed(self._fields[0]))
 
     def _typed(self, field: Field) -> Typed:
         return self.query_one(f"#field-{field.id}", Typed)
@@ -74,17 +76,17 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
     def _value(self, field: Field) -> str:
         return self._typed(field).value.strip()
 
-    def on_input_submitted(self, message: Typed.Submitted) -> None:
-        message.stop()
+    def action_enter(self) -> None:
+        """To the next field that is still to be filled in; after the last, the answer."""
         if not any(self._value(field) for field in self._fields):
             self.dismiss(None)
             return
-        here = next(at for at, field in enumerate(self._fields) if self._typed(field) is message.input)
+        here = self._here()
         for field in self._fields[here + 1 :]:
             if field.must or not self._value(field):
                 if self._complain(self._fields[: here + 1]):
                     return
-                self._typed(field).focus()
+                self.set_focus(self._typed(field))
                 return
         if not self._complain(self._fields):
             self.dismiss({field.id: self._value(field) for field in self._fields})
@@ -100,13 +102,16 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
                 wrong = f"That is not {visible(field.must)}. Esc leaves everything as it is."
             self.query_one("#wrong", Static).update(Content(wrong))
             if wrong:
-                self._typed(field).focus()
+                self.set_focus(self._typed(field))
                 return True
         return False
 
     def action_step(self, by: int) -> None:
-        at = next((at for at, field in enumerate(self._fields) if self._typed(field).has_focus), 0)
-        self._typed(self._fields[(at + by) % len(self._fields)]).focus()
+        self.set_focus(self._typed(self._fields[(self._here() + by) % len(self._fields)]))
+
+    def _here(self) -> int:
+        """The field that is typed in."""
+        return next((at for at, field in enumerate(self._fields) if self._typed(field) is self.focused), 0)
 
     def action_no(self) -> None:
         self.dismiss(None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from screen import line_with, lines, shown, until
 from shop import Ruling, Shop, rule
+from textual import events
 from textual.pilot import Pilot
 
 from core.errors import LedgerError
@@ -16,6 +17,7 @@ from tui.screens.difference import DifferenceScreen
 from tui.screens.image import ImageScreen
 from tui.screens.promote import PromoteScreen
 from tui.screens.reasons import Reasons
+from tui.widgets.typed import Typed
 
 FULL = (140, 42)
 SMALL = (80, 24)
@@ -90,12 +92,12 @@ async def test_a_channel_is_moved_for_a_reason_and_one_key_takes_it_back(shop: S
         await until(pilot, lambda: "libnginx-mod-http-geoip2" in shown(app))
         line_with(app, "▼ nginx", "1.24.0-1", "→ 1.22.1-9")
         await pilot.press("enter")
-        await typed(pilot, app, "two days in staging")
+        await typed(pilot, app, "tried")
         await until(pilot, lambda: ruled.heard)
-        assert ruled.heard == ["promote frontend 0.1.0 production from 0.0.9: two days in staging"]
+        assert ruled.heard == ["promote frontend 0.1.0 production from 0.0.9: tried"]
         await until(pilot, lambda: screen.channel is not None and screen.channel.here)
         await pilot.pause()
-        line_with(app, "production", "0.1.0", "this one", "two days in staging")
+        line_with(app, "production", "0.1.0", "this one", "tried")
         line_with(app, "✓ It has this one.", "u takes it back to 0.0.9")
         await pilot.press("u")
         await until(pilot, lambda: len(ruled.heard) == 2)
@@ -115,8 +117,8 @@ async def test_a_channel_that_others_moved_goes_back_only_for_a_reason(shop: Sho
         await until(pilot, lambda: not isinstance(app.screen, Reasons))
         assert ruled.heard == [], "Enter alone means no"
         await pilot.press("u")
-        await typed(pilot, app, "geoip is slow")
-        await until(pilot, lambda: ruled.heard == ["back frontend staging: geoip is slow"])
+        await typed(pilot, app, "slow")
+        await until(pilot, lambda: ruled.heard == ["back frontend staging: slow"])
 
 
 async def test_warnings_want_a_yes(shop: Shop, ruled: Ruling) -> None:
@@ -127,12 +129,12 @@ async def test_warnings_want_a_yes(shop: Shop, ruled: Ruling) -> None:
         line_with(app, "! Sealed", "not sealed: no report")
         line_with(app, "! Tests", "not tested yet")
         await pilot.press("enter")
-        await typed(pilot, app, "only to try it", "y")
+        await typed(pilot, app, "a try", "y")
         assert "That is not yes" in shown(app)
         assert ruled.heard == []
         await pilot.press("e", "s", "enter")
         await until(pilot, lambda: ruled.heard)
-        assert ruled.heard == ["promote frontend 0.1.0.2 staging from 0.1.0: only to try it"]
+        assert ruled.heard == ["promote frontend 0.1.0.2 staging from 0.1.0: a try"]
 
 
 async def test_what_is_in_the_way_cannot_be_passed(shop: Shop, ruled: Ruling) -> None:
@@ -156,7 +158,7 @@ async def test_who_was_second_is_told_who_was_first_and_sees_it(shop: Shop, rule
         await until(pilot, lambda: isinstance(app.screen, Reasons))
         ruled.good("frontend", "0.1.0.2", 10)
         ruled.move("frontend", "production", "0.1.0.2", by="Grace Lee <grace@example.org>", why="I was first")
-        await typed(pilot, app, "two days in staging")
+        await typed(pilot, app, "tried")
         await until(pilot, lambda: "moved by Grace Lee" in said(app))
         await until(pilot, lambda: screen.channel is not None and screen.channel.version == "0.1.0.2")
         await pilot.pause()
@@ -173,9 +175,9 @@ async def test_readonly_looks_and_moves_nothing(shop: Shop, ruled: Ruling) -> No
         await pilot.pause()
         assert not isinstance(app.screen, Reasons)
         await pilot.press("escape")
-        for command in ("revoke", "deprecate", "restore"):
-            await pilot.press("colon", *command, "enter")
-            await until(pilot, lambda command=command: f"{command.capitalize()}…: not now" in said(app))
+        for action in ("revoke", "deprecate", "restore"):
+            app.workbench.action_act(action)
+            assert f"{action.capitalize()}…: not now" in said(app)
         assert ruled.heard == []
 
 
@@ -187,23 +189,35 @@ async def test_revoking_says_what_goes_with_it_and_wants_reason_and_name(shop: S
         await until(pilot, lambda: isinstance(app.screen, Reasons))
         for words in ("frontend 0.1.0", "backend 0.1.0", "production of base, at 0.1.0, is blocked"):
             assert words in shown(app)
-        await typed(pilot, app, "a key is in it", "base 0.1")
+        await typed(pilot, app, "a key", "base 0.1")
         assert "That is not base 0.1.0" in shown(app)
         assert ruled.heard == ["consequences base 0.1.0"]
         await pilot.press(".", "0", "enter")
         await until(pilot, lambda: len(ruled.heard) == 2)
-        assert ruled.heard[1] == "revoke base 0.1.0 (base 0.1.0): a key is in it"
+        assert ruled.heard[1] == "revoke base 0.1.0 (base 0.1.0): a key"
         await until(pilot, lambda: "✗ revoked" in shown(app))
-        await pilot.press("colon", *"restore base 0.1.0", "enter")
-        await typed(pilot, app, "it was another one")
-        await until(pilot, lambda: ruled.heard[-1] == "restore base 0.1.0: it was another one")
+        app.workbench.action_act("restore")
+        await typed(pilot, app, "no key")
+        await until(pilot, lambda: ruled.heard[-1] == "restore base 0.1.0: no key")
+
+
+async def test_what_is_typed_ahead_goes_to_the_next_field(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await opened(pilot, app, "0.0.9")
+        app.workbench.action_act("revoke")
+        await until(pilot, lambda: isinstance(app.screen, Reasons) and isinstance(app.focused, Typed))
+        for key in ("o", "l", "d", "enter", *"frontend", "space", "0", "full_stop", "0", "full_stop", "9", "enter"):
+            character = {"space": " ", "full_stop": "."}.get(key, key)
+            app.post_message(events.Key(key, character if len(character) == 1 else None))
+        await until(pilot, lambda: ruled.heard[-1] == "revoke frontend 0.0.9 (frontend 0.0.9): old")
 
 
 async def test_deprecating_names_what_to_take_instead(shop: Shop, ruled: Ruling) -> None:
     app = shop.app()
     async with app.run_test(size=FULL) as pilot:
         await opened(pilot, app, "0.0.9")
-        await pilot.press("colon", *"deprecate frontend 0.0.9", "enter")
+        app.workbench.action_act("deprecate")
         await typed(pilot, app, "old nginx", "0.1.0")
         await until(pilot, lambda: ruled.heard == ["deprecate frontend 0.0.9 for 0.1.0: old nginx"])
         await until(pilot, lambda: "! deprecated" in shown(app))
@@ -214,7 +228,7 @@ async def test_what_cannot_be_restored_says_so(shop: Shop, ruled: Ruling) -> Non
     app = shop.app()
     async with app.run_test(size=FULL) as pilot:
         await opened(pilot, app, "0.0.9")
-        await pilot.press("colon", *"restore", "enter")
+        app.workbench.action_act("restore")
         await until(pilot, lambda: "base 0.0.9 is, which it is built on: restore that" in said(app))
 
 

@@ -204,8 +204,11 @@ def test_revoking(snap_compare: Compare, shop: Shop) -> None:
     assert snap_compare(shop.app(), terminal_size=(80, 24), run_before=at("base", "0.1.0", then=ask))
 
 
-@SIZES
-@pytest.mark.parametrize("key", ["1", "2", "6"], ids=["overview", "lineage", "tests"])
+@pytest.mark.parametrize(
+    ("size", "key"),
+    [((140, 42), "1"), ((140, 42), "2"), ((80, 24), "2"), ((80, 24), "6")],
+    ids=["overview-140x42", "lineage-140x42", "lineage-80x24", "tests-80x24"],
+)
 def test_all_about_an_image(snap_compare: Compare, shop: Shop, size: Size, key: str) -> None:
     rule(shop)
     assert snap_compare(shop.app(), terminal_size=size, run_before=at("frontend", "0.1.0-4-g3f9c2a1", "enter", key))
