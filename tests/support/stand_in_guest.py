@@ -41,7 +41,7 @@ no
 
 _QEMU = """\
 #!{python}
-import base64, os, re, shutil, subprocess, sys
+import base64, os, re, shutil, signal, subprocess, sys
 from pathlib import Path
 here, words = Path({here!r}), " ".join(sys.argv)
 if "hostfwd" not in words:  # asked whether the processor can be had
@@ -80,7 +80,11 @@ ForceCommand {{here}}/say {{own}}
 \"\"\"
 (own / "config").write_text(config)
 sshd = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-os.execv(sshd, [sshd, "-D", "-e", "-f", str(own / "config")])
+# Not in its place: sshd writes its title over the environment, by which a machine is known to belong to a run.
+server = subprocess.Popen([sshd, "-D", "-e", "-f", str(own / "config")])
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: server.terminate())
+sys.exit(server.wait())
 """
 
 _SAY = """\
