@@ -119,6 +119,7 @@ async def test_what_a_build_left_is_sealed_away_and_what_is_left_again_is_found(
     (disk,) = (workshop.places.run(run.uid) / "output").rglob("disk.qcow2")
     tree = planted(tmp_path / "leftovers")
     (tree / "etc/image-release").write_text('IMAGE_ROLE="web"\nIMAGE_VERSION="9.9.9"\n')
+    (tree / "etc/ssh/authorized_keys/root").write_text(f"ssh-ed25519 AAAAC3 ingot-{run.uid}-{BUILD}\n")
     call("tar", "--owner=0", "--group=0", "-C", str(tree), "-cf", str(tmp_path / "tree.tar"), ".")
     env = await guestfs.environment()
     call("guestfish", "--rw", "-a", str(disk), "-i", "tar-in", str(tmp_path / "tree.tar"), "/", env=env)
