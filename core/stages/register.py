@@ -297,9 +297,10 @@ def _upstream(job: StageJob) -> UpstreamRecord:
 async def _tools(job: StageJob) -> dict[str, str]:
     """The versions of what had a hand in it."""
     request = job.run.request
-    tools = {"ingot": __version__, "packer": str(job.result("validate").get("packer") or "")}
+    by_packer = str(job.result("validate").get("packer") or "")
+    tools = {"ingot": __version__} | ({"packer": by_packer} if by_packer else {})
     asked: dict[str, list[str]] = {}
-    if any(build.kind == "qemu" for build in request.role.builds if build.name in request.builds):
+    if any(build.kind in ("qemu", "ansible") for build in request.role.builds if build.name in request.builds):
         asked["qemu"] = ["qemu-img", "--version"]
     if any(kind == "ansible" for kind in request.role.provisioners):
         asked["ansible"] = ["ansible", "--version"]

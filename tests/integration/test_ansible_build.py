@@ -90,6 +90,15 @@ def until(shop: Shop, run: str, *states: str) -> Any:
         time.sleep(1)
 
 
+def test_the_ansible_provisioner_of_packer_tells_its_tasks(shop: Shop) -> None:
+    (playbook,) = shop.json("tasks", "1")
+    assert playbook["playbook"] == "ansible/base.yml"
+    states = {task["state"] for task in playbook["tasks"]}
+    assert states <= {"ok", "changed", "skipped"}
+    assert any(task["role"] == "hardening" and task["state"] == "changed" for task in playbook["tasks"])
+    assert all(task["path"].startswith("ansible/") for task in playbook["tasks"])
+
+
 def test_a_failed_task_is_retried_and_the_machine_becomes_an_image(
     shop: Shop, boot: Callable[[Path], Callable[[str], str]]
 ) -> None:
