@@ -243,6 +243,8 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
             endpoint = packer.custom_endpoint(job.run.request.role, checkout_of(job), _variables(environment))
             virtual = await asyncio.to_thread(_tag, one.location, tags, environment, endpoint)
             job.say(f"Tagged {one.location}: {', '.join(f'{key}={value}' for key, value in tags.items())}")
+            if job.run.request.role.seal.enabled:
+                job.say(f"{one.location} cannot be opened here: whether its machine sealed itself is not known.")
             found.append(Artifact(build=build, format="ami", location=one.location, virtual_size=virtual))
     return found
 
