@@ -13,7 +13,7 @@ PATH=$PATH:/usr/sbin:/sbin
 section() { printf '\n==%s==\n' "$1"; }
 section uid; id -u
 section machine-id; cat /etc/machine-id
-section host-keys; cat /etc/ssh/ssh_host_*_key.pub
+section host-keys; for file in /etc/ssh/ssh_host_*_key.pub; do cat "$file" && echo; done
 section release; cat /etc/image-release
 section kernel; uname -sr
 section disk; df -Pk / | tail -n 1
@@ -25,7 +25,7 @@ cut -d: -f1,6 /etc/passwd | while IFS=: read -r user home; do
     file=$pattern
     case "$file" in *%*) file=$(echo "$file" | sed "s|%u|$user|g; s|%h|$home|g");; esac
     case "$file" in /*) ;; *) file=$home/$file;; esac
-    [ -f "$file" ] && sed "s|^|$file |" "$file"
+    [ -f "$file" ] && sed "s|^|$file |" "$file" && echo  # its last line may have no end
   done
 done | sort -u
 section ports; ss -Hltnup || ss -Hltnu
