@@ -24,6 +24,7 @@ from tui.actions import Acting, Action, app_of, bindings
 from tui.debug_cells import paused, paused_title
 from tui.news import newest_paused
 from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
+from tui.screens.run_tasks import RunTasks
 from tui.sizes import LEAST, RUN, needs
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
@@ -105,6 +106,11 @@ class RunScreen(Acting):
         return self._view.run if self._view else None
 
     @property
+    def follower(self) -> RunFollower | None:
+        """What reads the run; None where there is no index."""
+        return self._follower
+
+    @property
     def shown(self) -> str | None:
         """Key of the stage whose log shows."""
         return self._shown
@@ -121,6 +127,7 @@ class RunScreen(Acting):
         self.wrong = Panel(ascii_only=plain, id="run-wrong")
         self.log_view = LogView(ascii_only=plain, id="run-log")
         self.tasks = TaskView(clock, ascii_only=plain, id="run-tasks")
+        self.tasks_of_run = RunTasks(self)
         self.too_small = Line(ascii_only=plain, id="too-small")
         self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
@@ -166,7 +173,7 @@ class RunScreen(Acting):
         if self._follower is None:
             return
         if self._tasks_show and self.is_current:
-            self._show_tasks()
+            self.tasks_of_run.show()
         try:
             if not self._follower.changed():
                 return
@@ -239,27 +246,11 @@ class RunScreen(Acting):
         if changed:
             self._show_header(run)
             if self._tasks_show:
-                self._show_tasks(anew=True)
+                self.tasks_of_run.show(anew=True)
             if stage.state in (StageState.FAILED, StageState.LOST, StageState.CANCELLED):
                 # Where it ended tells more than where it began; where it went wrong tells most.
                 self.log_view.go_to(self.log_view.line_count - 1)
                 self._go_to_failure(run, stage, fresh=True)
-
-    def _show_tasks(self, *, anew: bool = False) -> None:
-        """The tasks of the stage that shows; microseconds when nothing was told since."""
-        stage = self.run.stage(self._shown) if self.run and self._shown else None
-        if self._view is None or stage is None or self._follower is None:
-            return
-        tasks, more = self._follower.tasks(self._view.run, stage)
-        if more or anew:
-            self.tasks.show(stage.key, tasks, self._why_no_tasks(self._view.run, stage))
-
-    def _why_no_tasks(self, run: Run, stage: Stage) -> str:
-        if not stage.build:
-            return f"{stage.key} runs no playbook.\nThe builds do: [ and ] go through the stages."
-        if stage.state.ended or run.state.ended:
-            return "No playbook was begun in this stage.\n2 shows its log."
-        return "No playbook has begun.\nIts tasks show here as they come."
 
     def _why_empty(self, view: RunView, stage: Stage) -> str:
         run = view.run
@@ -413,7 +404,7 @@ class RunScreen(Acting):
             self.do_log("")
             return
         self.add_class("-tasks")
-        self._show_tasks(anew=True)
+        self.tasks_of_run.show(anew=True)
         self.tasks.table.focus()
 
     def on_task_view_left(self, message: TaskView.Left) -> None:
@@ -421,22 +412,8 @@ class RunScreen(Acting):
         self.do_log("")
 
     def on_task_view_chosen(self, message: TaskView.Chosen) -> None:
-        """Show where a task begins in the log."""
         message.stop()
-        follower, run = self._follower, self.run
-        stage = run.stage(self._shown) if run and self._shown else None
-        if follower is None or run is None or stage is None:
-            return
-
-        async def find() -> None:
-            line = await asyncio.to_thread(follower.line_of, run, stage, message.task)
-            if line is None:
-                self.notify("The log does not show where this task begins.", timeout=3)
-            elif self._shown == stage.key:
-                self.do_log("")
-                self.log_view.go_to(line)
-
-        self.run_worker(find(), exit_on_error=False)
+        self.tasks_of_run.find(message.task)
 
     def do_other_pane(self, _: str) -> None:
         if not self.stages.has_focus and not self.has_class("-paged"):
