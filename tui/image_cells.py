@@ -9,10 +9,22 @@ from core.model.dossier import Dossier, Relative, TestRound
 from core.model.image import Artifact, ImageVersion, UpstreamRecord, may_become_good
 from core.model.run import Run, Stage
 from core.model.sealing import Finding, ItemState
-from core.model.states import Act, StateChange, by_whom
+from core.model.states import Act, StateChange, Verdict, by_whom
 from core.model.test_report import Case, Outcome
 from core.text import duration, moment, size, visible
-from tui.cells import ago, effective_state, formats, marks, person, run_state, stage_label, stage_sign, verdict, when
+from tui.cells import (
+    WEEK,
+    ago,
+    effective_state,
+    formats,
+    marks,
+    person,
+    run_state,
+    stage_label,
+    stage_sign,
+    verdict,
+    when,
+)
 from tui.run_cells import took
 from tui.theme import UNICODE, Cell, Piece, Tone, plain
 from tui.widgets.columns import Column
@@ -96,7 +108,9 @@ def _overview(dossier: Dossier, now: float) -> Iterator[Row]:
     if reason := may_become_good(image):
         yield _fact("", Piece(reason, Tone.STALE))
     newest = dossier.rounds[0] if dossier.rounds else None
-    tested = f"  {ago(newest.at, now)}" if newest else f"  ingot test {image.role} {image.version}"
+    tested = f"  {ago(newest.at, now)}" if newest else ""
+    if effective.verdict is Verdict.UNTESTED:
+        tested = f"  ingot test {image.role} {image.version}"
     yield _fact("tests", (verdict(effective.verdict), Piece(tested, Tone.FAINT)))
     yield _fact("sealed", _sealed(dossier))
     if told := marks(image, effective, dossier.outdated):
@@ -107,7 +121,8 @@ def _overview(dossier: Dossier, now: float) -> Iterator[Row]:
     yield _fact("files", _files(dossier))
     if dossier.looked_into:
         yield _fact("holds", _holds(dossier))
-    yield _fact("built", f"{moment(image.created)} ({ago(image.created, now)}) by {person(image.built_by)}")
+    age = f" ({ago(image.created, now)})" if now - image.created < WEEK else ""
+    yield _fact("built", f"{moment(image.created)}{age} by {person(image.built_by)}")
     yield _fact("built on", (Piece(image.parent), Piece(f"  {_verified(image.upstream)}", Tone.FAINT)))
     yield _fact("commit", image.commit)
     run = dossier.run

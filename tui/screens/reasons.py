@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -30,13 +31,28 @@ class Field:
 REASON = Field("why", "Why? It stays on the ledger, with your name.")
 
 
+class Answer(Typed):
+    """A field of a question. What was typed right after Enter, and is in its queue already, is for the next field."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        here = self.screen.focused
+        if here is not self and isinstance(here, Answer):
+            event.stop()
+            event.prevent_default()
+            here.post_message(events.Key(event.key, event.character))
+        elif event.key == "enter" and isinstance(self.screen, Reasons):
+            event.stop()
+            event.prevent_default()
+            self.screen.enter()
+        else:
+            await super()._on_key(event)
+
+
 class Reasons(ModalScreen[Mapping[str, str] | None]):
     """Gives what was typed, by field; None where nobody said yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
-        # Looked at first: what is typed right after Enter is for the next field, not for the one that is left.
-        Binding("enter", "enter", "Yes", show=False, priority=True),
         Binding("up", "step(-1)", "Field before", show=False, priority=True),
         Binding("down", "step(1)", "Next field", show=False, priority=True),
     ]
@@ -61,7 +77,7 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
             for field in self._fields:
                 label = f"Type {visible(field.must)} to {self._yes}" if field.must else field.label
                 yield Static(Content(label), classes="ask")
-                typed = Typed(id=f"field-{field.id}")
+                typed = Answer(id=f"field-{field.id}")
                 typed.add_class("field")
                 yield typed
             yield Static(Content(""), id="wrong")
@@ -76,7 +92,7 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
     def _value(self, field: Field) -> str:
         return self._typed(field).value.strip()
 
-    def action_enter(self) -> None:
+    def enter(self) -> None:
         """To the next field that is still to be filled in; after the last, the answer."""
         if not any(self._value(field) for field in self._fields):
             self.dismiss(None)
