@@ -44,7 +44,15 @@ class Machines(ModalScreen[Waiting | None]):
             Column("role", "ROLE", lambda one: one.run.role, None, "left", 1, 6),
             Column("build", "BUILD", lambda one: one.build, None, "left", 2, 8),
             Column("why", "WHY", _why, None, "left", 3, 12, 400, "end", grow=True),
-            Column("left", "CLEANED UP", lambda one: until(one.until, clock()), None, "right", 2, 12),
+            Column(
+                "left",
+                "CLEANED UP",
+                lambda one: until(one.until, clock()).removeprefix("cleaned up "),
+                None,
+                "right",
+                2,
+                10,
+            ),
         )
         self.table: Table[Waiting] = Table(
             columns,
