@@ -7,7 +7,7 @@ ASK = """
 import json, sys, urllib.error, urllib.request
 body = sys.argv[2].encode() if len(sys.argv) > 2 else None
 try:
-    answer = urllib.request.urlopen("http://127.0.0.1:8080" + sys.argv[1], body, timeout=20)
+    answer = urllib.request.urlopen("http://127.0.0.1:8080" + sys.argv[1], body, timeout=60)
 except urllib.error.HTTPError as error:
     answer = error
 print(json.dumps([answer.status, json.load(answer)]))

@@ -5,7 +5,7 @@ import shlex
 ASK = """
 import sys, urllib.error, urllib.request
 try:
-    answer = urllib.request.urlopen(sys.argv[1], timeout=20)
+    answer = urllib.request.urlopen(sys.argv[1], timeout=60)
 except urllib.error.HTTPError as error:
     answer = error
 print(answer.status)
