@@ -124,15 +124,17 @@ def _spread(roles: Sequence[Role], why: Mapping[str, str], word: Callable[[str, 
 
 def why_outdated(roles: Sequence[Role], images: Sequence[ImageVersion]) -> dict[str, str]:
     """Role → why, for those whose last image has a parent with a newer good version, and those built on them."""
-    newest = newest_in(images, tuple(ImageState))
-    newer = outdated(images)
+    last, good = newest_in(images, frozenset(ImageState)), newest_in(images)
+    built_on = {(image.upstream.role, image.upstream.version) for image in last.values()}
+    parents = {key: image for image in images if (key := (image.role, image.version)) in built_on}
     why: dict[str, str] = {}
     for role in roles:
-        image = newest.get(role.name)
-        version = newer.get((image.role, image.version)) if image else None
-        if image and version and parent_of(role) == image.upstream.role:
+        image = last.get(role.name)
+        if image is None or image.state is ImageState.REVOKED or parent_of(role) != image.upstream.role:
+            continue
+        if version := newer_parent(image, good, parents.get((image.upstream.role, image.upstream.version))):
             why[role.name] = f"parent {image.upstream.role} has newer good {version}"
-    return _spread([role for role in roles if role.name in newest], why, lambda parent, reason: "outdated")
+    return _spread([role for role in roles if role.name in last], why, lambda parent, reason: "outdated")
 
 
 def order_for_rebuild(roles: Iterable[Role], stale: Collection[str]) -> Order:

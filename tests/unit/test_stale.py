@@ -115,6 +115,18 @@ def test_building_on_what_is_newer_ends_being_outdated(images: list[ImageVersion
             assert (name, version) not in stale.outdated([*others, rebuilt])
 
 
+@settings(deadline=None)  # a busy machine is no fault
+@given(IMAGES)
+def test_a_role_is_outdated_when_its_last_image_is(images: list[ImageVersion]) -> None:
+    last = stale.newest_in(images, frozenset(ImageState))
+    roles = [role(name, one.upstream.role) for name, one in last.items()]
+    why = stale.why_outdated(roles, images)
+    newer = stale.outdated(images)
+    for name, one in last.items():
+        found = newer.get((name, one.version))
+        assert why.get(name, "").endswith(f"has newer good {found}" if found else "is outdated" if name in why else "")
+
+
 def test_children_of_what_is_stale_are_stale_all_the_way_down() -> None:
     roles = [role("shop", "web"), role("web", "base"), role("base"), role("other")]
     assert stale.with_parents(roles, {"base": "changed: x"}, {}) == {
