@@ -245,7 +245,10 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
     def channels(image: ImageVersion) -> Cell:
         at = standing().channels(image)
         blocked = standing().effective(image, clock()).state is ImageState.REVOKED
-        return Piece(" ".join(at), Tone.BAD if blocked else Tone.STRONG) if at else Piece(UNICODE.none, Tone.FAINT)
+        if not at:
+            return Piece(UNICODE.none, Tone.FAINT)
+        names = " ".join(at)
+        return Piece(f"{UNICODE.bad} {names}", Tone.BAD) if blocked else Piece(names, Tone.STRONG)
 
     def marked(image: ImageVersion) -> Cell:
         found = standing()
@@ -258,7 +261,7 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
         Column("version", "VERSION", lambda image: image.version, lambda image: image.version, "left", 1, 18, 28),
         Column("state", "STATE", state, lambda image: image.state.value, "left", 2, 12, 12, "end"),
         Column("tests", "TESTS", tests, lambda image: plain(tests(image)), "left", 6, 10, 10, "end"),
-        Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 10, 24, "end"),
+        Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 12, 24, "end"),
         Column("marks", "MARKS", marked, None, "left", 4, 15, 44, "end", grow=True),
         Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 5, 10),
         Column("commit", "COMMIT", lambda image: Piece(image.commit[:7], Tone.FAINT), None, "left", 9, 7),

@@ -596,9 +596,9 @@ SECTIONS: tuple[Section, ...] = (
         "tests",
         "Tests",
         (
-            column(0, "CASE", 24, 80, grow=True),
+            column(0, "CASE", 24, 80),
             column(1, "TOOK", 5, 8, right=True, rank=3),
-            column(2, "FOUND", 14, 200, rank=2),
+            column(2, "FOUND", 14, 200, rank=2, grow=True),
         ),
         _tests,
         _test_note,

@@ -80,7 +80,7 @@ async def test_the_list_shows_what_was_decided(shop: Shop, ruled: Ruling) -> Non
         ruled.change("base", "0.0.9", Act.REVOKED, why="a key is in it")
         app.read_standing()
         await until(pilot, lambda: "with base 0.0.9" in shown(app))
-        line_with(app, "0.0.9", "✗ revoked", "production", "with base 0.0.9")
+        line_with(app, "0.0.9", "✗ revoked", "✗ production", "with base 0.0.9")
 
 
 async def test_a_channel_is_moved_for_a_reason_and_one_key_takes_it_back(shop: Shop, ruled: Ruling) -> None:
