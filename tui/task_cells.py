@@ -20,6 +20,8 @@ _SIGNS: dict[TaskState, tuple[str, Tone]] = {
     TaskState.UNREACHABLE: (UNICODE.bad, Tone.BAD),
     TaskState.CUT_OFF: (UNICODE.not_yet, Tone.STALE),
 }
+_PLACES = ("--- ", "+++ ", "@@ ")
+"""How the lines of a difference begin that say where it is."""
 _COUNTED = (
     TaskState.OK, TaskState.CHANGED, TaskState.SKIPPED, TaskState.IGNORED, TaskState.RESCUED, TaskState.FAILED,
     TaskState.UNREACHABLE, TaskState.CUT_OFF, TaskState.RUNNING,
@@ -131,7 +133,10 @@ def details(row: TaskRow, *, width: int, height: int) -> list[PanelRow]:
         rows.append(PanelRow(Piece("What it was given and what it gave is not told: no_log.", Tone.FAINT)))
     if on.message:
         rows += paragraph(on.message, width, Tone.BAD if on.state.bad else Tone.PLAIN, max(height - len(rows), 1))
-    rows += [PanelRow(Piece(line, _tone(line))) for line in on.diff.splitlines()]
+    diff = on.diff.splitlines()
+    if len(rows) + len(diff) > height:  # then what changed comes before where
+        diff = [line for line in diff if not line.startswith(_PLACES)]
+    rows += [PanelRow(Piece(line, _tone(line))) for line in diff]
     if len(rows) > height:
         rest = len(rows) - height + 1
         rows = [*rows[: height - 1], PanelRow(Piece(f"… and {rest} lines more: y copies all", Tone.FAINT))]
@@ -139,7 +144,7 @@ def details(row: TaskRow, *, width: int, height: int) -> list[PanelRow]:
 
 
 def _tone(line: str) -> Tone:
-    if line.startswith(("---", "+++", "@@")):
+    if line.startswith(_PLACES):
         return Tone.FAINT
     return Tone.GOOD if line.startswith("+") else Tone.BAD if line.startswith("-") else Tone.PLAIN
 
