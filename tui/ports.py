@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from core.model.difference import Difference
-from core.model.dossier import Dossier
 from core.model.image import ImageVersion
 from core.model.machine import Machine
 from core.model.pause import WATCHED, Answer, Pause, Wish
@@ -14,6 +12,9 @@ from core.services.debugging import DebugView, MachineFacts
 from tui.widgets.shells import Shell
 
 if TYPE_CHECKING:
+    # Loaded with the screens that show them, and not for the first picture.
+    from core.model.difference import Difference
+    from core.model.dossier import Dossier
     from core.services.promoting import Consequences, Outcome
 
 
@@ -46,8 +47,8 @@ class Decides(Protocol):
     """What is known of images beyond the index, and decided about them (core.services.deciding.Deciding)."""
 
     def standing(self) -> Standing: ...
-    def dossier(self, role: str, version: str) -> Dossier: ...
-    def difference(self, old: ImageVersion, new: ImageVersion) -> Difference: ...
+    def dossier(self, role: str, version: str) -> "Dossier": ...
+    def difference(self, old: ImageVersion, new: ImageVersion) -> "Difference": ...
     def test(self, role: str, version: str, *, trust: bool) -> Run: ...
     def convert(self, role: str, version: str, formats: Sequence[str]) -> Run: ...
     def promote(self, role: str, version: str, channel: str, why: str, *, expected: str) -> "Outcome": ...

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.model.difference import Difference
-from core.model.dossier import Dossier
 from core.model.image import ImageVersion
-from core.model.promotion import Check
 from core.model.run import Run
 from core.model.standing import Standing
 from core.places import Places
 
 if TYPE_CHECKING:
+    from core.model.difference import Difference
+    from core.model.dossier import Dossier
+    from core.model.promotion import Check
     from core.services.promoting import Consequences, Outcome
 
 
@@ -35,19 +35,19 @@ class Deciding:
 
         return Dossiers(self.places, self.directory).standing()
 
-    def dossier(self, role: str, version: str) -> Dossier:
+    def dossier(self, role: str, version: str) -> "Dossier":
         """Everything about one image version."""
         from core.services.dossiers import Dossiers
 
         return Dossiers(self.places, self.directory).dossier(role, version)
 
-    def difference(self, old: ImageVersion, new: ImageVersion) -> Difference:
+    def difference(self, old: ImageVersion, new: ImageVersion) -> "Difference":
         """What differs between two image versions."""
         from core.services.contents import Contents
 
         return Contents(self.places, self.directory).between(old, new)
 
-    def checks(self, role: str, version: str, channel: str) -> tuple[Check, ...]:
+    def checks(self, role: str, version: str, channel: str) -> "tuple[Check, ...]":
         """Whether a channel may be moved to an image version: what is looked at, and what it comes to."""
         from core.services.dossiers import Dossiers
 
