@@ -10,7 +10,6 @@ from core.errors import StoreError
 from core.model.image import ImageVersion, UpstreamRecord, may_become_good
 from core.model.touch import TOUCHED, Touch, TouchKind
 from core.store.touches import Touches
-from tui.screens.image import facts
 
 ADA = "Ada Example <ada@example.org>"
 
@@ -84,13 +83,3 @@ def test_what_was_touched_by_hand_never_becomes_good() -> None:
     assert may_become_good(plain) == ""
     by_mark = ImageVersion("web", "1", "c" * 40, 0.0, "r", ADA, UpstreamRecord("none", ""), (), "web", marks=(TOUCHED,))
     assert "Build it again from code: ingot build web" in may_become_good(by_mark)
-
-
-def test_the_image_screen_shows_who_touched_it_and_that_it_never_becomes_good() -> None:
-    image = ImageVersion(
-        "web", "1", "c" * 40, 0.0, "r", ADA, UpstreamRecord("none", ""), (), "web", marks=(TOUCHED,), touches=(touch(),)
-    )
-    told = {fact.what: fact.says for fact in facts(image, 0.0)}
-    assert told["by hand"].startswith(f"shell by {ADA}, ")
-    assert told["by hand"].endswith(": detail")
-    assert told["never good"] == may_become_good(image)
