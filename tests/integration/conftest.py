@@ -85,11 +85,11 @@ class Machine:
 
 
 @pytest.fixture
-def boot(tmp_path: Path) -> Iterator[Callable[[Path], Machine]]:
+def boot(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     """Boots a disk without changing it (QEMU's -snapshot), with a key that the machine gets from its firmware."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(disk: Path) -> Machine:
+    def start(disk: Path, drive: str = "if=virtio,format=qcow2") -> Machine:
         key = tmp_path / f"key-{len(running)}"
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
         public = subprocess.run(("base64", "-w0", f"{key}.pub"), check=True, capture_output=True, text=True).stdout
@@ -97,7 +97,7 @@ def boot(tmp_path: Path) -> Iterator[Callable[[Path], Machine]]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         words = ["qemu-system-x86_64", "-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none", "-snapshot"]
-        words += ["-drive", f"file={disk},if=virtio,format=qcow2"]
+        words += ["-drive", f"file={disk},{drive}"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22"]
         words += ["-smbios", f"type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={public}"]
         running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
