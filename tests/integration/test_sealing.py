@@ -10,7 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from core import process
 from core.adapters import guestfs
 from core.adapters.disk_reading import Reading
 from core.errors import ToolError
+from core.model.listing import Entry
 from core.model.role import Build
+from core.model.run import StageState
 from core.model.seal_items import IDS
 from core.model.sealing import SealSettings
 from core.model.stamp import Stamp, read_back
@@ -158,6 +160,40 @@ async def test_without_seal_a_disk_is_stamped_and_looked_at_and_registered_as_it
     assert image.artifacts[0].stamped_inside
     report = msgspec.json.decode(workshop.ledger.evidence(image, f"seal-{BUILD}"))
     assert (report["sealed"], report["stamp"]) == (False, f"web {image.version}")
+
+
+async def test_leftovers_and_the_stamp_of_another_image_fail_the_run_together(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, but for the disk: what would be read of it is put there."""
+    make_disk(workshop, system(tmp_path / "tree"), tmp_path)
+    run = workshop.new_run(replace(DISK_ROLE, seal=SEAL), stages=STAGES)
+    await workshop.until(run, f"build/{BUILD}")
+    result = {"sealed": True, "stamp": ""}
+    workshop.index.update_stage(run.uid, f"seal/{BUILD}", state=StageState.SUCCEEDED, result=result)
+    files = {
+        "/etc/image-release": 'IMAGE_ROLE="web"\nIMAGE_VERSION="9.9.9"\n',
+        "/etc/ssh/authorized_keys/root": f"ssh-ed25519 AAAAC3 ingot-{run.uid}-{BUILD}\n",
+    }
+
+    async def read(disk: Path, disk_format: str, wanted: Sequence[str], into: Path) -> None:
+        entries = [Entry("/", "d", 0o755, 0, 0, 0, 0.0), Entry("/etc", "d", 0o755, 0, 0, 0, 0.0)]
+        entries += [Entry(f"/etc/{name}", "d", 0o755, 0, 0, 0, 0.0) for name in ("ssh", "ssh/authorized_keys")]
+        for path, content in files.items():
+            (into / "tree" / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (into / "tree" / path[1:]).write_text(content)
+            entries.append(Entry(path, "f", 0o644, 0, 0, len(content), 0.0))
+        (into / "listing.json").write_bytes(msgspec.json.encode(entries))
+
+    monkeypatch.setattr(prove, "read_disk", read)
+    with pytest.raises(ToolError, match="is not sealed: keys that only the build had") as raised:
+        await workshop.stage(run, f"prove/{BUILD}")
+    assert "names another image: its version is 9.9.9 and not" in raised.value.what
+    report = msgspec.json.decode((workshop.places.run(run.uid) / f"evidence/seal-{BUILD}.json").read_bytes())
+    assert report["stamp"] == "web 9.9.9"
+    assert {item["id"] for item in report["items"] if item["state"] == "found"} == {"build-keys", "named-paths"}
+    workshop.end(run, succeeded=False)
+    assert not prove.reading_of_run(workshop.places.run(run.uid), BUILD).exists()
 
 
 async def test_a_build_that_made_no_disk_has_nothing_to_seal(workshop: Workshop, tmp_path: Path) -> None:
