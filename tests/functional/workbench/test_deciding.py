@@ -158,6 +158,8 @@ async def test_who_was_second_is_told_who_was_first_and_sees_it(shop: Shop, rule
         await until(pilot, lambda: isinstance(app.screen, Reasons))
         ruled.good("frontend", "0.1.0.2", 10)
         ruled.move("frontend", "production", "0.1.0.2", by="Grace Lee <grace@example.org>", why="I was first")
+        app.read_standing()  # what is known behind the question is not what the person saw
+        await until(pilot, lambda: app.standing.decided.trail("frontend", "production").version == "0.1.0.2")
         await typed(pilot, app, "tried")
         await until(pilot, lambda: "moved by Grace Lee" in said(app))
         await until(pilot, lambda: screen.channel is not None and screen.channel.version == "0.1.0.2")
