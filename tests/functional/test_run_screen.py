@@ -86,12 +86,19 @@ class House:
         overviews = Overviews(self.places, self.root)
         return Ingot(
             overviews,
-            Changing(self.places, self.root),
+            NoWorker(self.places, self.root),
             Debugging(self.places, {}),
             readonly=readonly,
             run_uid=run.uid,
             clock=lambda: self.now,
         )
+
+
+class NoWorker(Changing):
+    """Starts none: the runs here are told, not carried out."""
+
+    def wake(self) -> None:
+        pass
 
 
 def no_discovery(_: Ingot) -> None:
