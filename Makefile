@@ -11,11 +11,11 @@ demo: setup  ## the workbench on a demo workspace, its first image already being
 
 test:  ## what everybody runs: linters, units, screens, real tools, real builds
 	@scripts/setup --tests
-	$(PYTEST) -n 2 --dist loadgroup -m "not long" -p no:cacheprovider
+	$(PYTEST) -n 4 --dist loadgroup -m "not long" -p no:cacheprovider
 
 test-long:  ## the rest
 	@scripts/setup --tests
-	$(PYTEST) -n 2 --dist loadgroup -m "long" -p no:cacheprovider
+	$(PYTEST) -n 4 --dist loadgroup -m "long" -p no:cacheprovider
 
 bench:  ## the budgets, measured as ratios in one run
 	@scripts/setup --tests

@@ -72,4 +72,4 @@ def test_a_paste_that_is_no_text_does_not_end_the_workbench(
     terminal.shows("Quit")
     terminal.paste(b"na\xefve \xa0\xff\xc3(")
     terminal.press("?")
-    terminal.shows("Palette")
+    terminal.shows("Keys that work here")
