@@ -3,7 +3,9 @@
 A state is always a sign, a word and a tone, from the tables here, so that it looks the same wherever it stands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
+
+from rich.cells import cell_len
 
 from core.model.decided import Effective
 from core.model.image import ImageState, ImageVersion
@@ -154,6 +156,12 @@ def formats(image: ImageVersion) -> str:
     return " ".join(dict.fromkeys(artifact.format for artifact in image.artifacts)) or UNICODE.none
 
 
+_LOUD = (StageState.RUNNING, StageState.WAITING, StageState.FAILED, StageState.LOST)
+"""States of a stage that a reader looks for."""
+_STAGES_WIDTH = 72
+"""Cells that the stages of a run may take in a list."""
+
+
 def stage_label(stage: Stage, run: Run) -> str:
     """`build`, or `build qemu.web` where the run has several builds."""
     several = stage.build and len(run.request.builds) > 1
@@ -168,22 +176,39 @@ def stage_sign(stage: Stage, run: Run | None = None) -> Piece:
 
 
 def stages(run: Run, now: float) -> tuple[Piece, ...]:
-    """`✓ checkout ✓ upstream ◐ build 3:12 · register`."""
+    """`✓ checkout ✓ upstream ◐ build 3:12 · register`; where that is too long `✓✓✓✓ ◐ seal 0:12  · prove  ····`."""
+    whole = _stages(run, now, range(len(run.stages)))
+    if sum(cell_len(piece.text) for piece in whole) <= _STAGES_WIDTH:
+        return whole
+    loud = [at for at, stage in enumerate(run.stages) if stage.state in _LOUD]
+    begun = [at for at, stage in enumerate(run.stages) if stage.state is not StageState.PENDING]
+    at_work = loud or begun[-1:]
+    following = at_work[-1] + 1 if at_work else 0
+    return _stages(run, now, [*at_work, *([] if run.state.ended else [following])])
+
+
+def _stages(run: Run, now: float, named: Container[int]) -> tuple[Piece, ...]:
+    """The stages, of which those that are not named are their signs."""
     pieces: list[Piece] = []
-    for stage in run.stages:
+    for at, stage in enumerate(run.stages):
         state = stage.state
         if run.state.ended and state is StageState.PENDING:
             sign, tone = _STAGE[StageState.PENDING]
         else:
             sign, tone = stage_sign(stage, run)
-        label = stage_label(stage, run)
-        loud = state in (StageState.RUNNING, StageState.WAITING, StageState.FAILED, StageState.LOST)
+        if at not in named:
+            pieces.append(Piece(sign, tone))
+            if at + 1 in named:
+                pieces.append(Piece("  "))
+            continue
+        loud = state in _LOUD
         pieces.append(Piece(f"{sign} ", tone))
-        pieces.append(Piece(label, tone if loud else Tone.FAINT))
+        pieces.append(Piece(stage_label(stage, run), tone if loud else Tone.FAINT))
         if loud and stage.started is not None:
             pieces.append(Piece(f" {duration(max((stage.ended or now) - stage.started, 0.0))}", tone))
-        pieces.append(Piece("  "))
-    return tuple(pieces[:-1])
+        if at + 1 < len(run.stages):
+            pieces.append(Piece("  "))
+    return tuple(pieces)
 
 
 def doing(run: Run) -> Piece:
@@ -282,7 +307,7 @@ def run_columns(clock: Clock, overview: Callable[[], Overview]) -> tuple[Column[
         Column("run", "RUN", lambda run: str(run.id), lambda run: run.id, "right", 1, 3, 7),
         Column("role", "ROLE", lambda run: run.role, lambda run: run.role, min_width=8, max_width=28),
         Column("state", "STATE", run_state, lambda run: run.state.value, priority=2, min_width=11),
-        Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 5, 48, 72, "end"),
+        Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 5, 48, _STAGES_WIDTH, "end"),
         Column("doing", "NOW", now, None, "left", 4, 12, 200, "end", grow=True),
         Column("took", "TOOK", lambda run: elapsed(run, clock()), lambda run: _took(run, clock()), "right", 3, 4),
         Column("begun", "BEGUN", lambda run: Piece(when(run.created, clock()), Tone.FAINT), None, "right", 6, 5),
