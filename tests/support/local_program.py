@@ -32,6 +32,14 @@ def plain_environment(**more: str) -> dict[str, str]:
     return {**kept, "PS1": PROMPT, "HISTFILE": "/dev/null", "INPUTRC": "/dev/null", **more}
 
 
+def _at_its_terminal() -> None:
+    """As a program finds itself on a terminal, however the tests were started: a shell's `&` and `nohup` have it ignore
+    what comes from the keyboard."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class LocalProgram:
     """A `stream.Stream` of a program on a pty."""
 
@@ -55,7 +63,7 @@ class LocalProgram:
             env=dict(environment or plain_environment()),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_at_its_terminal,
         )
         os.close(slave)
         os.set_blocking(self._master, False)
