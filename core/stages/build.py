@@ -10,10 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from core import text
-from core.adapters import ssh_keys
 from core.adapters.packer_output import OutputReader
 from core.errors import ToolError
 from core.hold import Held
@@ -21,56 +18,26 @@ from core.holding import Exit
 from core.model.ansible_build import KIND
 from core.model.failure import Failure
 from core.model.pause import Pause
-from core.stages import build_ansible, space
+from core.stages import build_ansible, built, space
 from core.stages.access import Watcher
-from core.stages.artifacts import Made, made_by, unnamed
-from core.stages.environment import Preparation, keys_of, prepare
+from core.stages.artifacts import made_by, unnamed
+from core.stages.built import Built
+from core.stages.environment import Preparation, prepare
 from core.stages.pace import Pace
 from core.stages.paused import Pauses, in_a_sentence, what_failed
 from core.stages.stage import StageJob
 
 
-class _Result(msgspec.Struct):
-    """What a finished build left, on disk: the stage carried out once more gives it instead of building again."""
-
-    made: list[Made]
-    source_image: str
-    media: str
-    packer: str
-    seconds: float
-    tasks: int
-
-
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Raises ToolError with what went wrong in one sentence when Packer fails."""
-    name = job.stage.build
-    if (build := job.run.request.role.build(name)) is not None and build.kind == KIND:
+    if (build := job.run.request.role.build(job.stage.build)) is not None and build.kind == KIND:
         return await build_ansible.carry_out(job)
-    note = job.directory / "results" / f"{name}.json"
-    if (earlier := _earlier(note)) is not None:
-        job.say("It was built before the interruption; that is used.")
-        return msgspec.to_builtins(earlier)
-    preparation = await prepare(job, name)
-    if not Pace.begun(job, name).exists():  # one that runs has its room, and adopting it must not wait for more
-        await space.for_build(job, preparation.build, preparation.role.name)
-    result = await _build(job, preparation)
-    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = note.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(result))
-    part.rename(note)
-    ssh_keys.remove(keys_of(job.directory) / name)
-    return msgspec.to_builtins(result)
+    return await built.once(job, _build)
 
 
-def _earlier(note: Path) -> _Result | None:
-    try:
-        result = msgspec.json.decode(note.read_bytes(), type=_Result)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return result if all(Path(made.path).is_file() for made in result.made if made.path) else None
-
-
-async def _build(job: StageJob, preparation: Preparation) -> _Result:
+async def _build(job: StageJob) -> Built:
+    preparation = await prepare(job, job.stage.build)
+    await space.for_build(job, preparation.build, preparation.role.name)
     job.places.cache.joinpath("packer").mkdir(mode=0o700, parents=True, exist_ok=True)
     preparation.output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = preparation.build.name
@@ -132,7 +99,7 @@ async def _build(job: StageJob, preparation: Preparation) -> _Result:
         pace.keep()
     named = ", ".join(one.location or Path(one.path).name for one in made)
     job.say(f"Built in {text.duration(seconds)}: {named or 'nothing to keep'}.")
-    return _Result(
+    return Built(
         made=made,
         source_image=reader.source_image,
         media=reader.media,

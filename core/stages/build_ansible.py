@@ -10,12 +10,9 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-
-import msgspec
 
 from core import text
-from core.adapters import ansible_prompts, qemu, ssh_keys
+from core.adapters import ansible_prompts, qemu
 from core.adapters.packer_output import OutputReader
 from core.ansible_tool.plan import VARIABLES, Ended
 from core.errors import ToolError
@@ -24,9 +21,9 @@ from core.holding import Exit
 from core.model.machine import Login, Machine
 from core.model.pause import Pause, PauseKind
 from core.model.tasks import HostTask, Task
-from core.stages import space
+from core.stages import built, space
 from core.stages.artifacts import Made
-from core.stages.environment import keys_of
+from core.stages.built import Built
 from core.stages.pace import Pace
 from core.stages.paused import end_by_pause
 from core.stages.playbook import Playbook, prepare
@@ -37,45 +34,14 @@ _NAMED = 5
 """Tasks that a sentence names."""
 
 
-class _Result(msgspec.Struct):
-    """What a finished build left: the stage carried out once more gives it instead of building again."""
-
-    made: list[Made]
-    seconds: float
-    tasks: int
-    source_image: str = ""
-    media: str = ""
-    packer: str = ""
-
-
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Raises ToolError with what went wrong in one sentence when the playbook, or the machine, fails."""
-    name = job.stage.build
-    note = job.directory / "results" / f"{name}.json"
-    if (earlier := _earlier(note)) is not None:
-        job.say("It was built before the interruption; that is used.")
-        return msgspec.to_builtins(earlier)
-    prepared = await prepare(job, name)
-    if not Pace.begun(job, name).exists():  # one that runs has its room, and adopting it must not wait for more
-        await space.for_build(job, prepared.build, prepared.role.name)
-    result = await _build(job, prepared)
-    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = note.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(result))
-    part.rename(note)
-    ssh_keys.remove(keys_of(job.directory) / name)
-    return msgspec.to_builtins(result)
+    return await built.once(job, _build)
 
 
-def _earlier(note: Path) -> _Result | None:
-    try:
-        result = msgspec.json.decode(note.read_bytes(), type=_Result)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return result if all(Path(made.path).is_file() for made in result.made) else None
-
-
-async def _build(job: StageJob, prepared: Playbook) -> _Result:
+async def _build(job: StageJob) -> Built:
+    prepared = await prepare(job, job.stage.build)
+    await space.for_build(job, prepared.build, prepared.role.name)
     build = _Watched(job, prepared)
     plan = await prepared.plan(job, asks=bool(build.rules))
     job.progress("booting the machine")
@@ -101,7 +67,7 @@ async def _build(job: StageJob, prepared: Playbook) -> _Result:
         build.pace.keep()
     seconds = ended.ended - ended.started
     job.say(f"Built in {text.duration(seconds)}: {disk.name}.")
-    return _Result([Made("qcow2", path=str(disk))], seconds, build.reader.tasks)
+    return Built([Made("qcow2", path=str(disk))], seconds, build.reader.tasks)
 
 
 class _Watched:

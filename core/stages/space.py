@@ -7,6 +7,7 @@ from pathlib import Path
 from core import text
 from core.errors import SpaceError
 from core.model.role import DISK_BUILDERS, Build
+from core.stages.pace import Pace
 from core.stages.stage import StageJob
 
 MARGIN = 256 * 1024**2
@@ -24,6 +25,8 @@ UNKNOWN_DISK = 4 * 1024**3
 
 async def for_build(job: StageJob, build: Build, role: str) -> None:
     """A disk is written once while the machine runs, and once more when it is converted."""
+    if Pace.begun(job, build.name).exists():
+        return  # one that runs has its room, and adopting it must not wait for more
     if build.kind not in DISK_BUILDERS:
         needed, how = 64 * 1024**2, "the build"
     else:
