@@ -7,14 +7,12 @@ from typing import Any
 import msgspec
 
 from core import text
-from core.cli.building import follow
-from core.cli.listing import run_as_json
+from core.cli.following import asked_for
 from core.cli.output import ExitStatus, print_json, say, table
 from core.errors import RefusedError
 from core.model.test_report import Outcome, Report
 from core.places import Places
 from core.services.testing import Result, Testing
-from core.store.index import Index
 
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "✗", Outcome.SKIPPED: "–"}
 
@@ -23,22 +21,11 @@ def test(arguments: argparse.Namespace) -> int:
     """`ingot test ROLE [VERSION]`."""
     if arguments.readonly:
         raise RefusedError("--readonly is on: nothing is tested.")
-    places = Places.of(os.environ)
-    testing = Testing(places, os.environ)
+    testing = Testing(Places.of(os.environ), os.environ)
     root = arguments.directory.resolve()
     run = testing.test(root, arguments.role, arguments.version, at=arguments.at, trust=arguments.trust)
-    if not arguments.json:
-        say(f"run {run.id}: test {run.role} {run.request.version} with what commit {run.request.commit[:7]} has")
-        if not arguments.wait:
-            say(f"  ingot logs -f {run.id} follows it")
-    result = follow(run.uid, say_lines=not arguments.json) if arguments.wait else ExitStatus.DONE
-    if arguments.json:
-        index = Index(places.index)
-        try:
-            print_json(run_as_json(index.run(run.uid) or run))
-        finally:
-            index.close()
-    return result
+    what = f"test {run.role} {run.request.version} with what commit {run.request.commit[:7]} has"
+    return asked_for(run, what, wait=arguments.wait, as_json=arguments.json)
 
 
 def tests(arguments: argparse.Namespace) -> int:
