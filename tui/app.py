@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -29,7 +29,6 @@ from core.model.standing import Standing
 from core.places import Places
 from core.services import terminal_settings
 from core.services.changing import Changing
-from core.services.debugging import Debugging
 from core.services.deciding import Deciding
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
@@ -88,7 +87,7 @@ class Ingot(App[None]):
         self,
         overviews: Overviews,
         changes: Changes,
-        debugging: Debugs,
+        to_debug: Callable[[], Debugs],
         deciding: Decides | None = None,
         *,
         readonly: bool = False,
@@ -97,12 +96,13 @@ class Ingot(App[None]):
         leave_key: str = terminal_settings.LEAVE_KEY,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Without `deciding`, nothing is known of decisions. `run_uid` opens that run's screen; `leave_key` is the
-        way out of a machine's terminal (`ctrl+]`); `clock` is what ages and elapsed times are counted from."""
+        """`to_debug` gives the way into machines when somebody first goes it. Without `deciding`, nothing is known of
+        decisions. `run_uid` opens that run's screen; `leave_key` is the way out of a machine's terminal (`ctrl+]`);
+        `clock` is what ages and elapsed times are counted from."""
         super().__init__()
         self.overviews = overviews
         self.changes = changes
-        self.debugging = debugging
+        self._to_debug = to_debug
         self.deciding = deciding
         self.asking = Asking(self)
         self.decisions = Decisions(self)
@@ -123,6 +123,11 @@ class Ingot(App[None]):
         self._styled_with = self.get_css_variables()
         self.stylesheet.set_variables(self._styled_with)
         self._only_ascii = [OnlyAscii()] if ascii_only else []
+
+    @cached_property
+    def debugging(self) -> Debugs:
+        """The way into machines that wait for a person."""
+        return self._to_debug()
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheet again only for other colours: Textual does so at the start, for those that it has."""
@@ -448,6 +453,12 @@ class Stands(Protocol):
     def stands(self, standing: Standing) -> None: ...
 
 
+def _to_debug(places: Places) -> Debugs:
+    from core.services.debugging import Debugging  # here: the first picture does not wait for it
+
+    return Debugging(places, os.environ)
+
+
 def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str = "") -> int:
     """Open the workbench on the repository that `root` (a directory, the current one if None) is in.
 
@@ -462,7 +473,7 @@ def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str 
         app = Ingot(
             overviews,
             Changing(places, directory),
-            Debugging(places, os.environ),
+            partial(_to_debug, places),
             Deciding(places, directory),
             readonly=readonly,
             ascii_only=not has_unicode(os.environ),

@@ -87,7 +87,7 @@ class House:
         return Ingot(
             overviews,
             NoWorker(self.places, self.root),
-            Debugging(self.places, {}),
+            lambda: Debugging(self.places, {}),
             readonly=readonly,
             run_uid=run.uid,
             clock=lambda: self.now,

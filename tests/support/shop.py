@@ -128,7 +128,7 @@ class Shop:
         return Ingot(
             overviews,
             self.asked,
-            debugging or Debugging(self.places, {}),
+            lambda: debugging or Debugging(self.places, {}),
             self.ruling,
             readonly=readonly,
             ascii_only=ascii_only,
