@@ -149,6 +149,28 @@ def queued(view: RunView) -> str:
     return f"{before}; {now}. It begins by itself."
 
 
+def log_title(stage: Stage) -> str:
+    """`build/web · Uploading 40%`: whose log shows, and what the stage does as far as it says so."""
+    if stage.state is not StageState.RUNNING or not stage.progress:
+        return stage.key
+    share = f" {stage.fraction:.0%}" if stage.fraction is not None else ""
+    return f"{stage.key} · {stage.progress}{share}"
+
+
+def why_no_lines(view: RunView, stage: Stage) -> str:
+    """What the log of a stage says as long as it is empty."""
+    run = view.run
+    if run.state is RunState.QUEUED:
+        return f"Queued.\n{queued(view)}"
+    if stage.state is StageState.PENDING:
+        if run.state.ended:
+            return f"{stage.key} was not begun.\nThe run had ended before."
+        return f"{stage.key} has not begun.\nIt comes after the stages before it."
+    if stage.state in (StageState.RUNNING, StageState.WAITING):
+        return "Nothing was printed yet."
+    return "This stage printed nothing."
+
+
 def signs(stages: Sequence[Stage], run: Run, shown: str, now: float) -> list[tuple[str, Cell]]:
     """The stages as parts of one line, by key; the one whose log shows stands out."""
     found: list[tuple[str, Cell]] = []

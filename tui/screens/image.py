@@ -230,12 +230,7 @@ class ImageScreen(Acting):
         if not self.is_attached or not self.is_current:
             return
         if self.table.typing:
-            self.footer.set_parts(
-                [
-                    Part((Piece("Enter", Tone.ACCENT), Piece(" Keep", Tone.FAINT))),
-                    Part((Piece("Esc", Tone.ACCENT), Piece(" Clear", Tone.FAINT))),
-                ]
-            )
+            self.footer.set_typing()
             return
         row = self.table.chosen
         opens = row is not None and (row.image is not None or row.run is not None)

@@ -4,7 +4,6 @@ Its stages at the left, the log of one of them at the right, live; above the log
 It shows the stage that is at work until a person chooses another. On a small terminal the stages are one line of signs.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -16,21 +15,20 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from core.errors import IngotError
-from core.model.failure import Failure
-from core.model.pause import Pause
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, app_of, bindings
-from tui.debug_cells import paused, paused_title
 from tui.news import newest_paused
-from tui.run_cells import facts, header_parts, queued, signs, stage_columns, waits, went_wrong
+from tui.run_cells import facts, header_parts, log_title, signs, stage_columns, why_no_lines
+from tui.screens.run_actions import ACTIONS, TO_THE_LOG
 from tui.screens.run_tasks import RunTasks
+from tui.screens.run_wrong import WhatWentWrong
 from tui.sizes import LEAST, RUN, needs
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.log_view import LogView
-from tui.widgets.panel import Panel, PanelRow
+from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.task_view import TaskView
 
@@ -39,42 +37,6 @@ if TYPE_CHECKING:
 
 POLL = 0.25
 """Seconds between two looks at whether the run's record changed."""
-
-ACTIONS = (
-    Action(
-        "rebuild",
-        "Retry",
-        ("r",),
-        "A new run of the same request: same role, same commit, same builds",
-        "Run",
-        True,
-        1,
-        command="retry",
-    ),
-    Action("cancel", "Cancel…", ("x",), "End the run; what it started is cleaned up", "Run", True, 2, command="cancel"),
-    Action("debug", "Debug", ("d",), "A shell in the machine of the run", "Run", rank=1, command="debug"),
-    Action("next_stage", "Next stage", ("right_square_bracket",), "Show the log of the next stage", "Run", rank=37),
-    Action("previous_stage", "Stage before", ("left_square_bracket",), "Show the log of the stage before", "Run"),
-    Action("stages", "Stages", ("1",), "To the stages", "Run"),
-    Action("log", "Log", ("2",), "To the log", "Run"),
-    Action(
-        "tasks",
-        "Tasks",
-        ("3", "T"),
-        "What Ansible does, task by task, in place of the log; again: the log",
-        "Run",
-        rank=6,
-    ),
-    Action("other_pane", "Other pane", ("tab", "shift+tab"), "From the stages to the log and back", "Run"),
-    Action("follow", "Follow", ("f",), "Show the newest lines as they come", "Run"),
-    Action("next_error", "Next error", ("e",), "Go to the next error line of the log", "Run"),
-    Action("previous_error", "Previous error", ("E",), "Go to the error line before", "Run"),
-    Action("wrap", "Wrap", ("w",), "Break long lines of the log, or not", "Run"),
-    Action("times", "Times", ("t",), "Show when each line was written", "Run"),
-    Action("back", "Back", ("escape",), "Back to the workbench; the run goes on", "Run", rank=12, last=True),
-)
-
-_TO_THE_LOG = frozenset({"follow", "next_error", "previous_error", "wrap", "times"})
 
 
 class RunScreen(Acting):
@@ -92,13 +54,16 @@ class RunScreen(Acting):
         self._chosen: str | None = None
         """The stage that a person chose; None shows the one at work."""
         self._shown: str | None = None
-        self._failures: dict[tuple[str, str, int], Failure | None] = {}
-        """What the logs say went wrong, by run, stage and attempt."""
 
     @property
     def house(self) -> "Ingot":
         """The app, as what it is."""
         return cast("Ingot", app_of(self))
+
+    @property
+    def view(self) -> RunView | None:
+        """How it stands, as last read; None where nothing is known of the run."""
+        return self._view
 
     @property
     def run(self) -> Run | None:
@@ -128,6 +93,7 @@ class RunScreen(Acting):
         self.log_view = LogView(ascii_only=plain, id="run-log")
         self.tasks = TaskView(clock, ascii_only=plain, id="run-tasks")
         self.tasks_of_run = RunTasks(self)
+        self.what_went_wrong = WhatWentWrong(self)
         self.too_small = Line(ascii_only=plain, id="too-small")
         self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
@@ -191,7 +157,7 @@ class RunScreen(Acting):
             self.stages.tick()
             self.tasks.table.tick()
             if self._view is not None and self._view.pause is not None:
-                self._show_paused(self._view, self._view.pause)
+                self.what_went_wrong.show(self._view)
 
     def _show(self) -> None:
         view = self._view
@@ -206,7 +172,7 @@ class RunScreen(Acting):
         self.stages.set_rows((stage.key, stage) for stage in run.stages)
         self.facts.set_rows("This run", lambda _: facts(run))
         self._show_stage(view)
-        self._show_wrong(view)
+        self.what_went_wrong.show(view)
         self.show_footer()
 
     def _show_header(self, run: Run) -> None:
@@ -232,14 +198,10 @@ class RunScreen(Acting):
         self._shown = stage.key
         self.stages.move_to(stage.key)
         growing = not run.state.ended and not stage.state.ended
-        title = f"2 {stage.key}"
-        if stage.state is StageState.RUNNING and stage.progress:
-            share = f" {stage.fraction:.0%}" if stage.fraction is not None else ""
-            title = f"{title} · {stage.progress}{share}"
         self.log_view.show(
             self._follower.log(run, stage),
-            title,
-            empty=self._why_empty(view, stage),
+            f"2 {log_title(stage)}",
+            empty=why_no_lines(view, stage),
             growing=growing,
             speaker=stage.build,
         )
@@ -250,94 +212,7 @@ class RunScreen(Acting):
             if stage.state in (StageState.FAILED, StageState.LOST, StageState.CANCELLED):
                 # Where it ended tells more than where it began; where it went wrong tells most.
                 self.log_view.go_to(self.log_view.line_count - 1)
-                self._go_to_failure(run, stage, fresh=True)
-
-    def _why_empty(self, view: RunView, stage: Stage) -> str:
-        run = view.run
-        if run.state is RunState.QUEUED:
-            return f"Queued.\n{queued(view)}"
-        if stage.state is StageState.PENDING:
-            if run.state.ended:
-                return f"{stage.key} was not begun.\nThe run had ended before."
-            return f"{stage.key} has not begun.\nIt comes after the stages before it."
-        if stage.state in (StageState.RUNNING, StageState.WAITING):
-            return "Nothing was printed yet."
-        return "This stage printed nothing."
-
-    # what went wrong, or what it waits for
-
-    def _show_wrong(self, view: RunView) -> None:
-        run = view.run
-        if view.pause is not None:
-            self._show_paused(view, view.pause)
-            return
-        stage = run.failed_stage or (run.current if run.state is RunState.LOST else None)
-        if run.state in (RunState.FAILED, RunState.LOST) or stage is not None:
-            if stage is not None and stage.state is StageState.FAILED:
-                self._diagnose(run, stage)
-            failure = self._failures.get((run.uid, stage.key, stage.attempt)) if stage else None
-            title = "What was lost" if run.state is RunState.LOST else "What went wrong"
-            height = 12 if self.size.height >= 30 else 6
-            kept = paused(None, view.machine, self.house.clock()) if view.machine is not None else []
-            room = height - len(kept)
-            self.wrong.set_rows(
-                title, lambda width: [*went_wrong(run, stage, failure, width=width, height=room), *kept]
-            )
-            self._show_panel("-bad")
-        elif run.state is RunState.WAITING:
-            self.wrong.set_rows("What it waits for", lambda width: waits(run, width))
-            self._show_panel("-waiting")
-        else:
-            self._show_panel("")
-
-    def _show_paused(self, view: RunView, pause: Pause) -> None:
-        """Why it waits, since and until when, and what can be done: above the log, in the place of a failure."""
-        run = view.run
-        stage = run.stage(pause.stage_key)
-        failure = None
-        if pause.kind.is_failure and stage is not None:
-            self._diagnose(run, stage)
-            failure = self._failures.get((run.uid, stage.key, stage.attempt))
-        waits_on = paused(pause, view.machine, self.house.clock(), said=failure is not None)
-        height = (12 if self.size.height >= 30 else 7) - len(waits_on)
-
-        def rows(width: int) -> list[PanelRow]:
-            why = went_wrong(run, stage, failure, width=width, height=height) if failure is not None else []
-            return [*why, *waits_on]
-
-        self.wrong.set_rows(paused_title(pause), rows)
-        self._show_panel("-waiting")
-
-    def _show_panel(self, kind: str) -> None:
-        for name in ("-bad", "-waiting"):
-            self.wrong.set_class(name == kind, name)
-
-    def _diagnose(self, run: Run, stage: Stage) -> None:
-        """Read what went wrong out of the log, once, in a thread."""
-        key = (run.uid, stage.key, stage.attempt)
-        follower = self._follower
-        if key in self._failures or follower is None:
-            return
-        self._failures[key] = None
-
-        async def read() -> None:
-            try:
-                self._failures[key] = await asyncio.to_thread(follower.failure, run, stage)
-            except IngotError as error:
-                self.house.complain(error)
-                return
-            if self._view is not None and self._uid == run.uid:
-                self._show_wrong(self._view)
-                self._go_to_failure(run, stage)
-
-        self.run_worker(read(), exit_on_error=False)
-
-    def _go_to_failure(self, run: Run, stage: Stage, *, fresh: bool = False) -> None:
-        """Show the line that says what went wrong, unless a person is reading elsewhere in the log already."""
-        failure = self._failures.get((run.uid, stage.key, stage.attempt))
-        fresh = fresh or self.log_view.following or self.log_view.cursor >= self.log_view.line_count - 1
-        if failure is not None and self._shown == stage.key and fresh:
-            self.log_view.go_to(failure.first_line)
+                self.what_went_wrong.go_to_line(run, stage, fresh=True)
 
     # choosing a stage
 
@@ -385,7 +260,7 @@ class RunScreen(Acting):
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size.width, event.size.height)
         if self._view is not None:
-            self._show_wrong(self._view)
+            self.what_went_wrong.show(self._view)
 
     @property
     def _main(self) -> Widget:
@@ -440,19 +315,14 @@ class RunScreen(Acting):
         if not self.is_attached:
             return
         if self.stages.typing or self.log_view.typing or self.tasks.table.typing:
-            self.footer.set_parts(
-                [
-                    Part((Piece("Enter", Tone.ACCENT), Piece(" Keep", Tone.FAINT))),
-                    Part((Piece("Esc", Tone.ACCENT), Piece(" Clear", Tone.FAINT))),
-                ]
-            )
+            self.footer.set_typing()
         else:
             self.footer.set_offers(self.house.offers_here())
 
     # what can be done
 
     def why_not(self, action: Action) -> str:
-        if action.id in _TO_THE_LOG:
+        if action.id in TO_THE_LOG:
             return (
                 "The tasks show in place of the log: 2 shows it." if self._tasks_show else self.log_view.why_not(action)
             )
@@ -489,7 +359,7 @@ class RunScreen(Acting):
         return f"This run is {view.run.state.value}: there is a machine to debug when it pauses."
 
     def act(self, action: Action, argument: str = "") -> None:
-        if action.id in _TO_THE_LOG and not self._tasks_show:
+        if action.id in TO_THE_LOG and not self._tasks_show:
             self.log_view.act(action)
             return
         super().act(action, argument)

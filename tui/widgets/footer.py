@@ -8,6 +8,7 @@ from tui.widgets.line import Line, Part
 
 _ORDER = {"In lists": 1, "Everywhere": 2}
 """What the screen can do comes first, then what every list can, then what always can be done."""
+_TYPING = {"Enter": "Keep", "Esc": "Clear"}
 
 
 class Footer(Line):
@@ -32,4 +33,10 @@ class Footer(Line):
                     for offer in shown
                 ),
             ]
+        )
+
+    def set_typing(self) -> None:
+        """Show how what is typed into a list or log, to filter or to find, ends."""
+        self.set_parts(
+            [Part((Piece(key, Tone.ACCENT), Piece(f" {what}", Tone.FAINT))) for key, what in _TYPING.items()]
         )
