@@ -6,6 +6,7 @@ play ever ends, or waits for long, because an event cannot be told. Of a task wi
 told.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -28,6 +29,21 @@ LONGEST_TEXT = 8000
 """Characters of a message."""
 LONGEST_DIFF = 30000
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
+_REFUSED = (OSError, IOError, select.error)
+"""What the system raises: three names of one thing, but in Pythons older than 3.3."""
+
+
+def _guarded(what, *of):
+    """What it gives; None where it fails. The one door to what Ansible hands over, and nothing is too odd to end here.
+
+    An event that cannot be made must never break the play that it is about, nor put a warning into its output. Which
+    objects come, and what they lack, differs from Ansible to Ansible, and a module may give anything as its result: no
+    list of what they may raise would be complete.
+    """
+    try:
+        return what(*of)
+    except Exception:
+        return None
 
 
 class CallbackModule(CallbackBase):
@@ -42,10 +58,10 @@ class CallbackModule(CallbackBase):
         self._root = os.environ.get("INGOT_ROOT", "")
         self._begun = {}
         try:
-            # Without a reader this fails at once instead of waiting for one.
-            self._pipe = os.open(os.environ["INGOT_EVENTS"], os.O_WRONLY | os.O_NONBLOCK)
+            # Without a pipe, or a reader, this fails at once instead of waiting for one.
+            self._pipe = os.open(os.environ.get("INGOT_EVENTS", ""), os.O_WRONLY | os.O_NONBLOCK)
             fcntl.fcntl(self._pipe, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-        except Exception:
+        except _REFUSED:
             self._pipe = -1
             self.disabled = True
 
@@ -53,9 +69,9 @@ class CallbackModule(CallbackBase):
         """Write an event, or never one again."""
         if self._pipe < 0:
             return
+        more = {name: value for name, value in more.items() if value not in ("", None, False)}
+        line = json.dumps(dict(more, event=event, at=time.time()), default=str).encode("utf-8") + b"\n"
         try:
-            more = {name: value for name, value in more.items() if value not in ("", None, False)}
-            line = json.dumps(dict(more, event=event, at=time.time()), default=str).encode("utf-8") + b"\n"
             until = time.time() + PATIENCE
             while line:
                 left = until - time.time()
@@ -64,86 +80,93 @@ class CallbackModule(CallbackBase):
                 try:
                     line = line[os.write(self._pipe, line) :]
                 except OSError as error:
-                    if error.errno != 11:  # EAGAIN: there is less room than the line needs
+                    if error.errno != errno.EAGAIN:  # which says: there is less room than the line needs
                         raise
                     time.sleep(0.01)
-        except Exception:
+        except _REFUSED:
             os.close(self._pipe)
             self._pipe = -1
 
     # what begins
 
     def v2_playbook_on_start(self, playbook):
-        self._tell("playbook", name=self._place(os.path.abspath(_str(getattr(playbook, "_file_name", "")))))
+        _guarded(self._playbook, playbook)
 
     def v2_playbook_on_play_start(self, play):
-        self._tell("play", name=_str(play.get_name()).strip())
+        _guarded(self._play, play)
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        self._task(task, handler=False)
+        _guarded(self._task, task, False)
 
     def v2_playbook_on_cleanup_task_start(self, task):
-        self._task(task, handler=False)
+        _guarded(self._task, task, False)
 
     def v2_playbook_on_handler_task_start(self, task):
-        self._task(task, handler=True)
-
-    def _task(self, task, handler):
-        try:
-            role = getattr(task, "_role", None)
-            self._tell(
-                "task",
-                task=_str(task._uuid),
-                name=_str(getattr(task, "name", "")).strip() or _str(task.action),
-                role=_str(role.get_name()) if role else "",
-                path=self._place(_str(task.get_path() or "")),
-                action=_str(task.action),
-                handler=handler,
-                no_log=_silent(task),
-            )
-        except Exception:
-            return
+        _guarded(self._task, task, True)
 
     def v2_runner_on_start(self, host, task):
-        self._begun[_str(host.get_name()), _str(task._uuid)] = time.time()
-        self._tell("start", host=_str(host.get_name()), task=_str(task._uuid))
+        _guarded(self._start, host, task)
 
     # how it ends
 
     def v2_runner_on_ok(self, result):
-        self._result("changed" if _of(result).get("changed") else "ok", result)
+        _guarded(self._result, "ok", result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        self._result("ignored" if ignore_errors else "failed", result)
+        _guarded(self._result, "ignored" if ignore_errors else "failed", result)
 
     def v2_runner_on_skipped(self, result):
-        self._result("skipped", result)
+        _guarded(self._result, "skipped", result)
 
     def v2_runner_on_unreachable(self, result):
-        self._result("unreachable", result)
+        _guarded(self._result, "unreachable", result)
 
     def v2_runner_retry(self, result):
-        self._result("retry", result, ended=False)
+        _guarded(self._result, "retry", result)
 
     def v2_playbook_on_stats(self, stats):
-        try:
-            hosts = {_str(host): stats.summarize(host) for host in sorted(stats.processed)}
-        except Exception:
-            hosts = {}
+        # Without what it came to, too: it says that the playbook has ended.
+        _guarded(self._stats, _guarded(_summaries, stats) or {})
+
+    # what is told of it
+
+    def _playbook(self, playbook):
+        self._tell("playbook", name=self._place(os.path.abspath(_str(getattr(playbook, "_file_name", "")))))
+
+    def _play(self, play):
+        self._tell("play", name=_str(play.get_name()).strip())
+
+    def _task(self, task, handler):
+        role = getattr(task, "_role", None)
+        self._tell(
+            "task",
+            task=_str(task._uuid),
+            name=_str(getattr(task, "name", "")).strip() or _str(task.action),
+            role=_str(role.get_name()) if role else "",
+            path=self._place(_str(task.get_path() or "")),
+            action=_str(task.action),
+            handler=handler,
+            no_log=_silent(task),
+        )
+
+    def _start(self, host, task):
+        self._begun[_str(host.get_name()), _str(task._uuid)] = time.time()
+        self._tell("start", host=_str(host.get_name()), task=_str(task._uuid))
+
+    def _stats(self, hosts):
         self._tell("stats", hosts=hosts)
 
-    def _result(self, event, result, ended=True):
-        try:
-            task = _part(result, "task")
-            host, uuid = _str(_part(result, "host").get_name()), _str(task._uuid)
-            begun = self._begun.pop((host, uuid), None) if ended else None
-            more = {"host": host, "task": uuid, "seconds": time.time() - begun if begun else None}
-            values = _of(result)
-            if not _silent(task) and not values.get("_ansible_no_log") and "censored" not in values:
-                more.update(self._said(event, values))
-            self._tell(event, **more)
-        except Exception:
-            return
+    def _result(self, event, result):
+        task = _part(result, "task")
+        host, uuid = _str(_part(result, "host").get_name()), _str(task._uuid)
+        begun = self._begun.pop((host, uuid), None) if event != "retry" else None
+        more = {"host": host, "task": uuid, "seconds": time.time() - begun if begun else None}
+        values = _of(result)
+        if event == "ok" and values.get("changed"):
+            event = "changed"
+        if not _silent(task) and not values.get("_ansible_no_log") and "censored" not in values:
+            more.update(self._said(event, values))
+        self._tell(event, **more)
 
     def _said(self, event, values):
         """Of a result without secrets: why it failed, and what was changed."""
@@ -160,11 +183,11 @@ class CallbackModule(CallbackBase):
             for item in values.get("results") or ()
             if isinstance(item, dict) and not item.get("_ansible_no_log") and item.get("changed")
         ]
-        try:
-            texts = [self._get_diff(diff) for diff in found if diff]
-        except Exception:
-            return ""
+        texts = _guarded(self._drawn, found) or ()
         return _COLOURS.sub("", "".join(_str(text) for text in texts if text))[:LONGEST_DIFF].rstrip("\n")
+
+    def _drawn(self, diffs):
+        return [self._get_diff(diff) for diff in diffs if diff]
 
     def _place(self, path):
         """As a path in the repository, where it is there."""
@@ -172,6 +195,10 @@ class CallbackModule(CallbackBase):
             if root and path.startswith(root + "/"):
                 return path[len(root) + 1 :]
         return path
+
+
+def _summaries(stats):
+    return {_str(host): stats.summarize(host) for host in sorted(stats.processed)}
 
 
 def _message(values):

@@ -1,7 +1,12 @@
 """What Ansible does inside a Packer build is told task by task, by the real ansible-playbook, and nothing secret is."""
 
+import importlib.util
+import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from workshop import Workshop, role
@@ -141,6 +146,41 @@ async def test_a_playbook_goes_on_where_nobody_reads_its_events(tmp_path: Path) 
         )  # fmt: skip
         assert ended.code == 0, ended.out
         assert b"Traceback" not in ended.out + ended.err
+
+
+def test_an_event_that_cannot_be_made_breaks_no_play_and_keeps_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback = ModuleType("ansible.plugins.callback")
+    callback.__dict__["CallbackBase"] = type("CallbackBase", (), {})
+    for name in ("ansible", "ansible.plugins"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "ansible.plugins.callback", callback)
+    spec = importlib.util.spec_from_file_location("ingot_events", ansible_events.PLUGINS / "ingot_events.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    pipe = tmp_path / "events"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        monkeypatch.setenv("INGOT_EVENTS", str(pipe))
+        plugin = loaded.CallbackModule()
+        # What a future Ansible hands over may lack all that this one's has.
+        strange = SimpleNamespace()
+        plugin.v2_playbook_on_play_start(strange)
+        plugin.v2_playbook_on_task_start(strange, False)
+        plugin.v2_runner_on_start(strange, strange)
+        plugin.v2_runner_on_ok(strange)
+        plugin.v2_runner_on_failed(strange, ignore_errors=True)
+        plugin.v2_playbook_on_stats(strange)
+        plugin.v2_playbook_on_play_start(SimpleNamespace(get_name=lambda: "web"))
+        told = [json.loads(line) for line in os.read(reading, 100_000).splitlines()]
+        os.close(plugin._pipe)
+    finally:
+        os.close(reading)
+    assert [(event["event"], event.get("name")) for event in told] == [("stats", None), ("play", "web")]
 
 
 def test_a_reader_follows_a_file_that_grows_and_goes_past_what_is_no_event(tmp_path: Path) -> None:
