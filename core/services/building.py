@@ -3,16 +3,11 @@
 What is built is always a commit: the role is read as it is there, and the worker makes a private clone of it.
 """
 
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from core import config
 from core.adapters.git import GitRepository
@@ -28,23 +23,9 @@ from core.model.stale import order_for_rebuild, parent_of, why_outdated
 from core.model.workspace import Catalogue, Workspace
 from core.places import Places
 from core.services import catalogue
-from core.stages.checkout import copy_outside
+from core.services.buildable import buildable, chosen_builds, roles_at
+from core.services.shell_environment import references, secrets_for
 from core.store.index import Index
-
-REFERENCES = (
-    "AWS_PROFILE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_ENDPOINT_URL*",
-    "SSH_AUTH_SOCK",
-)
-"""Variables of the shell that say where credentials are, and hold none: recorded with the run."""
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-"""Recorded too, unless there is a password in them."""
-SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "PACKER_*TOKEN")
-"""Variables of the shell that are secrets: of these a run records the names."""
 
 
 class UntrustedError(RefusedError):
@@ -113,9 +94,9 @@ class Building:
         repository = _repository(root)
         workspace = catalogue.identify(root)
         commit = repository.resolve(at)
-        found = self._roles_at(repository, commit, roles)
-        wanted = {name: _buildable(found, name, commit) for name in roles}
-        chosen = {name: _chosen(role, builds) for name, role in wanted.items()}
+        found = roles_at(self._places, repository, commit, roles)
+        wanted = {name: buildable(found, name, commit) for name in roles}
+        chosen = {name: chosen_builds(role, builds) for name, role in wanted.items()}
         who = repository.identity()
         with self._index() as index:
             self._check_trust(index, workspace, who, trust)
@@ -172,7 +153,7 @@ class Building:
             if again or trust:
                 self._check_trust(index, found.workspace, who, trust)
         names = order_for_rebuild(found.roles, again).roles
-        roles = self._roles_at(repository, commit, names) if names else {}
+        roles = roles_at(self._places, repository, commit, names) if names else {}
         pausing = _pausing(repository, commit, pausing)
         started: list[Run] = []
         left_out: set[str] = set()
@@ -180,8 +161,8 @@ class Building:
             if name in active:
                 continue
             try:
-                wanted = _buildable(roles, name, commit)
-                builds = _chosen(wanted, ())
+                wanted = buildable(roles, name, commit)
+                builds = chosen_builds(wanted, ())
             except RefusedError:
                 left_out.add(name)
                 continue
@@ -213,7 +194,7 @@ class Building:
         repository = _repository(root)
         workspace = catalogue.identify(root)
         commit = repository.resolve(at or image.commit)
-        role = _buildable(self._roles_at(repository, commit, ()), image.role, commit)
+        role = buildable(roles_at(self._places, repository, commit, ()), image.role, commit)
         who = repository.identity()
         with self._index() as index:
             self._check_trust(index, workspace, who, trust)
@@ -307,25 +288,6 @@ class Building:
         )
         return self.engine.submit(request, secrets)
 
-    def _roles_at(self, repository: GitRepository, commit: str, names: Sequence[str]) -> dict[str, Role]:
-        """The roles as they are at the commit, those of `names` completed with what Git does not hold of them."""
-        facts = repository.facts()
-        if facts.commit == commit and not facts.dirty:
-            return {role.name: role for role in catalogue.discover(repository.root, self._places).roles}
-        # Not what the working tree has: read in a private clone, which goes away again.
-        place = self._places.home / "reading" / uuid.uuid4().hex
-        try:
-            clone = GitRepository.clone_at(repository.root, commit, place)
-            found = catalogue.discover(clone.root)
-            outside = [role.outside for role in found.roles if role.name in names and role.outside]
-            for missing in outside:
-                copy_outside(repository.root, clone.root, missing)
-            if outside:
-                found = catalogue.discover(clone.root)
-            return {role.name: role for role in found.roles}
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
     def _run(self, which: int | str) -> Run:
         with self._index() as index:
             run = index.run(which)
@@ -353,36 +315,6 @@ class Building:
             index.close()
 
 
-def references(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the shell's variables a run records: where credentials are, never a secret."""
-    found = {name: value for name, value in environ.items() if value and _is_one_of(name, REFERENCES)}
-    return found | {name: environ[name] for name in PROXIES if environ.get(name) and not _has_password(environ[name])}
-
-
-def secrets_for(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the shell's variables is secret and meant for building this role."""
-    prefixes = ("PKR_VAR_", "INGOT_VAR_") if role.ansible else ("PKR_VAR_",)
-    sensitive = {f"{prefix}{name}" for prefix in prefixes for name in role.sensitive}
-    found = {
-        name: value
-        for name, value in sorted(environ.items())
-        if value and (_is_one_of(name, SECRETS) or name in sensitive)
-    }
-    return found | {name: environ[name] for name in PROXIES if environ.get(name) and _has_password(environ[name])}
-
-
-def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _has_password(url: str) -> bool:
-    """`http://user:password@proxy:3128`; also where it does not parse, for then it cannot be told."""
-    try:
-        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
-    except ValueError:
-        return True
-
-
 def _repository(root: Path) -> GitRepository:
     repository = GitRepository.find(root)
     if repository is None:
@@ -403,25 +335,6 @@ def _pausing(repository: GitRepository, commit: str, wanted: Pausing | Wish) -> 
     return configuration.debug.pausing(wanted)
 
 
-def _buildable(roles: Mapping[str, Role], name: str, commit: str) -> Role:
-    """Raises RefusedError where there is no such role at the commit, or it has problems."""
-    role = roles.get(name)
-    if role is None:
-        near = get_close_matches(name, list(roles), n=3, cutoff=0.5)
-        raise RefusedError(
-            f"There is no role {name} in commit {commit[:7]}.",
-            f"Did you mean {' or '.join(near)}?" if near else "ingot roles lists what is there; is it committed?",
-        )
-    if role.problems:
-        first = role.problems[0]
-        where = f"{first.path}:{first.line}" if first.line else first.path
-        raise RefusedError(
-            f"The role {name} cannot be built from commit {commit[:7]}: {where}: {first.reason}.",
-            " ".join(part for part in (first.fix, "Commit what you change: what is built is a commit.") if part),
-        )
-    return role
-
-
 def _has_one_to_build_on(index: Index, workspace: Workspace, role: Role) -> bool:
     """Whether there is an image of the role's parent, as far as the index knows, that may be built on."""
     parent = parent_of(role)
@@ -437,16 +350,3 @@ def _parents_first(wanted: Mapping[str, Role]) -> list[str]:
         return depth(parent) + 1 if parent in wanted else 0
 
     return sorted(wanted, key=depth)
-
-
-def _chosen(role: Role, builds: tuple[str, ...]) -> tuple[str, ...]:
-    """The builds to make, in the role's order. Raises RefusedError for one that the role does not have."""
-    there = tuple(build.name for build in role.builds)
-    unknown = [name for name in builds if name not in there]
-    if unknown:
-        raise RefusedError(f"The role {role.name} has no build {unknown[0]}.", f"It has: {', '.join(there) or 'none'}.")
-    if not there:
-        raise RefusedError(
-            f"The role {role.name} has no build: no source in its template.", "Give its build block a source."
-        )
-    return tuple(name for name in there if name in builds) if builds else there

@@ -80,7 +80,7 @@ def delete(places: Places, name: str) -> int:
 
 
 def sweep(places: Places, now: float) -> int:
-    """Remove what a client left that was killed while it read a commit (services/building.py): gives the bytes.
+    """Remove what a client left that was killed while it read a commit (services/buildable.py): gives the bytes.
 
     No client says that it is alive, so age decides: READING is far more than the longest reading takes. What cannot be
     removed is left for the next time.

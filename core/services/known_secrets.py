@@ -14,7 +14,7 @@ from core.adapters import packer
 from core.errors import IngotError
 from core.model.run import Run
 from core.places import Places
-from core.services.building import secrets_for
+from core.services.shell_environment import secrets_for
 from core.stages.environment import keys_of
 
 _LARGEST = 64 * 1024

@@ -22,8 +22,9 @@ from core.model.run import Run, RunState
 from core.model.states import Act, StateChange, Verdict
 from core.places import Places
 from core.services import catalogue
-from core.services.building import Building, UntrustedError, references, secrets_for
+from core.services.building import Building, UntrustedError
 from core.services.changing import Changing
+from core.services.shell_environment import references, secrets_for
 
 CONFIGURATION = """\
 [roles.child]
