@@ -28,7 +28,7 @@ from core.model.formats import FORMATS, READABLE, Disk, disks_on, in_order, virt
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
 from core.stages import file_manifest, space
-from core.stages.file_manifest import Manifest, note_of
+from core.stages.file_manifest import note_of
 from core.stages.given import file_digest, verified_again
 from core.stages.leftovers import version_directory
 from core.stages.stage import StageJob
@@ -172,19 +172,9 @@ async def _made(job: StageJob, image: ImageVersion, disk: Disk, wanted: str, tar
         host=socket.gethostname(),
         stamped_inside=chosen.stamped_inside,
     )
-    manifest = Manifest(
-        role=image.role,
-        version=image.version,
-        commit=image.commit,
-        run=image.run,
-        created=image.created,
-        artifact=artifact,
-        upstream=image.upstream,
-        tools={**image.tools, "ingot": __version__, **await _tools()},
-        stamp="" if chosen.stamped_inside else f"{Path(chosen.location).name}, of which it was made, is not",
-        marks=image.marks,
-        touches=image.touches,
-    )
+    tools = {**image.tools, "ingot": __version__, **await _tools()}
+    stamp = "" if chosen.stamped_inside else f"{Path(chosen.location).name}, of which it was made, is not"
+    manifest = file_manifest.manifest_of(image, artifact, tools, stamp)
     await asyncio.to_thread(file_manifest.write_beside, staged, manifest)
     return staged, artifact
 

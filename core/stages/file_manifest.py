@@ -2,11 +2,12 @@
 where they stay."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from core.model.image import Artifact, UpstreamRecord
+from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.touch import Touch
 
 
@@ -25,6 +26,24 @@ class Manifest(msgspec.Struct):
     """Why it is not stamped inside; empty where it is."""
     marks: tuple[str, ...] = ()
     touches: tuple[Touch, ...] = ()
+
+
+def manifest_of(image: ImageVersion, artifact: Artifact, tools: Mapping[str, str], stamp: str) -> Manifest:
+    """What is to lie beside a file of an image version. `tools` are those that had a hand in it, by name the version;
+    `stamp` as in the manifest."""
+    return Manifest(
+        role=image.role,
+        version=image.version,
+        commit=image.commit,
+        run=image.run,
+        created=image.created,
+        artifact=artifact,
+        upstream=image.upstream,
+        tools=dict(tools),
+        stamp=stamp,
+        marks=image.marks,
+        touches=image.touches,
+    )
 
 
 def note_of(file: Path) -> Path:

@@ -152,19 +152,7 @@ async def _keep(
         host=socket.gethostname(),
         stamped_inside=stamped,
     )
-    manifest = Manifest(
-        role=image.role,
-        version=image.version,
-        commit=image.commit,
-        run=image.run,
-        created=image.created,
-        artifact=artifact,
-        upstream=image.upstream,
-        tools=dict(image.tools),
-        stamp=why_not,
-        marks=image.marks,
-        touches=image.touches,
-    )
+    manifest = file_manifest.manifest_of(image, artifact, image.tools, why_not)
     await asyncio.to_thread(file_manifest.write_beside, kept, manifest)
     return artifact
 
