@@ -86,8 +86,6 @@ class Action:
     """Its name as a `:` command."""
     argument: str = ""
     """What the command takes: `role`, `run`, `version`; empty for nothing."""
-    at_once: bool = False
-    """Its key is looked at before any other widget sees it: what is typed right after it is for what it opens."""
     internal: bool = False
     """A key that needs no line in help and palette."""
 
@@ -106,7 +104,6 @@ def bindings(actions: Iterable[Action]) -> list[BindingType]:
             action.title,
             show=False,
             id=action.id,
-            priority=action.at_once,
         )
         for action in actions
         if action.keys

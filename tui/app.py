@@ -16,12 +16,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input
 
 from core.errors import IngotError
 from core.model.image import ImageVersion
@@ -47,6 +47,7 @@ from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
 from tui.timers import VISIBLE_WAIT, once
 from tui.typed_bytes import take_any
+from tui.typing_ahead import TypingAhead
 from tui.waiting import Waiting, waiting
 
 _R = TypeVar("_R")
@@ -118,6 +119,7 @@ class Ingot(App[None]):
         """What goes on in the background, for the header."""
         self._first_run = run_uid
         self.fresh = Freshness(self)
+        self._typing_ahead = TypingAhead(self, super().on_event)
         self.register_theme(INGOT)
         self.set_reactive(App.theme, "ingot")
         self._styled_with = self.get_css_variables()
@@ -139,6 +141,13 @@ class Ingot(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What whatever is drawn goes through last."""
         return [*super().get_line_filters(), *self._only_ascii]
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys and pasted text that are new go to what has the focus, one after the other; everything else at once."""
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            await self._typing_ahead.take(event)
+        else:
+            await super().on_event(event)
 
     # what is shown, and how it stays fresh
 
@@ -319,13 +328,10 @@ class Ingot(App[None]):
         carry_out(argument) if action.argument else carry_out()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A key that is looked at first (`at_once`) is text where text is typed, and nothing in a question."""
+        """Not the app's own keys where all of them are for somebody else."""
         if getattr(self.focused, "takes_every_key", False):
             return False  # a machine gets them, those of the app too
         known = find(EVERYWHERE, str(parameters[0])) if action == "act" and parameters else None
-        if known is not None and known.at_once:
-            typing = isinstance(self.focused, Input) or bool(getattr(self.focused, "typing", False))
-            return not typing and not isinstance(self.screen, ModalScreen)
         if known is not None and known.id == "debug":
             return not isinstance(self.screen, ModalScreen)
         return True

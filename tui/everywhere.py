@@ -3,7 +3,7 @@
 from tui.actions import Action
 
 EVERYWHERE = (
-    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7, at_once=True),
+    Action("command", "Command", ("colon",), "Type a command; Tab completes it", "Everywhere", rank=7),
     Action("help", "Help", ("question_mark",), "All keys that work here; Enter carries one out", "Everywhere", rank=2),
     Action("palette", "Palette", ("ctrl+p",), "Find an action by its name", "Everywhere"),
     Action("notices", "Notices", ("N",), "What was said here since the start", "Everywhere", command="notices"),

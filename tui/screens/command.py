@@ -121,11 +121,7 @@ class Command(ModalScreen[tuple[Offer, str] | None]):
             self._complete(message.value)
 
     def on_key(self, event: events.Key) -> None:
-        if event.is_printable and event.character:
-            # It was pressed before there was a line to type on: the line keeps those that it gets itself.
-            event.stop()
-            self.query_one(Typed).insert_text_at_cursor(event.character)
-        elif event.key == "backspace" and not self.query_one(Typed).value:
+        if event.key == "backspace" and not self.query_one(Typed).value:
             event.stop()
             self.dismiss(None)
 

@@ -32,15 +32,10 @@ REASON = Field("why", "Why? It stays on the ledger, with your name.")
 
 
 class Answer(Typed):
-    """A field of a question. What was typed right after Enter, and is in its queue already, is for the next field."""
+    """A field of a question."""
 
     async def _on_key(self, event: events.Key) -> None:
-        here = self.screen.focused
-        if here is not self and isinstance(here, Answer):
-            event.stop()
-            event.prevent_default()
-            here.post_message(events.Key(event.key, event.character))
-        elif event.key == "enter" and isinstance(self.screen, Reasons):
+        if event.key == "enter" and isinstance(self.screen, Reasons):
             event.stop()
             event.prevent_default()
             self.screen.enter()

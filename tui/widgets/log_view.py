@@ -249,12 +249,8 @@ class LogView(LogPane, can_focus=True):
 
     async def _on_key(self, event: events.Key) -> None:
         if not self._typing:
-            search = find(self.ACTIONS, "search")
-            if search is None or event.key not in search.keys or self.why_not(search):
-                return
-            # Here and not by its binding, which is looked at later: what is typed right after it is to be searched.
-            self.do_search()
-        elif event.key in ("enter", "tab") or (not self._needle and event.key in RUB_OUT):
+            return
+        if event.key in ("enter", "tab") or (not self._needle and event.key in RUB_OUT):
             self._type_on(False)
             self._frame()
         elif event.key == "escape":

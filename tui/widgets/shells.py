@@ -77,21 +77,6 @@ class MachineTerminal(Terminal):
         if self.has_focus:
             self.screen.set_focus(None)
 
-    async def _on_key(self, event: events.Key) -> None:
-        if self.screen.focused is self:
-            await super()._on_key(event)
-        elif self.attached:
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.Late(event.key))
-
-    class Late(Message):
-        """A key that came right after the way out."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
-
 
 @dataclass(eq=False, slots=True)
 class _Tab:

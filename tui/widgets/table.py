@@ -132,13 +132,6 @@ class Table(TablePane[T], Generic[T], can_focus=True):
 
     async def _on_key(self, event: events.Key) -> None:
         if not self._typing:
-            begin = find(self.ACTIONS, "filter")
-            if begin is None or event.key not in begin.keys or self.why_not(begin):
-                return
-            # Here and not by its binding, which is looked at later: what is typed right after it belongs to the filter.
-            self.act(begin)
-            event.stop()
-            event.prevent_default()
             return
         if event.key in ("enter", "tab", "down", "up"):
             self._type(False)

@@ -71,7 +71,7 @@ async def test_what_is_typed_at_once_after_a_key_that_takes_text_is_text(shop: S
         await until(pilot, lambda: app.loaded and not app.discovering)
         for key, character in ((":", ":"), ("b", "b"), ("x", "x"), ("S", "S")):
             app.post_message(events.Key("colon" if key == ":" else key, character))
-        await until(pilot, lambda: isinstance(app.screen, Command) and app.screen.query_one(Typed).value == "bxS")
+        await until(pilot, lambda: [line.value for line in app.screen.query(Typed)] == ["bxS"])
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.workbench)
         for key in "/bl":
