@@ -7,6 +7,7 @@ from core.errors import DeniedError, IngotError
 from core.model.failure import Failure
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind
+from core.model.run import Run
 from core.services.debugging import MachineFacts
 from core.text import age, cut_middle, moment, size
 from tui.cells import person, until
@@ -179,6 +180,19 @@ def _indented(text: str, width: int) -> list[PanelRow]:
 
 
 # in the place of a shell
+
+
+def why_no_shell(run: Run, machine: Machine | None, *, readonly: bool) -> str:
+    """Why no shell can be had, however often it is tried; empty as long as one may come."""
+    if machine is not None and machine.state is MachineState.GONE:
+        return "The machine is gone."
+    if run.state.ended and (machine is None or machine.state is not MachineState.KEPT):
+        return "The run has ended, and its machine with it."
+    if readonly:
+        return "Ingot was started with --readonly: a shell would mark the image as touched by hand."
+    if machine is not None and machine.communicator == "winrm":
+        return "This machine is reached over WinRM: there is no SSH, and no shell from here."
+    return ""
 
 
 def no_shell(

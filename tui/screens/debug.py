@@ -4,8 +4,6 @@ It opens a shell as soon as one can be had, and says what it tried as long as no
 from here but by the name of its role, typed.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,38 +12,33 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 
-from core.errors import IngotError, NoShellError
-from core.model.machine import Machine, MachineState
+from core.errors import NoShellError
+from core.model.machine import Machine
 from core.model.pause import Answer, Pause
 from core.services.debugging import DebugView
-from core.services.following import RunFollower
-from core.text import from_bytes
 from tui.actions import Acting, Action, app_of, bindings, key_name, offers
-from tui.debug_cells import Try, again, can_do, facts, measured, no_shell
-from tui.debug_story import header_parts, mood, story, title
+from tui.debug_cells import Try, again, no_shell, why_no_shell
+from tui.debug_story import header_parts, title
 from tui.screens.debug_actions import ACTIONS, TO_ANSWERS
 from tui.screens.debug_answers import Answers
+from tui.screens.debug_machine import MachineSays
+from tui.screens.debug_watching import Watching
 from tui.sizes import DEBUG, LEAST, needs
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
 from tui.waiting import waiting
+from tui.widgets.debug_side import DebugSide
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
-from tui.widgets.panel import Panel, PanelRow
-from tui.widgets.shells import Shell, Shells
+from tui.widgets.pages import Pages
+from tui.widgets.panel import PanelRow
+from tui.widgets.shells import MachineTerminal, Shell, Shells
 
 if TYPE_CHECKING:
     from tui.app import Ingot
 
-LOOK = 0.5
-"""Seconds between two looks at what became of the pause and the machine."""
-MEASURE = 15.0
-"""Seconds between two looks at the machine's load and disk."""
-CONSOLE = 2.0
-"""Seconds between two looks at the machine's console, as long as there is no shell."""
-CONSOLE_LINES = 40
 LOW = 20
 """Rows below which the facts of the machine give way to what went wrong."""
 
@@ -61,19 +54,15 @@ class DebugScreen(Acting):
     def __init__(self, run_uid: str, build: str = "") -> None:
         """Without `build` it is the one that needs somebody most, when it is looked first."""
         super().__init__()
-        self._uid = run_uid
-        self._build = build
-        self._follower: RunFollower | None = None
+        self.uid = run_uid
+        self.build = build
+        """Empty as long as it is not known which one it is."""
         self._view: DebugView | None = None
-        self._trouble = ""
-        self._measured: Sequence[tuple[str, str]] = ()
-        self._console_says: Sequence[str] = ()
         self._page = "shell"
-        self._looking = False
         self._back_to_shell = False
         """The shell had the keyboard when the terminal became too small to show it."""
-        self._touched = False
-        """Somebody may have done something by hand since: that is in files, and no change of the index tells of it."""
+        self.watching = Watching(self)
+        self.machine_says = MachineSays(self)
         self.answers = Answers(self)
 
     @property
@@ -96,15 +85,13 @@ class DebugScreen(Acting):
         repeats = any(
             choice.answer in (Answer.RETRY, Answer.RESTART) for choice in (self._view.choices if self._view else ())
         )
-        return str(self.house.overviews.places.run(self._uid) / "checkout") if repeats else ""
+        return str(self.house.overviews.places.run(self.uid) / "checkout") if repeats else ""
 
     def compose(self) -> ComposeResult:
         plain = self.house.ascii_only
         self.header = Line(ascii_only=plain, id="header")
-        self.pages = Line(ascii_only=plain, id="debug-pages")
-        self.wrong = Panel(ascii_only=plain, id="debug-wrong")
-        self.facts = Panel(ascii_only=plain, id="debug-facts")
-        self.can = Panel(ascii_only=plain, id="debug-can")
+        self.pages = Pages(ascii_only=plain, id="debug-pages")
+        self.side = DebugSide(ascii_only=plain)
         self.shells = Shells(
             self._open_shell,
             self._explain,
@@ -118,87 +105,43 @@ class DebugScreen(Acting):
         yield self.header
         yield self.pages
         with Horizontal(id="debug-body"):
-            with Vertical(id="debug-side"):
-                yield self.wrong
-                yield self.facts
-                yield self.can
+            yield self.side
             yield self.shells
         yield self.too_small
         yield self.footer
 
     def on_mount(self) -> None:
-        try:
-            self._follower = RunFollower(self.house.overviews.places, self._uid)
-        except IngotError as error:
-            self._trouble = error.what
+        self.watching.begin()
         self._fit(*self.size)
         self._show()
-        self.look()
-        self.set_interval(LOOK, self.look)
+        self.watching.look()
         self.set_interval(1.0, self._tick)
-        self.set_interval(MEASURE, self._measure)
-        self.set_interval(CONSOLE, self._read_console)
+        self.machine_says.begin()
 
     def on_unmount(self) -> None:
-        if self._follower is not None:
-            self._follower.close()
+        self.watching.end()
 
-    # what is known, and how it stays fresh
+    # what is known
 
-    def look(self) -> None:
-        """Look whether something was recorded; microseconds when not."""
-        follower = self._follower
-        if follower is None or self._looking:
-            return
-        try:
-            if follower.changed() or self._touched:
-                self._touched = False
-                self._looking = True
-                self.run_worker(self._read(follower), exit_on_error=False, group="look")
-        except IngotError as error:
-            self._trouble = error.what
-            self._show_header()
-
-    async def _read(self, follower: RunFollower) -> None:
-        try:
-            view = await asyncio.to_thread(self.house.debugging.view, self._uid, self._build)
-            pauses = await asyncio.to_thread(follower.pauses)
-            self._trouble = ""
-        except IngotError as error:
-            self._trouble = error.what
-            self._show_header()
-            return
-        finally:
-            self._looking = False
-        if view != self._view or view is None:
-            self._take(view, pauses)
-
-    def _take(self, view: DebugView | None, pauses: Sequence[Pause]) -> None:
+    def take(self, view: DebugView | None, pauses: Sequence[Pause]) -> None:
+        """Go on from what was read: how it stands, and all pauses of the run."""
         before, self._view = self._view, view
         if view is not None and view.machine is not None:
-            self._build = view.machine.build  # whatever waits later, this screen stays with this machine
+            self.build = view.machine.build  # whatever waits later, this screen stays with this machine
         if view is None:
-            self._trouble = "There is no record of this run on this machine."
-            self.shells.refuse(self._trouble)
+            self.shells.refuse(self.watching.trouble)
         else:
             self.answers.say_what_became(before, pauses)
             self._see_to_shell(view)
         self._show()
         if before is None:
-            self._measure()
-            self._read_console()
+            self.machine_says.measure()
+            self.machine_says.read_console()
 
     def _see_to_shell(self, view: DebugView) -> None:
         """Open the first shell, or say why there is none."""
-        machine = view.machine
-        if machine is not None and machine.state is MachineState.GONE:
-            self.shells.refuse("The machine is gone.")
-        elif view.run.state.ended and (machine is None or machine.state is not MachineState.KEPT):
-            self.shells.refuse("The run has ended, and its machine with it.")
-        elif self.house.readonly:
-            self.shells.refuse("Ingot was started with --readonly: a shell would mark the image as touched by hand.")
-        elif machine is not None and machine.communicator == "winrm":
-            self.shells.refuse("This machine is reached over WinRM: there is no SSH, and no shell from here.")
+        if reason := why_no_shell(view.run, view.machine, readonly=self.house.readonly):
+            self.shells.refuse(reason)
         elif not self.shells.count:
             self.shells.open()
             if self._page == "shell" and self.is_current and not self.has_class("-small"):
@@ -210,90 +153,42 @@ class DebugScreen(Acting):
             raise NoShellError("Packer has not said yet where the machine is.", "It is tried again every few seconds.")
         return await self.house.debugging.shell(machine, columns, rows)
 
-    def _measure(self) -> None:
-        """Look at load and disk, where there is somebody to ask, and at who else was in there."""
-        self._touched = True
-        if self.machine is not None and self.shells.alive and self.is_current:
-            self.run_worker(self._ask_machine(self.machine), exit_on_error=False, group="facts", exclusive=True)
-
-    async def _ask_machine(self, machine: Machine) -> None:
-        with contextlib.suppress(IngotError):  # it is asked again, and the shell says what is wrong with the connection
-            self._measured = measured(await self.house.debugging.facts(machine))
-            self._show_side()
-
-    def _read_console(self) -> None:
-        if self.machine is not None and not self.shells.alive and self.is_current:
-            self.run_worker(self._ask_console(self.machine), exit_on_error=False, group="console", exclusive=True)
-
-    async def _ask_console(self, machine: Machine) -> None:
-        try:
-            said = await self.house.debugging.console(machine)
-        except IngotError as error:
-            self._console_says = (error.what,)
-        else:
-            self._console_says = [from_bytes(line) for line in said.splitlines()[-CONSOLE_LINES:]]
-        self.shells.show_console()
-
     # what is shown
 
     def _show(self) -> None:
-        self._show_header()
-        self._show_side()
+        self.show_header()
+        self.show_side()
         self._show_pages()
         self.show_footer()
 
     def _tick(self) -> None:
         """The countdown goes on."""
         if self.is_current:
-            self._show_header()
+            self.show_header()
 
-    def _show_header(self) -> None:
+    def show_header(self) -> None:
+        """Also why what is known may be old, or why nothing is."""
         view = self._view
         if view is None:
-            self.header.set_parts([Part(Piece(self._trouble or "Looking at the machine…", Tone.FAINT))])
+            self.header.set_parts([Part(Piece(self.watching.trouble or "Looking at the machine…", Tone.FAINT))])
             return
         parts = header_parts(view, self.house.clock())
-        if self._trouble:
-            parts.append(Part(Piece(f"! {self._trouble}", Tone.BAD), 2, right=True))
+        if self.watching.trouble:
+            parts.append(Part(Piece(f"! {self.watching.trouble}", Tone.BAD), 2, right=True))
         self.header.set_parts(parts)
 
-    def _show_side(self) -> None:
-        view = self._view
-        if view is None:
-            return
-        brief = self.size.height < 34
-        for name in ("-now", "-good"):
-            self.wrong.set_class(mood(view) == name, name)
-        self.wrong.set_rows(
-            title(view), lambda width: story(view, width=width, height=self.wrong.content_size.height or 12)
-        )
-        self.facts.set_rows(
-            "The machine",
-            lambda width: facts(
-                view.machine, self._measured, width=width, since=view.since, checkout=self.checkout, brief=brief
-            ),
-        )
-        self.can.set_rows(
-            "What can be done",
-            lambda width: can_do(view.choices, view.pause, view.machine, width=width, brief=brief),
-        )
+    def show_side(self) -> None:
+        """What is beside the shell, as it stands and with what the machine said last."""
+        if self._view is not None:
+            self.side.show(self._view, self.machine_says.measured, self.checkout)
 
     def _show_pages(self) -> None:
-        if not self.has_class("-paged"):
-            return
-        titles = (("why", f"1 {title(self._view)}"), ("shell", "2 Shell"))
-        self.pages.set_parts(
-            [
-                Part(
-                    Piece(words, Tone.ACCENT if name == self._page else Tone.FAINT), clicked=partial(self._go_to, name)
-                )
-                for name, words in titles
-            ]
-        )
+        if self.has_class("-paged"):
+            self.pages.set_pages({"why": f"1 {title(self._view)}", "shell": "2 Shell"}, self._page, self._go_to)
 
     def _explain(self, tries: Sequence[Try], width: int, height: int) -> list[PanelRow]:
         return no_shell(
-            self.machine, tries, self._console_says, refused=self.shells.refused, width=width, height=height
+            self.machine, tries, self.machine_says.console, refused=self.shells.refused, width=width, height=height
         )
 
     # panes
@@ -319,7 +214,7 @@ class DebugScreen(Acting):
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size.width, event.size.height)
-        self.call_after_refresh(self._show_side)
+        self.call_after_refresh(self.show_side)
 
     def _go_to(self, page: str, *, focus: bool = True) -> None:
         self._page = page
@@ -340,7 +235,7 @@ class DebugScreen(Acting):
         message.stop()
         if self.shells.alive and self._page == "shell" and self.is_current:
             self.set_focus(self.shells.terminal)
-            self._measure()
+            self.machine_says.measure()
         elif not self.shells.alive and not self.shells.connecting:
             self.set_focus(None)
         self._show()
@@ -350,6 +245,13 @@ class DebugScreen(Acting):
         message.stop()
         self.set_focus(None)
         self.show_footer()
+
+    async def on_machine_terminal_late(self, message: MachineTerminal.Late) -> None:
+        message.stop()
+        here = offers((self,), self.house.keymap)
+        action = next((offer.action for offer in here if message.key in offer.action.keys), None)
+        if action is not None and self.is_current:
+            self.act(action)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.show_footer()
@@ -362,7 +264,7 @@ class DebugScreen(Acting):
 
     def show_footer(self) -> None:
         if self.is_attached and self.is_current:
-            self.can.set_class(not self.in_shell, "-here")
+            self.side.set_here(not self.in_shell)
             if self.in_shell:
                 self.footer.set_offers(offers((self,)), lead=f"{key_name(self.house.leave_key)} then:")
             else:
@@ -466,14 +368,14 @@ class DebugScreen(Acting):
             self.shells.terminal.send_leave_key()
 
     def _others(self) -> bool:
-        here = (self._uid, self._build)
+        here = (self.uid, self.build)
         return any((one.run.uid, one.build) != here for one in waiting(self.house.overview))
 
     def do_machines(self, _: str) -> None:
         self.house.choose_machine(instead=self)
 
     def do_log(self, _: str) -> None:
-        self.house.open_run(self._uid)
+        self.house.open_run(self.uid)
 
     def do_back(self, _: str) -> None:
         self.dismiss()
