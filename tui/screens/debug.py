@@ -34,7 +34,7 @@ from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.pages import Pages
 from tui.widgets.panel import PanelRow
-from tui.widgets.shells import MachineTerminal, Shell, Shells
+from tui.widgets.shells import Shell, Shells
 
 if TYPE_CHECKING:
     from tui.app import Ingot
@@ -245,13 +245,6 @@ class DebugScreen(Acting):
         message.stop()
         self.set_focus(None)
         self.show_footer()
-
-    async def on_machine_terminal_late(self, message: MachineTerminal.Late) -> None:
-        message.stop()
-        here = offers((self,), self.house.keymap)
-        action = next((offer.action for offer in here if message.key in offer.action.keys), None)
-        if action is not None and self.is_current:
-            self.act(action)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.show_footer()
