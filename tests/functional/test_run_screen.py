@@ -175,6 +175,23 @@ async def test_a_stage_that_was_chosen_stays_until_the_one_at_work_is_chosen(hou
         assert screen(app).shown == "register"
 
 
+async def test_news_do_not_take_back_a_move_to_another_stage(house: House) -> None:
+    """They may come between the key and what the screen hears of it."""
+    run = house.run()
+    house.begin(run)
+    house.stage(run, "build/qemu.web", "building\n")
+    app = house.app(run)
+    async with app.run_test(size=(140, 42)) as pilot:
+        await seen(app, "building")
+        await pilot.press("1")
+        house.index.update_stage(run.uid, "build/qemu.web", progress="half done")
+        screen(app).stages.move_to("checkout")
+        screen(app)._poll()  # pyright: ignore[reportPrivateUsage] - between two messages no key gets there
+        await seen(app, "checkout: done")
+        await asyncio.sleep(0.6)
+        assert screen(app).shown == screen(app).stages.cursor == "checkout"
+
+
 async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House) -> None:
     run = house.run()
     app = house.app(run)

@@ -196,7 +196,8 @@ class RunScreen(Acting):
             return
         changed = stage.key != self._shown
         self._shown = stage.key
-        self.stages.move_to(stage.key)
+        if changed:  # else it is there, or a person has just moved on
+            self.stages.move_to(stage.key)
         growing = not run.state.ended and not stage.state.ended
         self.log_view.show(
             self._follower.log(run, stage),
@@ -239,7 +240,8 @@ class RunScreen(Acting):
 
     def on_table_moved(self, message: Table.Moved) -> None:
         message.stop()
-        if message.key is not None and self.stages.has_focus:
+        moved_on = message.key != self.stages.cursor
+        if message.key is not None and not moved_on and self.stages.has_focus:
             self.choose(message.key)
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
