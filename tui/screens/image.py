@@ -20,7 +20,10 @@ from core.services.overview import Overview
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import ago, effective_state, marks, person, verdict
 from tui.deciding import NO_LEDGER, why_not_restored
-from tui.image_cells import SECTIONS, Row, Section, detail_rows, runs_about
+from tui.image_sections.detail import detail_rows
+from tui.image_sections.order import SECTIONS
+from tui.image_sections.section import Row, Section
+from tui.image_sections.uses import runs_about
 from tui.loading import Loading
 from tui.theme import UNICODE, Piece, Tone
 from tui.widgets.footer import Footer

@@ -1,0 +1,73 @@
+"""What a section of the image screen is: a title, columns, and rows made of all that is known. Nothing here draws."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.model.dossier import Dossier
+from core.model.image import ImageVersion
+from core.model.run import Run
+from tui.theme import Cell, Piece, Tone
+from tui.widgets.columns import Column
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of any section: its cells, what the panel below says of it, and where Enter leads."""
+
+    cells: tuple[Cell, ...]
+    sorts: tuple[Any, ...] = ()
+    """What the columns are sorted by, where they can be."""
+    detail: tuple[tuple[str, Cell], ...] = ()
+    """Facts: a label and what it says. A long text is one with an empty label."""
+    text: str = ""
+    """What a machine or tool printed, line by line."""
+    image: ImageVersion | None = None
+    run: Run | None = None
+    copied: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of the screen."""
+
+    id: str
+    title: str
+    columns: tuple[Column[Row], ...]
+    rows: Callable[[Dossier, float], Iterator[Row]]
+    note: Callable[[Dossier], Piece]
+    """A sign or a number beside the title."""
+    empty: Callable[[Dossier], str]
+    count: Callable[[Dossier], int] | None = None
+    """How many things its rows are about, where that is not as many as there are rows."""
+
+
+def column(
+    at: int,
+    title: str,
+    least: int,
+    most: int,
+    *,
+    rank: int = 1,
+    right: bool = False,
+    grow: bool = False,
+    end: bool = True,
+) -> Column[Row]:
+    """The column of the cell at a place in `Row.cells`."""
+    return Column(
+        f"{at}",
+        title,
+        lambda row: row.cells[at] if at < len(row.cells) else "",
+        lambda row: row.sorts[at] if at < len(row.sorts) else None,
+        "right" if right else "left",
+        rank,
+        least,
+        most,
+        "end" if end else "middle",
+        grow=grow,
+    )
+
+
+def number(count: int) -> Piece:
+    """A count beside a title; nothing for none."""
+    return Piece(f"{count:,}" if count else "", Tone.FAINT)
