@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import ModalScreen
 
 from tui.actions import Action, Offer, bindings, key_name
+from tui.screens.modal_list import ModalList
 from tui.theme import Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.table import Table
-from tui.widgets.too_small import TooSmall
 
 LEAVING = (Action("leave", "Back", ("q", "question_mark", "escape"), internal=True),)
 
@@ -51,37 +48,17 @@ def by_nearness(offers: Sequence[Offer]) -> list[Offer]:
     return sorted(offers, key=lambda offer: order.get(offer.action.group, 0))
 
 
-class Help(ModalScreen[tuple[Offer, str] | None]):
+class Help(ModalList[Offer, tuple[Offer, str]]):
     """All offers of the screen below, as a list."""
 
     ACTIONS: ClassVar[tuple[Action, ...]] = LEAVING
     BINDINGS: ClassVar[list[BindingType]] = bindings(LEAVING)
 
     def __init__(self, offers: Sequence[Offer], *, ascii_only: bool = False) -> None:
-        super().__init__()
-        self._offers = {str(at): offer for at, offer in enumerate(by_nearness(offers)) if not offer.action.internal}
-        self.table: Table[Offer] = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
-        self.too_small = TooSmall(ascii_only=ascii_only)
-
-    def compose(self) -> ComposeResult:
-        yield self.table
-        yield self.too_small
-
-    def on_mount(self) -> None:
-        self.table.set_rows(self._offers.items())
-        self.table.focus()
-
-    def on_resize(self, event: events.Resize) -> None:
-        if self.too_small.fit(event.size):
-            self.set_focus(self.table)
+        shown = {str(at): offer for at, offer in enumerate(by_nearness(offers)) if not offer.action.internal}
+        table = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
+        super().__init__(table, shown, ascii_only=ascii_only)
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         message.stop()
-        self.dismiss((self._offers[message.key], ""))
-
-    def on_table_left(self, message: Table.Left) -> None:
-        message.stop()
-        self.dismiss(None)
-
-    def action_act(self, _: str) -> None:
-        self.dismiss(None)
+        self.dismiss((self.shown[message.key], ""))
