@@ -18,7 +18,6 @@ from core.model.run import Run
 from core.model.standing import Standing
 from core.services.overview import Overview
 from tui.actions import Acting, Action, app_of, bindings
-from tui.cells import ago, effective_state, marks, person, verdict
 from tui.deciding import NO_LEDGER, why_not_restored
 from tui.image_sections.detail import detail_rows
 from tui.image_sections.order import SECTIONS
@@ -27,6 +26,7 @@ from tui.image_sections.uses import runs_about
 from tui.loading import Loading
 from tui.theme import UNICODE, Piece, Tone
 from tui.widgets.footer import Footer
+from tui.widgets.image_header import ImageHeader
 from tui.widgets.line import Line, Part
 from tui.widgets.panel import Panel, PanelRow
 from tui.widgets.table import Table
@@ -95,7 +95,7 @@ class ImageScreen(Acting):
         self._dossier: Dossier | None = None
         self._section = SECTIONS[0].id
         self.reading = Loading(self, self._show_header)
-        self.header = Line(ascii_only=ascii_only, id="header")
+        self.header = ImageHeader(ascii_only=ascii_only, id="header")
         self.titles = Line(ascii_only=ascii_only, id="sections")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
         self.too_small = TooSmall(ascii_only=ascii_only)
@@ -188,21 +188,10 @@ class ImageScreen(Acting):
             return
         image, now, standing = self._image, self._clock(), self.house.standing
         effective = self._dossier.effective if self._dossier is not None else standing.effective(image, now)
-        told = marks(image, effective, standing.outdated(image))
         problem = self.reading.problem("dossier")
         said = [Part(Piece(f"{UNICODE.attention} {problem.what}", Tone.BAD), 2, right=True)] if problem else []
-        self.header.set_parts(
-            [
-                Part((Piece("image", Tone.ACCENT), Piece(f" {UNICODE.into} "), Piece(image.role, Tone.STRONG))),
-                Part(image.version),
-                Part(effective_state(effective), 2),
-                Part(verdict(effective.verdict), 3),
-                *([Part(told, 4)] if told else []),
-                *self.reading.part(),
-                *said,
-                Part(Piece(f"built {ago(image.created, now)} by {person(image.built_by)}", Tone.FAINT), 5, right=True),
-            ]
-        )
+        reading = [*self.reading.part(), *said]
+        self.header.show("image", image, effective, standing.outdated(image), now, reading)
         self._show_titles()
         self.show_footer()
 

@@ -14,12 +14,12 @@ from textual.containers import Horizontal, Vertical
 
 from core.model.dossier import Dossier
 from core.model.image import ImageVersion
-from core.model.promotion import Check, blockers, checks, forbidden, warnings
+from core.model.promotion import Check, checks, forbidden
 from core.model.standing import Standing
-from tui.actions import Acting, Action, app_of, bindings
-from tui.cells import ago, effective_state, marks, person, verdict
+from tui.actions import Acting, Action, app_of, bindings, find
 from tui.deciding import NO_LEDGER
 from tui.loading import Loading
+from tui.moving import Moves, why_not_moved
 from tui.promote_cells import (
     ChannelHere,
     CheckRow,
@@ -30,10 +30,11 @@ from tui.promote_cells import (
     counted,
     move_rows,
 )
-from tui.screens.reasons import REASON, Field, Reasons
-from tui.theme import UNICODE, Piece, Tone
+from tui.screens.promote_actions import ACTIONS
+from tui.theme import Piece, Tone
 from tui.widgets.changes import Changes
 from tui.widgets.footer import Footer
+from tui.widgets.image_header import ImageHeader
 from tui.widgets.line import Line, Part
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
@@ -42,45 +43,6 @@ from tui.widgets.too_small import TooSmall
 if TYPE_CHECKING:
     from tui.app import Ingot
 
-ACTIONS = (
-    Action(
-        "promote",
-        "Move the channel…",
-        ("enter", "p"),
-        "Move the chosen channel to this image version; asks why, and for a yes to each warning",
-        "Promote",
-        True,
-        1,
-        command="promote",
-    ),
-    Action(
-        "back",
-        "Undo",
-        ("u",),
-        "Move the chosen channel back to what it had before",
-        "Promote",
-        True,
-        2,
-        command="back",
-    ),
-    Action("image", "Image", ("i",), "All that is known of this image version", "Promote", rank=5),
-    Action(
-        "whole",
-        "Whole difference",
-        ("equals_sign",),
-        "What is different, on a screen of its own",
-        "Promote",
-        rank=4,
-        command="difference",
-    ),
-    Action("revoke", "Revoke…", (), "Forbid this image version", "Promote", True, command="revoke"),
-    Action("channels", "Channels", ("1",), "To the channels", "Panes"),
-    Action("checks", "Checks", ("2",), "To the checks", "Panes"),
-    Action("changes", "What changes", ("3",), "To what changes by the move", "Panes"),
-    Action("next_pane", "Next pane", ("tab",), "To the next pane", "Panes"),
-    Action("previous_pane", "Previous pane", ("shift+tab",), "To the pane before", "Panes"),
-    Action("leave", "Back", ("escape", "q"), "Back to where you came from", "Promote", rank=2, last=True),
-)
 PANES = ("channels", "checks", "changes")
 
 
@@ -95,10 +57,6 @@ class PromoteScreen(Acting):
         self._image = image
         self._dossier: Dossier | None = None
         self._page = "channels"
-        self._moved = ""
-        """The channel that was moved from here last: one key takes that back."""
-        self._compared: tuple[str, str] | None = None
-        """What the difference shows: the channel's version and whether it is known."""
 
     @property
     def house(self) -> "Ingot":
@@ -108,7 +66,8 @@ class PromoteScreen(Acting):
     def compose(self) -> ComposeResult:
         plain, clock = self.house.ascii_only, self.house.clock
         self.reading = Loading(self, self._show)
-        self.header = Line(ascii_only=plain, id="header")
+        self.moves = Moves(self.house)
+        self.header = ImageHeader(ascii_only=plain, id="header")
         self.pages = Line(ascii_only=plain, id="pages")
         self.channels: Table[ChannelHere] = Table(
             channel_columns(clock),
@@ -190,19 +149,8 @@ class PromoteScreen(Acting):
         if not self.is_attached:
             return
         image, now, standing = self._image, self.house.clock(), self.house.standing
-        effective = standing.effective(image, now)
-        told = marks(image, effective, standing.outdated(image))
-        self.header.set_parts(
-            [
-                Part((Piece("promote", Tone.ACCENT), Piece(f" {UNICODE.into} "), Piece(image.role, Tone.STRONG))),
-                Part(image.version),
-                Part(effective_state(effective), 2),
-                Part(verdict(effective.verdict), 3),
-                *([Part(told, 4)] if told else []),
-                *self.reading.part(),
-                Part(Piece(f"built {ago(image.created, now)} by {person(image.built_by)}", Tone.FAINT), 5, right=True),
-            ]
-        )
+        effective, outdated = standing.effective(image, now), standing.outdated(image)
+        self.header.show("promote", image, effective, outdated, now, self.reading.part())
         first = self.channels.cursor is None
         self.channels.set_rows((channel.name, channel) for channel in channels_of(standing, image, now))
         if first:
@@ -313,7 +261,7 @@ class PromoteScreen(Acting):
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         message.stop()
-        if message.table is self.channels and (action := self._action("promote")):
+        if message.table is self.channels and (action := find(ACTIONS, "promote")):
             self.act(action)
 
     def on_table_left(self, message: Table.Left) -> None:
@@ -337,9 +285,6 @@ class PromoteScreen(Acting):
 
     # what can be done
 
-    def _action(self, name: str) -> Action | None:
-        return next((action for action in ACTIONS if action.id == name), None)
-
     def why_not(self, action: Action) -> str:
         if reason := super().why_not(action):
             return reason
@@ -347,7 +292,7 @@ class PromoteScreen(Acting):
             return NO_LEDGER
         match action.id:
             case "promote":
-                return self._why_not_promoted()
+                return why_not_moved(self._image, self.channel, self.found)
             case "back":
                 channel = self.channel
                 if channel is None or not channel.back_to:
@@ -360,78 +305,14 @@ class PromoteScreen(Acting):
                 pass
         return ""
 
-    def _why_not_promoted(self) -> str:
-        channel, found = self.channel, self.found
-        if channel is None:
-            return "ingot.toml names no channel: [channels.production] makes one."
-        if channel.here:
-            return f"{channel.name} of {self._image.role} is at {self._image.version} already."
-        if channel.rule is None:
-            return f"ingot.toml names {channel.name} no longer: it cannot be moved."
-        if found is None:
-            return "The checks are being looked at."
-        if stopped := blockers(found):
-            first = stopped[0]
-            return f"{first.title}: {first.says}. {first.next_step}".strip()
-        return ""
-
     def do_promote(self, _: str) -> None:
-        """Ask why, and for a yes where something is to be weighed; then move what was seen here."""
-        channel, found, image, deciding = self.channel, self.found, self._image, self.house.deciding
-        if channel is None or found is None or deciding is None:
-            return
-        expected, left = channel.version, warnings(found)
-        before = f"from {expected} " if expected else ""
-        lines = [f"{channel.name} of {image.role} moves {before}to {image.version}, for everybody who takes it."]
-        if left:
-            lines += ["", "Weigh this:", *(f"  {UNICODE.attention} {check.title}: {check.says}" for check in left)]
-        lines += ["", "u takes it back afterwards." if expected else "It had nothing before: there is no way back."]
-        fields = [REASON, *([Field("yes", "", must="yes")] if left else [])]
-
-        def answered(typed: Mapping[str, str] | None) -> None:
-            if typed is None:
-                return
-            self.house.decisions.decide(
-                f"moving {channel.name} of {image.role}…",
-                partial(deciding.promote, image.role, image.version, channel.name, typed["why"], expected=expected),
-                partial(self._has_moved, channel.name),
-                self._read,
-            )
-
-        question = Reasons(f"Promote {image.role} {image.version}?", lines, yes="move it", fields=fields)
-        self.house.push_screen(question, answered)
-
-    def _has_moved(self, channel: str) -> None:
-        self._moved = channel
+        channel, found = self.channel, self.found
+        if channel is not None and found is not None:
+            self.moves.promote(self._image, channel, found, self._read)
 
     def do_back(self, _: str) -> None:
-        """What was moved from here a moment ago goes back at once; what others moved is asked about first."""
-        channel = self.channel
-        if channel is None:
-            return
-        if channel.name == self._moved and channel.here:
-            self._back(channel, "moved a moment ago, and taken back")
-            return
-        by = f" by {person(channel.newest.by)}" if channel.newest else ""
-        lines = (
-            f"{channel.name} of {self._image.role} goes back from {channel.version} to {channel.back_to}, for everybody"
-            " who takes it.",
-            f"It was moved to {channel.version}{by}." if by else "",
-        )
-
-        def answered(typed: Mapping[str, str] | None) -> None:
-            if typed is not None:
-                self._back(channel, typed["why"])
-
-        self.house.push_screen(Reasons(f"Move {channel.name} back?", lines, yes="move it back"), answered)
-
-    def _back(self, channel: ChannelHere, why: str) -> None:
-        if (deciding := self.house.deciding) is not None:
-            self._moved = ""
-            self.house.decisions.decide(
-                f"moving {channel.name} of {self._image.role} back…",
-                partial(deciding.back, self._image.role, channel.name, why),
-            )
+        if self.channel is not None:
+            self.moves.back(self._image, self.channel)
 
     def do_revoke(self, _: str) -> None:
         self.house.decisions.revoke(self._image)
