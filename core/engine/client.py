@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import config_notify, process
+from core import process
 from core.engine.protocol import (
     CANNOT_WORK,
     LINE_LIMIT,
@@ -34,6 +34,7 @@ from core.engine.protocol import (
 from core.engine.settings import PASSED_ON
 from core.errors import EngineError, RefusedError, ToolError
 from core.living import Identity
+from core.model.notify import VARIABLE
 from core.model.pipeline import stages_of
 from core.model.run import Run, RunRequest
 from core.places import Places
@@ -160,7 +161,7 @@ class Engine:
         # Where this Ingot's home is not the shell's own, the worker's must still be the same.
         elsewhere = Places.of(os.environ) != self._places
         environment = process.environment(
-            keep=(*PASSED_ON, *(name for name in os.environ if name.startswith(config_notify.VARIABLE))),
+            keep=(*PASSED_ON, *(name for name in os.environ if name.startswith(VARIABLE))),
             extra={"INGOT_HOME": str(self._places.home)} if elsewhere else None,
         )
         try:

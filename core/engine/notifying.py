@@ -19,13 +19,13 @@ import msgspec
 from core import config, process, text
 from core.adapters import webhook
 from core.adapters.git import GitRepository
-from core.config_notify import Notify
 from core.engine import journal
 from core.engine.event_words import as_json, as_message, as_sentence, variables
 from core.errors import IngotError, StoreError
 from core.hold import write_whole
 from core.model.event import Event, EventKind, is_news, warned_at
 from core.model.machine import Machine, MachineState
+from core.model.notify import Notify
 from core.model.pause import DEFAULT_LIMIT, Pause
 from core.model.run import Run, RunState
 from core.places import Places

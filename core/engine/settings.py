@@ -34,7 +34,7 @@ PASSED_ON = (
     "WAYLAND_DISPLAY",
 )
 """Variables of the person's shell that a worker is started with, beyond the small common environment; the last three
-for a `[notify] command` that shows something on the screen. `INGOT_WEBHOOK…` come with them (core/config_notify.py)."""
+for a `[notify] command` that shows something on the screen. `INGOT_WEBHOOK…` come with them (core/model/notify.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from core import config
 from core.adapters import playbook
 from core.adapters.files import WorkspaceFiles
 from core.adapters.template import OPEN_BUILDS
-from core.config import Configuration, RoleSettings
+from core.config import Configuration
+from core.config.role import RoleSettings
 from core.model import naming
 from core.model.ansible_build import KIND, AnsibleBuild
 from core.model.role import Build, Problem, Role, Syntax, Upstream

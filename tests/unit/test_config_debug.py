@@ -3,7 +3,7 @@
 import pytest
 
 from core import config
-from core.config_debug import Debug
+from core.model.debug import Debug
 from core.model.pause import DEFAULT_LIMIT, NEVER, UNWATCHED, WATCHED, PauseMode, Pausing, Wish, seconds_of
 
 FAILURE = Pausing(PauseMode.FAILURE)

@@ -1,10 +1,11 @@
 """`upstream` of a role in ingot.toml: what it is built on, and why that is trusted. Reference: docs/workspace.md."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.config_paths import INSIDE, is_inside, normal
+from core.config.paths import INSIDE, is_inside, normal
+from core.config.table import Table
 from core.model.image import ImageState
 from core.model.role import Upstream, UpstreamKind
 
@@ -23,16 +24,13 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
 _BUILT_ON = tuple(state for state in ImageState if state not in (ImageState.DEPRECATED, ImageState.REVOKED))
 _OWNER = re.compile(r"\d{12}|self|amazon|aws-marketplace|aws-backup-vault")
 
-Wrong = Callable[[str, str, str], None]
-"""Takes the key (`ami.owners` for one in that table, empty for the whole), what is wrong with it, and the fix."""
-
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class _Given:
     """What the table has, each value of the right shape; what had another one has been said already."""
 
-    keys: tuple[str, ...]
-    """Those that were written, in their order."""
+    table: Table
+    ami: Table
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     ami_texts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -41,12 +39,32 @@ class Given:
     """Something of it was wrong already."""
 
 
-def checked(given: Given, wrong: Wrong) -> Upstream | None:
-    """The upstream; None where it cannot be told or must not be built on, which was said to `wrong` then."""
-    kinds = [key for key in _ALLOWED if key in given.keys and (key == "ami" or given.texts.get(key))]
+def read(role: Table) -> Upstream | None:
+    """The upstream; None where it is not said, or cannot be told, or must not be built on."""
+    if "upstream" not in role:
+        return None
+    problems = len(role.reading.problems)
+    table = role.table("upstream", KEYS)
+    ami = table.table("ami", AMI_KEYS)
+    return _upstream(
+        _Given(
+            table,
+            ami,
+            {key: table.text(key) or "" for key in TEXTS},
+            {key: table.texts(key) or () for key in LISTS},
+            {key: ami.text(key) or "" for key in AMI_TEXTS},
+            ami.texts("owners") or (),
+            spoiled=len(role.reading.problems) > problems,
+        )
+    )
+
+
+def _upstream(given: _Given) -> Upstream | None:
+    table = given.table
+    kinds = [key for key in _ALLOWED if key in table and (key == "ami" or given.texts.get(key))]
     if len(kinds) != 1:
         if not given.spoiled:
-            wrong(
+            table.wrong(
                 "",
                 "an upstream is one of: a role, a url, a distribution, an ami",
                 'Write: upstream = { role = "base" }, or { url = "…", checksum = "sha256:…" }, '
@@ -54,21 +72,21 @@ def checked(given: Given, wrong: Wrong) -> Upstream | None:
             )
         return None
     kind = kinds[0]
-    for key in given.keys:
+    for key in table.keys:
         if key != kind and key not in _ALLOWED[kind]:
             shown = key.replace("_", "-")
-            wrong(key, f"{shown!r} means nothing beside {kind!r}", "Take it away.")
+            table.wrong(key, f"{shown!r} means nothing beside {kind!r}", "Take it away.")
     text = {key: given.texts.get(key, "") for key in TEXTS}
     match kind:
         case "role":
-            return Upstream(UpstreamKind.ROLE, role=text["role"], takes=_takes(given, wrong))
+            return Upstream(UpstreamKind.ROLE, role=text["role"], takes=_takes(given))
         case "url":
-            return _file(text, wrong)
+            return _file(table, text)
         case "ami":
-            return None if given.spoiled else _ami(given, wrong)
+            return None if given.spoiled else _ami(given)
         case _:
             if not text["suite"]:
-                wrong("", "a distribution needs its suite", 'Add: suite = "bookworm"')
+                table.wrong("", "a distribution needs its suite", 'Add: suite = "bookworm"')
                 return None
             return Upstream(
                 UpstreamKind.ARCHIVE,
@@ -79,45 +97,49 @@ def checked(given: Given, wrong: Wrong) -> Upstream | None:
             )
 
 
-def _takes(given: Given, wrong: Wrong) -> tuple[ImageState, ...]:
+def _takes(given: _Given) -> tuple[ImageState, ...]:
     states: list[ImageState] = []
     for state in given.lists.get("takes", ()):
         if state in _BUILT_ON:
             states.append(ImageState(state))
         else:
             why = "is never built on" if state in tuple(ImageState) else "is no state of an image"
-            wrong("takes", f"{state!r} {why}", f"Use: {', '.join(_BUILT_ON)}.")
+            given.table.wrong("takes", f"{state!r} {why}", f"Use: {', '.join(_BUILT_ON)}.")
     return tuple(states)
 
 
-def _file(text: Mapping[str, str], wrong: Wrong) -> Upstream | None:
+def _file(table: Table, text: Mapping[str, str]) -> Upstream | None:
     url, checksum, signature, key = (text[name] for name in ("url", "checksum", "signature", "key"))
     if not _is_place(url):
-        wrong("url", f"{url!r} is neither an http(s) URL nor a path inside the workspace", INSIDE)
+        table.wrong("url", f"{url!r} is neither an http(s) URL nor a path inside the workspace", INSIDE)
         return None
     if signature and not key:
-        wrong("signature", "a signature is worth as much as the key that is known to be the vendor's", _ADD_KEY)
+        table.wrong("signature", "a signature is worth as much as the key that is known to be the vendor's", _ADD_KEY)
         return None
     signed_itself = bool(signature) and not checksum
     if not signed_itself and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}|file:\S+", checksum):
-        wrong(
+        table.wrong(
             "checksum" if checksum else "",
             "an upstream from a url needs a checksum that counts",
             'Add: checksum = "sha256:…" (64 hexadecimal digits), or "file:https://…/SHA256SUMS"',
         )
         return None
     if signature and not _is_place(signature):
-        wrong("signature", f"{signature!r} is neither an http(s) URL nor a path inside the workspace", INSIDE)
+        table.wrong("signature", f"{signature!r} is neither an http(s) URL nor a path inside the workspace", INSIDE)
         return None
     if key and not is_inside(key):
-        wrong("key", f"{key!r} is no path inside the workspace", f"{INSIDE} It belongs into Git.")
+        table.wrong("key", f"{key!r} is no path inside the workspace", f"{INSIDE} It belongs into Git.")
         return None
     if key and not signature and not checksum.startswith("file:"):
-        wrong("key", "there is nothing that is signed", 'Add the signature: signature = "https://…/disk.qcow2.sig"')
+        table.wrong(
+            "key", "there is nothing that is signed", 'Add the signature: signature = "https://…/disk.qcow2.sig"'
+        )
         return None
     fingerprint = re.sub(r"\s", "", text["fingerprint"]).upper().removeprefix("0X")
     if text["fingerprint"] and not (key and re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", fingerprint)):
-        wrong("fingerprint", "it is no full fingerprint of a key", "Write all 40 hexadecimal digits, beside key = “…”.")
+        table.wrong(
+            "fingerprint", "it is no full fingerprint of a key", "Write all 40 hexadecimal digits, beside key = “…”."
+        )
         return None
     return Upstream(
         UpstreamKind.FILE,
@@ -129,23 +151,23 @@ def _file(text: Mapping[str, str], wrong: Wrong) -> Upstream | None:
     )
 
 
-def _ami(given: Given, wrong: Wrong) -> Upstream | None:
+def _ami(given: _Given) -> Upstream | None:
     if not given.owners:
-        wrong(
+        given.table.wrong(
             "ami",
             "an ami needs its owners: anybody can publish an image under any name",
             'Add: owners = ["099720109477"] (the account\'s number), or "amazon", "self"',
         )
         return None
     if unknown := [owner for owner in given.owners if not _OWNER.fullmatch(owner)]:
-        wrong(
-            "ami.owners",
+        given.ami.wrong(
+            "owners",
             f"{unknown[0]!r} is no owner of images",
             'Write the 12 digits of the account, or "self", "amazon", "aws-marketplace".',
         )
         return None
     if not given.ami_texts.get("name"):
-        wrong("ami", "an ami needs a name, with * and ?", 'Add: name = "debian-12-amd64-*"')
+        given.table.wrong("ami", "an ami needs a name, with * and ?", 'Add: name = "debian-12-amd64-*"')
         return None
     text = given.ami_texts
     return Upstream(

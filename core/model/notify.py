@@ -1,19 +1,15 @@
-"""`[notify]` of ingot.toml: who is told when nobody looks. Its reference is docs/workspace.md."""
+"""Who is told when nobody looks: a program, or a web address."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from core.model.event import EventKind
 
-KEYS = ("command", "webhook", "on")
 FROM_ENVIRONMENT = "env:"
 VARIABLE = "INGOT_WEBHOOK"
 """What the name of a variable that holds a webhook's address begins with; a worker is started with these."""
-
-Wrong = Callable[[str, str, str], None]
-"""Takes the key, what is wrong with it, and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +33,8 @@ class Notify:
         return found if is_web(found) else ""
 
 
-def checked(command: tuple[str, ...] | None, webhook: str | None, on: tuple[str, ...] | None, wrong: Wrong) -> Notify:
-    """The table from its values; what is wrong in it is left out and said to `wrong`."""
-    kinds: list[EventKind] = []
-    for name in on or ():
-        if name in tuple(EventKind):
-            kinds.append(EventKind(name))
-        else:
-            wrong("on", f"{name!r} is nothing to be told of", f"Use: {', '.join(EventKind)}.")
-    if command is not None and (not command or command[0].startswith("-")):
-        wrong("command", "must begin with a program", 'Write: command = ["notify-send", "{title}", "{text}"]')
-        command = None
-    if webhook and not _is_webhook(webhook):
-        # Without the value: it may hold a token, and problems are shown and logged.
-        wrong("webhook", "is no http(s) URL", f'Write: webhook = "https://…", or "{FROM_ENVIRONMENT}{VARIABLE}"')
-        webhook = None
-    return Notify(command or (), webhook or "", tuple(EventKind) if on is None else tuple(kinds))
-
-
-def _is_webhook(value: str) -> bool:
+def is_webhook(value: str) -> bool:
+    """Whether it is what `Notify.webhook` may be."""
     if value.startswith(FROM_ENVIRONMENT):
         return re.fullmatch(rf"{VARIABLE}[A-Z0-9_]*", value.removeprefix(FROM_ENVIRONMENT)) is not None
     return is_web(value)
