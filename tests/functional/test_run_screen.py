@@ -1,140 +1,20 @@
 """The run screen: what a run is doing, and where it failed. Real index, real logs, the real app."""
 
 import asyncio
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import cast
 
 import pytest
+from screen import shown
 from textual.pilot import Pilot
+from told_runs import House, screen, seen
 
-from core.model.role import Build, Role, Syntax
-from core.model.run import Run, RunRequest, RunState, StageState
-from core.model.workspace import Catalogue, GitFacts, Workspace
-from core.places import Places
-from core.services.changing import Changing
-from core.services.debugging import Debugging
-from core.services.overview import Overviews
-from core.store.index import Index
-from core.store.log_writer import LogWriter
-from tests.support.stages import plain_stages
+from core.model.run import Run, RunState, StageState
 from tui.app import Ingot
 from tui.screens.run import RunScreen
 from tui.theme import plain
 
-SAMPLES = Path(__file__).parents[1] / "data" / "failures"
-COMMIT = "3f9c2a1b77e01d4a11b0c2f3f9c2a1b77e01d4a1"
-BEGAN = 1_763_636_400.0
 Compare = Callable[..., bool]
-
-
-class House:
-    """A workspace with runs whose stages a test carries out, as the worker and the holder would record them."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.root = tmp_path / "shop"
-        self.root.mkdir()
-        subprocess.run(["git", "init", "-q", str(self.root)], check=True)
-        self.places = Places(tmp_path / "home")
-        self.places.create()
-        self.now = BEGAN
-        self.index = Index(self.places.index, clock=lambda: self.now)
-        self.workspace = Workspace("shop", "shop", str(self.root))
-        self.index.remember_workspace(self.workspace)
-        self.index.trust("shop", "Anna")
-        role = self.role("web", "qemu.web")
-        self.index.save_catalogue(Catalogue(self.workspace, GitFacts(COMMIT, "main"), (role,), read_at=BEGAN))
-
-    def role(self, name: str, *builds: str) -> Role:
-        return Role(name, name, Syntax.HCL2, builds=tuple(Build(build, build.partition(".")[0]) for build in builds))
-
-    def run(self, *builds: str) -> Run:
-        builds = builds or ("qemu.web",)
-        request = RunRequest(
-            self.workspace, self.role("web", *builds), COMMIT, "HEAD", builds, "Anna <anna@example.org>", self.now
-        )
-        return self.index.add_run(request, plain_stages(builds))
-
-    def begin(self, run: Run) -> None:
-        self.index.set_run_state(run.uid, RunState.RUNNING)
-        self.index.set_version(run.uid, "0.1.0-4-g3f9c2a1")
-        for key in ("checkout", "upstream", "validate"):
-            self.stage(run, key, f"{key}: done\n")
-            self.end(run, key)
-
-    def stage(self, run: Run, key: str, log: str = "", progress: str = "") -> None:
-        self.index.update_stage(run.uid, key, state=StageState.RUNNING, started=self.now, attempt=1, progress=progress)
-        self.say(run, key, log)
-
-    def say(self, run: Run, key: str, log: str) -> None:
-        with LogWriter(self.places.log(run.uid, key), clock=lambda: self.now) as writer:
-            writer.write(log.encode())
-
-    def end(self, run: Run, key: str, state: StageState = StageState.SUCCEEDED, error: str = "") -> None:
-        self.now += 2
-        self.index.update_stage(run.uid, key, state=state, ended=self.now, error=error)
-
-    def fail(self, run: Run, sample: str = "ansible-verbose", *, checkout: str = "") -> None:
-        text = (SAMPLES / f"{sample}.log").read_text().replace("null.web", "qemu.web")
-        text = text.replace("/srv/shop", checkout or f"{self.places.run(run.uid)}/checkout")
-        self.say(run, "build/qemu.web", text)
-        self.end(run, "build/qemu.web", StageState.FAILED)
-        self.index.set_run_state(run.uid, RunState.FAILED)
-
-    def app(self, run: Run, *, readonly: bool = False) -> Ingot:
-        overviews = Overviews(self.places, self.root)
-        return Ingot(
-            overviews,
-            NoWorker(self.places, self.root),
-            lambda: Debugging(self.places, {}),
-            readonly=readonly,
-            run_uid=run.uid,
-            clock=lambda: self.now,
-        )
-
-
-class NoWorker(Changing):
-    """Starts none: the runs here are told, not carried out."""
-
-    def wake(self) -> None:
-        pass
-
-
-def no_discovery(_: Ingot) -> None:
-    """In the place of discovery."""
-
-
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TZ", "UTC")
-    # Discovery would start a process that reads the repository: nothing here is about that.
-    monkeypatch.setattr(Ingot, "discover", no_discovery)
-    house = House(tmp_path)
-    yield house
-    house.index.close()
-
-
-def text(app: Ingot) -> str:
-    """What the terminal shows."""
-    strips = app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
-    return "\n".join("".join(segment.text for segment in line) for line in strips)
-
-
-async def seen(app: Ingot, *words: str, seconds: float = 10) -> str:
-    """Wait until all of this is on the run screen."""
-    shown = ""
-    for _ in range(int(seconds / 0.05)):
-        shown = text(app)
-        if isinstance(app.screen, RunScreen) and all(word in shown for word in words):
-            return shown
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{[word for word in words if word not in shown]} never came:\n{shown}")
-
-
-def screen(app: Ingot) -> RunScreen:
-    return cast(RunScreen, app.screen)
 
 
 async def test_it_moves_with_the_run_from_stage_to_stage(house: House) -> None:
@@ -196,8 +76,8 @@ async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House)
     run = house.run()
     app = house.app(run)
     async with app.run_test(size=(30, 8)) as pilot:
-        shown = await seen(app, "needs 60×15")
-        assert "build web" not in shown
+        told = await seen(app, "needs 60×15")
+        assert "build web" not in told
         await pilot.resize_terminal(60, 15)
         assert "needs 60" not in await seen(app, f"run {run.id}", "build web")
 
@@ -300,7 +180,7 @@ async def test_what_cannot_be_done_says_why(house: House) -> None:
     app = house.app(run, readonly=True)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")
-        assert "Cancel…" not in text(app)
+        assert "Cancel…" not in shown(app)
         await pilot.press("x")
         assert "--readonly" in app.notices[-1].text
         await pilot.press("r", "e")
@@ -340,8 +220,8 @@ async def test_names_and_reasons_are_never_markup_and_never_reach_the_terminal_r
     house.index.set_run_state(run.uid, RunState.FAILED)
     app = house.app(run)
     async with app.run_test(size=(140, 42)):
-        shown = await seen(app, "[@click=app.quit]no[/]", "[bold]")
-        assert not any(character in shown for character in "\x1b\x07\u202e")
+        told = await seen(app, "[@click=app.quit]no[/]", "[bold]")
+        assert not any(character in told for character in "\x1b\x07\u202e")
 
 
 def prepared(house: House, kind: str) -> Run:
@@ -368,7 +248,7 @@ def test_how_a_run_looks(house: House, snap_compare: Compare, kind: str, size: t
         app = cast(Ingot, pilot.app)
         await seen(app, {"failed": "What went wrong", "queued": "It is the next"}.get(kind, "nginx : step 29"))
         if kind == "failed":
-            await seen(app, "create the cluster")
+            await seen(app, "create the cluster", "line 95 of 108")
         # The run's uid is random: a picture must not be.
         told = [row for row in screen(app).facts.rows(36) if run.uid not in plain(row.left)]
         screen(app).facts.set_rows("This run", lambda _: told)

@@ -1,33 +1,22 @@
 """The tasks of a playbook on the run screen: as they come, what failed first, and their place in the log."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
 import pytest
 from textual.pilot import Pilot
+from told_runs import House, screen, seen
 
 from core.cli import main
 from core.model.run import Run
 from core.model.tasks import TaskEvent
-from tests.functional.test_run_screen import House, no_discovery, screen, seen
 from tui.app import Ingot
 from tui.theme import plain
 
 Compare = Callable[..., bool]
 STAGE = "build/qemu.web"
-
-
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr(Ingot, "discover", no_discovery)
-    house = House(tmp_path)
-    yield house
-    house.index.close()
 
 
 def tell(house: House, run: Run, *events: TaskEvent) -> None:
