@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from core.text import visible
 from tui.image_sections.section import Row
-from tui.theme import Cell, Piece, Tone
+from tui.theme import Cell, Piece, Tone, pieces_of
 from tui.widgets.panel import PanelRow
 
 _LABEL = 11
@@ -28,14 +28,8 @@ def _told(label: str, says: Cell, width: int) -> Iterator[Cell]:
     """A fact on as many lines as it takes."""
     room = max(width - _LABEL - 1, 10)
     if not isinstance(says, str):
-        yield (Piece(label.ljust(_LABEL), Tone.FAINT), *_pieces(says))
+        yield (Piece(label.ljust(_LABEL), Tone.FAINT), *pieces_of(says))
         return
     text = visible(says)
     for at in range(0, max(len(text), 1), room):
         yield (Piece((label if at == 0 else "").ljust(_LABEL), Tone.FAINT), Piece(text[at : at + room]))
-
-
-def _pieces(cell: Cell) -> tuple[Piece, ...]:
-    if isinstance(cell, str):
-        return (Piece(cell),)
-    return (cell,) if isinstance(cell, Piece) else cell

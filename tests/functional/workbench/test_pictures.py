@@ -1,6 +1,6 @@
 """Pictures of the workbench at a fixed time: `pytest --snapshot-update` after looking at what changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,36 @@ def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
+def workbench_of(pilot: Pilot[Any]) -> Ingot:
+    """The app that the picture is of."""
+    app = pilot.app
+    assert isinstance(app, Ingot)
+    return app
+
+
+async def drawn(pilot: Pilot[Any], keys: Sequence[str], then: Callable[[Ingot], None] | None, wait: float) -> None:
+    """Press keys, waiting so many seconds after each; then wait until all is drawn."""
+    app = workbench_of(pilot)
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(wait)
+    if then is not None:
+        then(app)
+    await pilot.pause(0.4)
+    for typed in app.screen.query(Typed):
+        typed.cursor_blink = False
+
+
 def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[[Pilot[Any]], Any]:
     """What is done before the picture is taken: wait for the data, press keys, wait until all is drawn."""
 
     async def prepare(pilot: Pilot[Any]) -> None:
-        app = pilot.app
-        assert isinstance(app, Ingot)
+        app = workbench_of(pilot)
         found = app.overviews
         assert isinstance(found, Still)
         await until(pilot, lambda: app.loaded and found.discovered and not app.discovering)
         await pilot.pause(0.3)  # what follows from the data, such as the footer, is drawn
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.05)
-        if then is not None:
-            then(app)
-        await pilot.pause(0.4)
-        for typed in app.screen.query(Typed):
-            typed.cursor_blink = False
+        await drawn(pilot, keys, then, 0.05)
 
     return prepare
 
@@ -143,22 +155,14 @@ def at(role: str, version: str, *keys: str, then: Callable[[Ingot], None] | None
     """On an image version in the workbench, and all that is read after each key."""
 
     async def prepare(pilot: Pilot[Any]) -> None:
-        app = pilot.app
-        assert isinstance(app, Ingot)
+        app = workbench_of(pilot)
         await before()(pilot)
         await until(pilot, lambda: app.standing.decided.images)
         app.workbench.roles.move_to(role)
         await until(pilot, lambda: version in app.workbench.images.rows)
         app.workbench.images.move_to(version)
         await pilot.press("2")
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.4)
-        if then is not None:
-            then(app)
-        await pilot.pause(0.4)
-        for typed in app.screen.query(Typed):
-            typed.cursor_blink = False
+        await drawn(pilot, keys, then, 0.4)
 
     return prepare
 
