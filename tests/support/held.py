@@ -14,6 +14,7 @@ from core.model.run import Run, RunState, StageState
 from core.services.debugging import Debugging
 from core.services.entering import MachineFacts
 from core.store.log_writer import LogWriter
+from tui.app import Ingot
 
 SAMPLES = Path(__file__).parents[1] / "data" / "failures"
 PROMPT = b"\x1b[1;32mroot@database\x1b[0m:\x1b[1;34m~\x1b[0m# "
@@ -106,6 +107,12 @@ class Door(Debugging):
     async def end_machine(self, machine: Machine) -> None:
         self.heard.append(f"end {machine.build}")
         self.shop.index.save_machine(replace(machine, state=MachineState.GONE))
+
+
+def with_real_shells(shop: Shop, machine: Machine) -> Ingot:
+    """The app, with this machine paused: whoever enters it gets a real shell."""
+    shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
+    return shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
 
 
 NOBODY = NoAnswerError("127.0.0.1:3059 refuses the connection.", "It is tried again every few seconds.")

@@ -1,16 +1,13 @@
 """The debug screen with a real SSH server behind it: what is typed is carried out there, and it is written down."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from held import hold, key_of
+from held import hold, key_of, with_real_shells
 from screen import shown, until
 from shop import Shop
 from ssh_machine import SshMachine, missing
 
-from core.model.machine import MachineState
-from core.services.debugging import Debugging
 from core.store.touches import Touches
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
@@ -24,8 +21,7 @@ async def test_what_is_typed_is_carried_out_in_the_machine_and_marks_the_run(sho
     real.start()
     try:
         machine = real.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database")
-        shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
-        app = shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
+        app = with_real_shells(shop, machine)
         async with app.run_test(size=(140, 42)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, RunScreen))
             await pilot.pause()

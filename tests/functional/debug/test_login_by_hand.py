@@ -4,17 +4,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from held import hold, key_of
+from held import hold, key_of, with_real_shells
 from screen import shown, until
 from shop import Shop
 from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing
+from textual.pilot import Pilot
 
 from core.errors import RefusedError
 from core.model.machine import Login, MachineState
 from core.services.debugging import Debugging
+from tui.app import Ingot
 from tui.screens.login import AskLogin
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
+
+
+async def turned_away(pilot: Pilot[None], app: Ingot) -> None:
+    """From the run to its machine, which lets nobody in, and to the question for another login."""
+    await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    await pilot.pause()
+    await pilot.press("d")
+    await until(pilot, lambda: "Other user, key or password" in shown(app))
+    await pilot.press("u")
+    await until(pilot, lambda: isinstance(app.screen, AskLogin))
 
 
 @pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
@@ -25,15 +37,9 @@ async def test_the_wrong_key_is_denied_and_the_right_one_leads_in(shop: Shop, tm
     try:
         wrong = Login(real.user, (str(make_key(tmp_path / "wrong")),))
         machine = real.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database", login=wrong)
-        shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
-        app = shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
+        app = with_real_shells(shop, machine)
         async with app.run_test(size=(140, 42)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, RunScreen))
-            await pilot.pause()
-            await pilot.press("d")
-            await until(pilot, lambda: "Other user, key or password" in shown(app))
-            await pilot.press("u")
-            await until(pilot, lambda: isinstance(app.screen, AskLogin))
+            await turned_away(pilot, app)
             await pilot.press(*"/nowhere", "enter")
             await until(pilot, lambda: "The key /nowhere cannot be read." in shown(app))
             await pilot.press("ctrl+u", *str(real.login), "enter")
@@ -73,15 +79,9 @@ async def test_a_password_is_given_on_the_screen(shop: Shop, tmp_path: Path) -> 
     server.start()
     try:
         machine = server.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database", login=Login("root"))
-        shop.index.save_machine(replace(machine, state=MachineState.PAUSED, connected=True))
-        app = shop.app(debugging=Debugging(shop.places, {"USER": "ada"}))
+        app = with_real_shells(shop, machine)
         async with app.run_test(size=(140, 42)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, RunScreen))
-            await pilot.pause()
-            await pilot.press("d")
-            await until(pilot, lambda: "Other user, key or password" in shown(app))
-            await pilot.press("u")
-            await until(pilot, lambda: isinstance(app.screen, AskLogin))
+            await turned_away(pilot, app)
             await pilot.press("shift+tab", "ctrl+u", *GUEST, "tab", "tab", *PASSWORD)
             assert PASSWORD not in shown(app)
             await pilot.press("enter")
