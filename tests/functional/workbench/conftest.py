@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import Shop, fill, open_shop
+from shop import Ruling, Shop, fill, open_shop, rule
 
 
 @pytest.fixture
@@ -25,3 +25,9 @@ def shop(bare: Shop) -> Shop:
     """A workspace in the middle of its work."""
     fill(bare)
     return bare
+
+
+@pytest.fixture
+def ruled(shop: Shop) -> Ruling:
+    """The shop with a ledger behind it."""
+    return rule(shop)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from screen import line_with, lines, shown, until
-from shop import Ruling, Shop, rule
+from at_image import opened, typed
+from screen import line_with, shown, until
+from shop import Ruling, Shop
 from textual import events
 from textual.pilot import Pilot
 
 from core.errors import LedgerError
-from core.model.image import ImageVersion
 from core.model.states import Act
 from tui.app import Ingot
 from tui.screens.difference import DifferenceScreen
@@ -24,26 +24,6 @@ SMALL = (80, 24)
 NASTY = "\x1b[31m[bold]0wned[/bold]\x1b]0;title\x07"
 
 
-@pytest.fixture
-def ruled(shop: Shop) -> Ruling:
-    """The shop with a ledger behind it."""
-    return rule(shop)
-
-
-async def opened(pilot: Pilot[None], app: Ingot, version: str, role: str = "frontend") -> ImageVersion:
-    """The workbench on an image version, all of it read."""
-    await until(pilot, lambda: app.loaded and not app.discovering and app.standing.decided.images)
-    await pilot.press("1")
-    app.workbench.roles.move_to(role)
-    await until(pilot, lambda: version in app.workbench.images.rows)
-    await pilot.press("2")
-    app.workbench.images.move_to(version)
-    await pilot.pause()
-    image = app.overview.image(role, version)
-    assert image is not None
-    return image
-
-
 async def promoting(pilot: Pilot[None], app: Ingot, version: str, channel: str) -> PromoteScreen:
     """The promote screen with its checks known."""
     await opened(pilot, app, version)
@@ -55,14 +35,6 @@ async def promoting(pilot: Pilot[None], app: Ingot, version: str, channel: str) 
     await until(pilot, lambda: screen.channel is not None and screen.channel.name == channel)
     await pilot.pause()
     return screen
-
-
-async def typed(pilot: Pilot[None], app: Ingot, *answers: str) -> None:
-    """Fill in the fields of a question, each with Enter."""
-    await until(pilot, lambda: isinstance(app.screen, Reasons))
-    for answer in answers:
-        await pilot.press(*answer, "enter")
-        await pilot.pause()
 
 
 def said(app: Ingot) -> str:
@@ -244,140 +216,6 @@ async def test_a_ledger_that_cannot_be_read_is_said_where_it_is_missed(shop: Sho
         await pilot.press("escape", "enter")
         await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "! The ledger cannot be read." in shown(app))
         line_with(app, "commit", image.commit)
-
-
-# the image screen
-
-
-async def test_every_section_of_an_image_is_a_key_away(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "holds" in shown(app))
-        wanted: dict[str, tuple[tuple[str, ...], ...]] = {
-            "1": (("tests", "✓ passed"), ("holds", "240 packages", "2 services"), ("channels", "staging")),
-            "2": (
-                ("Debian bookworm, signed archive", "✓ signature", "sha256:0b0b"),
-                ("└ base 0.1.0", "✓ good", "✓ ledger"),
-                ("└ frontend 0.1.0", "this one"),
-            ),
-            "3": (("✓ checkout",), ("✓ register",), ("run", "6, begun")),
-            "4": (("port", "tcp 80", "nginx"), ("deb", "openssl", "3.0.15-1~deb12u1")),
-            "5": (("✓ clean", "machine id"), ("! kept", "caches")),
-            "6": (("✓ passed", "9 passed, 1 skipped", "let in after 21 s"), ("✓ port 80 answers", "tests/frontend")),
-            "7": (("qcow2", "612 MB", "✓ here", "✓ inside"), ("digest", "sha256:" + "a1" * 32)),
-            "8": (("channel", "staging", "Grace Lee: geoip"),),
-            "9": (("staging 0.0.9 → 0.1.0", "Grace Lee"), ("✓ tested, passed",), ("built", "from 3f9c2a1")),
-        }
-        for key, expected in wanted.items():
-            await pilot.press(key)
-            await pilot.pause()
-            for words in expected:
-                line_with(app, *words)
-
-
-async def test_a_test_that_failed_shows_what_it_printed_and_copies_it(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, app, "0.1.0-4-g3f9c2a1")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "✗ 1 left" in shown(app))
-        await pilot.press("6", "j")
-        await pilot.pause()
-        line_with(app, "✗ port 80 answers", "curl: (7)")
-        assert "exit status 7" in shown(app)
-        await pilot.press("y")
-        assert "curl -sS http://127.0.0.1/" in app.clipboard
-        await pilot.press("5")
-        await pilot.pause()
-        line_with(app, "✗ found", "machine id", "/etc/machine-id")
-
-
-async def test_what_is_built_on_each_other_can_be_walked(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "holds" in shown(app))
-        await pilot.press("2", "j", "enter")
-        await until(pilot, lambda: "image ▸ base" in lines(app)[0])
-        await pilot.press("8")
-        await until(pilot, lambda: "backend 0.1.0" in shown(app))
-        line_with(app, "built on it", "backend 0.1.0", "✓ good")
-        await pilot.press("escape", "escape")
-        await until(pilot, lambda: app.screen is app.workbench)
-
-
-async def test_what_nobody_looked_at_says_how_to_look(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0.2")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ImageScreen) and "touched by hand" in shown(app))
-        for key, words in (
-            ("3", "The run that made it is not known on this machine."),
-            ("4", "Nobody looked what is in it."),
-            ("5", "[roles.frontend.seal] in ingot.toml"),
-            ("6", "ingot test frontend 0.1.0.2"),
-            ("8", "ingot promote frontend 0.1.0.2 CHANNEL"),
-        ):
-            await pilot.press(key)
-            await until(pilot, lambda words=words: words in shown(app))
-
-
-async def test_an_image_is_tested_again_and_converted_from_its_screen(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ImageScreen))
-        await pilot.press("t")
-        await until(pilot, lambda: ruled.heard == ["test frontend 0.1.0"])
-        await pilot.press("c")
-        await typed(pilot, app, "vhd, ova")
-        await until(pilot, lambda: ruled.heard[-1] == "convert frontend 0.1.0 to vhd ova")
-        await pilot.press("8")
-        await until(pilot, lambda: "8 convert" in shown(app))
-        line_with(app, "run", "7 test", "queued")
-
-
-# the difference
-
-
-async def test_two_marked_versions_are_compared_the_older_first(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0")
-        await pilot.press("space", "space", "equals_sign")
-        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen) and "telnet" in shown(app))
-        line_with(app, "difference ▸ frontend", "0.0.9", "→", "0.1.0")
-        line_with(app, "- telnet", "0.17+2.4-2")
-        line_with(app, "Commits", "2")
-        line_with(app, "libnginx-mod-http-geoip2]")
-        await pilot.press("slash", *"geoip", "enter")
-        await pilot.pause()
-        assert "telnet" not in shown(app)
-        await pilot.press("y")
-        assert app.clipboard == "+ libnginx-mod-http-geoip2 – → 1:3.4-4"
-        await pilot.press("escape", "right_square_bracket")
-        await pilot.pause()
-        screen = app.screen
-        assert isinstance(screen, DifferenceScreen)
-        assert screen.changes.chosen is not None
-        assert screen.changes.chosen.name == "Services"
-
-
-async def test_one_version_is_compared_with_the_one_before_or_the_one_named(shop: Shop, ruled: Ruling) -> None:
-    app = shop.app()
-    async with app.run_test(size=FULL) as pilot:
-        await opened(pilot, app, "0.1.0")
-        await pilot.press("equals_sign")
-        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen))
-        await until(pilot, lambda: "0.0.9" in lines(app)[0])
-        await pilot.press("escape", "colon", *"difference frontend 0.1.0.2", "enter")
-        await until(pilot, lambda: isinstance(app.screen, DifferenceScreen) and "0.1.0.2" in lines(app)[0])
-        await until(pilot, lambda: "Nobody looked what is in them" in shown(app))
 
 
 # what others wrote
