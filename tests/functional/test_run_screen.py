@@ -248,7 +248,9 @@ def test_how_a_run_looks(house: House, snap_compare: Compare, kind: str, size: t
         app = cast(Ingot, pilot.app)
         await seen(app, {"failed": "What went wrong", "queued": "It is the next"}.get(kind, "nginx : step 29"))
         if kind == "failed":
-            await seen(app, "create the cluster", "line 95 of 108")
+            await seen(app, "No space left")
+            while screen(app).log_view.cursor != 94:
+                await pilot.pause(0.05)
         # The run's uid is random: a picture must not be.
         told = [row for row in screen(app).facts.rows(36) if run.uid not in plain(row.left)]
         screen(app).facts.set_rows("This run", lambda _: told)

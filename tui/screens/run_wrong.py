@@ -98,6 +98,11 @@ class WhatWentWrong:
 
     def go_to_line(self, run: Run, stage: Stage, *, fresh: bool = False) -> None:
         """Show the line that says what went wrong, unless a person is reading elsewhere in the log already."""
+        screen = self._screen
+        # What went wrong takes its room from the log, and only when the log has heard of that it knows what shows.
+        screen.call_after_refresh(screen.log_view.call_later, self._go_to_line, run, stage, fresh)
+
+    def _go_to_line(self, run: Run, stage: Stage, fresh: bool) -> None:
         failure, log = self._failure(run, stage), self._screen.log_view
         fresh = fresh or log.following or log.cursor >= log.line_count - 1
         if failure is not None and self._screen.shown == stage.key and fresh:
