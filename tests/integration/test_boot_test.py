@@ -91,12 +91,17 @@ def test_everything_that_a_build_left_in_is_found_by_booting(shop: Shop) -> None
 
 def test_a_good_image_is_tested_again_and_one_that_does_not_answer_in_time_is_no_longer_passed(shop: Shop) -> None:
     before = shop.json("tests", "base")
-    with (shop.root / "ingot.toml").open("a") as toml:
-        toml.write('\n[test]\nlimit = "3s"\n')
-    commit(shop, "No time at all")
     artifact = Path(shop.image("base")["artifacts"][0]["location"])
     written = artifact.stat().st_mtime_ns
-    done = shop("test", "base", "--at", "HEAD", "--wait")
+    settings = shop.root / "ingot.toml"
+    told = settings.read_text()
+    settings.write_text(told + '\n[test]\nlimit = "3s"\n')
+    commit(shop, "No time at all")
+    try:
+        done = shop("test", "base", "--at", "HEAD", "--wait")
+    finally:  # others build here after this
+        settings.write_text(told)
+        commit(shop, "As much time as before")
     assert done.returncode == 1, done.stdout
     tests = shop.json("tests", "base", "0.1.0")
     assert len(tests) == len(before) + 1
