@@ -18,6 +18,8 @@ from textual.screen import Screen
 if TYPE_CHECKING:
     from textual.app import App
 
+    from tui.app import Ingot
+
 _NAMES = {
     "escape": "Esc",
     "enter": "Enter",
@@ -139,6 +141,11 @@ class Acting(Screen[None]):
 
     ACTIONS: ClassVar[tuple[Action, ...]] = ()
     READONLY = "Ingot was started with --readonly: nothing can be changed from here."
+
+    @property
+    def house(self) -> "Ingot":
+        """The app, as what it is."""
+        return cast("Ingot", app_of(self))
 
     def why_not(self, action: Action) -> str:
         """Refuses changes with --readonly; screens add their own conditions after asking this one."""

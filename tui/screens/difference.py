@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from core.model.image import ImageVersion
 from core.model.standing import Standing
-from tui.actions import Acting, Action, app_of, bindings
+from tui.actions import Acting, Action, bindings
 from tui.cells import effective_state, when
 from tui.loading import Loading
 from tui.theme import UNICODE, Piece, Tone
@@ -19,9 +19,6 @@ from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
 from tui.widgets.table import Table
 from tui.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.app import Ingot
 
 ACTIONS = (
     Action(
@@ -49,11 +46,6 @@ class DifferenceScreen(Acting):
     def __init__(self, old: ImageVersion, new: ImageVersion) -> None:
         super().__init__()
         self._old, self._new = old, new
-
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
 
     def compose(self) -> ComposeResult:
         plain = self.house.ascii_only

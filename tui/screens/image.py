@@ -5,7 +5,7 @@ Below the list stands what else is known of the chosen row: a whole digest, all 
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from core.model.image import ImageVersion
 from core.model.run import Run
 from core.model.standing import Standing
 from core.services.overview import Overview
-from tui.actions import Acting, Action, app_of, bindings
+from tui.actions import Acting, Action, bindings
 from tui.deciding import NO_LEDGER, why_not_restored
 from tui.image_sections.detail import detail_rows
 from tui.image_sections.order import SECTIONS
@@ -31,9 +31,6 @@ from tui.widgets.line import Line, Part
 from tui.widgets.panel import Panel, PanelRow
 from tui.widgets.table import Table
 from tui.widgets.too_small import TooSmall
-
-if TYPE_CHECKING:
-    from tui.app import Ingot
 
 ACTIONS = (
     Action(
@@ -110,11 +107,6 @@ class ImageScreen(Acting):
             )
             for at, section in enumerate(SECTIONS, 1)
         }
-
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
 
     @property
     def table(self) -> Table[Row]:

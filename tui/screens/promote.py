@@ -5,7 +5,7 @@ Everything of it can be looked at by anybody; only the move and the step back ch
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -16,7 +16,7 @@ from core.model.dossier import Dossier
 from core.model.image import ImageVersion
 from core.model.promotion import Check, checks, forbidden
 from core.model.standing import Standing
-from tui.actions import Acting, Action, app_of, bindings, find
+from tui.actions import Acting, Action, bindings, find
 from tui.deciding import NO_LEDGER
 from tui.loading import Loading
 from tui.moving import Moves, why_not_moved
@@ -31,19 +31,18 @@ from tui.promote_cells import (
     move_rows,
 )
 from tui.screens.promote_actions import ACTIONS
-from tui.theme import Piece, Tone
+from tui.theme import Piece
 from tui.widgets.changes import Changes
 from tui.widgets.footer import Footer
 from tui.widgets.image_header import ImageHeader
-from tui.widgets.line import Line, Part
+from tui.widgets.pages import Pages
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.too_small import TooSmall
 
-if TYPE_CHECKING:
-    from tui.app import Ingot
-
-PANES = ("channels", "checks", "changes")
+PAGES = {"channels": "1 Channels", "checks": "2 Checks", "changes": "3 What changes"}
+"""What the panes are called where they are pages, by their ids."""
+PANES = tuple(PAGES)
 
 
 class PromoteScreen(Acting):
@@ -58,17 +57,12 @@ class PromoteScreen(Acting):
         self._dossier: Dossier | None = None
         self._page = "channels"
 
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
-
     def compose(self) -> ComposeResult:
         plain, clock = self.house.ascii_only, self.house.clock
         self.reading = Loading(self, self._show)
         self.moves = Moves(self.house)
         self.header = ImageHeader(ascii_only=plain, id="header")
-        self.pages = Line(ascii_only=plain, id="pages")
+        self.pages = Pages(ascii_only=plain, id="pages")
         self.channels: Table[ChannelHere] = Table(
             channel_columns(clock),
             title=f"1 Channels of {self._image.role}",
@@ -207,15 +201,9 @@ class PromoteScreen(Acting):
             self.changes.compare(channel.image, self._image, self.reading)
 
     def _show_pages(self) -> None:
-        """The panes by number, where only one of them shows."""
-        titles = {"channels": "1 Channels", "checks": "2 Checks", "changes": "3 What changes"}
         note = counted(self.found or ())
-        parts: list[Part] = []
-        for name in PANES:
-            tone = Tone.ACCENT if name == self._page else Tone.FAINT
-            said = (Piece(" "), Piece(note.text[:1], note.tone)) if name == "checks" and note.text else ()
-            parts.append(Part((Piece(titles[name], tone), *said), clicked=partial(self._go_to, name)))
-        self.pages.set_parts(parts)
+        signs = {"checks": Piece(note.text[:1], note.tone)} if note.text else {}
+        self.pages.set_pages(PAGES, self._page, self._go_to, signs=signs)
 
     def show_footer(self) -> None:
         if self.is_attached and self.is_current:

@@ -8,6 +8,7 @@ from tui.theme import Piece, Tone
 from tui.widgets.line import Line, Part
 
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
+_NO_SIGNS: Mapping[str, Piece] = MappingProxyType({})
 
 
 class Pages(Line):
@@ -19,16 +20,19 @@ class Pages(Line):
         here: str,
         go_to: Callable[[str], None],
         counts: Mapping[str, int] = _NO_COUNTS,
+        signs: Mapping[str, Piece] = _NO_SIGNS,
     ) -> None:
-        """Show these titles (`1 Roles`), by the id of the page, and how much is on it; `here` is the one that shows."""
-        self.set_parts(
-            [
-                Part(_page(title, counts.get(name), shows=name == here), clicked=partial(go_to, name))
-                for name, title in titles.items()
-            ]
-        )
+        """Show these titles (`1 Roles`), by the id of the page; `here` is the one that shows.
 
-
-def _page(title: str, count: int | None, *, shows: bool) -> tuple[Piece, ...]:
-    name = Piece(title, Tone.ACCENT if shows else Tone.FAINT)
-    return (name,) if count is None else (name, Piece(f" {count}", Tone.PLAIN if shows else Tone.FAINT))
+        `counts` say how much is on a page, `signs` how it stands there.
+        """
+        parts: list[Part] = []
+        for name, title in titles.items():
+            shows = name == here
+            pieces = [Piece(title, Tone.ACCENT if shows else Tone.FAINT)]
+            if name in counts:
+                pieces.append(Piece(f" {counts[name]}", Tone.PLAIN if shows else Tone.FAINT))
+            if name in signs:
+                pieces += [Piece(" "), signs[name]]
+            parts.append(Part(tuple(pieces), clicked=partial(go_to, name)))
+        self.set_parts(parts)
