@@ -39,13 +39,14 @@ def read(parent: Table, before: BootTest) -> BootTest:
     if suites is not None:
         found = replace(found, suites=suites)
     if skip is not None:
-        for name in skip:
-            if name not in ALL:
-                near = get_close_matches(name, ALL, n=1)
-                fix = f"Did you mean {near[0]!r}?" if near else f"One of: {', '.join(ALL)}."
-                table.wrong("skip", f"{name!r} is nothing that a boot test looks at", fix)
-        found = replace(found, skip=tuple(name for name in skip if name in ALL))
+        skip = table.those("skip", skip, ALL.__contains__, "is nothing that a boot test looks at", _nearest)
+        found = replace(found, skip=skip)
     return found
+
+
+def _nearest(name: str) -> str:
+    near = get_close_matches(name, ALL, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"One of: {', '.join(ALL)}."
 
 
 def _seconds(limit: str) -> float | None:

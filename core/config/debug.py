@@ -14,17 +14,14 @@ def read(top: Table) -> Debug:
     if pause is not None and pause not in tuple(PauseMode):
         table.wrong("pause", f"{pause!r} is no way to pause", f"Use one of: {', '.join(PauseMode)}.")
         pause = None
-    for stop in stops or ():
-        if not is_stop(stop):
-            table.wrong(
-                "stops", f"{stop!r} is nowhere to stop", f"Use {', '.join(STOPS)}, or a step of Packer's by its name."
-            )
+    fix = f"Use {', '.join(STOPS)}, or a step of Packer's by its name."
+    stops = table.those("stops", stops or (), is_stop, "is nowhere to stop", fix)
     seconds = seconds_of(limit) if limit is not None else None
     if limit is not None and seconds is None:
         table.wrong("limit", f"{limit!r} is no time that a machine can be kept", f"Write it as {LIMIT_WORDS}.")
     return Debug(
         PauseMode(pause) if pause is not None else None,
-        tuple(stop for stop in stops or () if is_stop(stop)),
+        stops,
         seconds,
         table.flag("headless", False),
     )

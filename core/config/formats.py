@@ -6,8 +6,5 @@ from core.model.formats import FORMATS, hint
 
 def read(role: Table) -> tuple[str, ...]:
     """Those that there are, once each."""
-    named = role.texts("formats") or ()
-    for name in named:
-        if name not in FORMATS:
-            role.wrong("formats", f"{name!r} is no format", hint(name))
-    return tuple(name for name in dict.fromkeys(named) if name in FORMATS)
+    known = role.those("formats", role.texts("formats") or (), FORMATS.__contains__, "is no format", hint)
+    return tuple(dict.fromkeys(known))

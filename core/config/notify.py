@@ -11,12 +11,8 @@ def read(top: Table) -> Notify:
     """The table; what is wrong in it is left out."""
     table = top.table("notify", KEYS)
     command, webhook, on = table.texts("command"), table.text("webhook"), table.texts("on")
-    kinds: list[EventKind] = []
-    for name in on or ():
-        if name in tuple(EventKind):
-            kinds.append(EventKind(name))
-        else:
-            table.wrong("on", f"{name!r} is nothing to be told of", f"Use: {', '.join(EventKind)}.")
+    fix = f"Use: {', '.join(EventKind)}."
+    kinds = table.those("on", on or (), tuple(EventKind).__contains__, "is nothing to be told of", fix)
     if command is not None and (not command or command[0].startswith("-")):
         table.wrong("command", "must begin with a program", 'Write: command = ["notify-send", "{title}", "{text}"]')
         command = None
@@ -24,4 +20,4 @@ def read(top: Table) -> Notify:
         # Without the value: it may hold a token, and problems are shown and logged.
         table.wrong("webhook", "is no http(s) URL", f'Write: webhook = "https://…", or "{FROM_ENVIRONMENT}{VARIABLE}"')
         webhook = None
-    return Notify(command or (), webhook or "", tuple(EventKind) if on is None else tuple(kinds))
+    return Notify(command or (), webhook or "", tuple(EventKind if on is None else map(EventKind, kinds)))

@@ -26,19 +26,13 @@ def read(parent: Table, before: SealSettings) -> SealSettings:
                 )
         settings = replace(settings, keep=tuple(item for item in keep if item in IDS))
     if remove is not None:
-        for path in remove:
-            if not _may_go(path):
-                table.wrong(
-                    "remove", f"{path!r} is no path that can be removed from an image", "Write it from the root: /…"
-                )
-        settings = replace(settings, remove=tuple(path for path in remove if _may_go(path)))
+        reason = "is no path that can be removed from an image"
+        remove = table.those("remove", remove, _may_go, reason, "Write it from the root: /…")
+        settings = replace(settings, remove=remove)
     if users is not None:
-        for user in users:
-            if not _is_user(user):
-                table.wrong(
-                    "users", f"{user!r} is no user that can be removed", "Name users that only the build needs."
-                )
-        settings = replace(settings, users=tuple(user for user in users if _is_user(user)))
+        reason = "is no user that can be removed"
+        users = table.those("users", users, _is_user, reason, "Name users that only the build needs.")
+        settings = replace(settings, users=users)
     return settings
 
 

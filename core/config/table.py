@@ -3,7 +3,7 @@ becomes a Problem with the file, the line and the fix, and counts as not said.""
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from core.config.lines import lines_of
@@ -13,6 +13,7 @@ from core.model.role import Problem
 
 _WITH_A_DASH = ("variable_files", "tag_prefix", "disk_size", "on_revoked")
 """Keys that are shown with `-`; both are read."""
+_NO_PATH = "is no path inside the workspace"
 
 _Default = TypeVar("_Default", bound=int | None)
 
@@ -110,15 +111,25 @@ class Table:
             return None
         return tuple(cast("list[str]", items))
 
+    def those(
+        self, key: str, said: Sequence[str], are: Callable[[str], bool], reason: str, fix: Callable[[str], str] | str
+    ) -> tuple[str, ...]:
+        """Of what a list says, what may be there; of each other text it is a problem that it `reason`."""
+        for one in said:
+            if not are(one):
+                self.wrong(key, f"{one!r} {reason}", fix if isinstance(fix, str) else fix(one))
+        return tuple(one for one in said if are(one))
+
     def path(self, key: str) -> str | None:
         """A path inside the workspace."""
         value = self.text(key)
-        return None if value is None or not self._is_inside(key, value) else normal(value)
+        inside = () if value is None else self.those(key, [value], is_inside, _NO_PATH, INSIDE)
+        return normal(inside[0]) if inside else None
 
     def paths(self, key: str) -> tuple[str, ...] | None:
         """A list of such; without those that lead out."""
         values = self.texts(key)
-        return None if values is None else tuple(normal(value) for value in values if self._is_inside(key, value))
+        return None if values is None else tuple(map(normal, self.those(key, values, is_inside, _NO_PATH, INSIDE)))
 
     def flag(self, key: str, default: bool, *, such_as: bool = True) -> bool:
         """True or false. `such_as` is what the fix shows."""
@@ -161,12 +172,6 @@ class Table:
             return cast("dict[str, Any]", given)
         self.wrong(key, "must be a table", f"Write: [{example}]")
         return {}
-
-    def _is_inside(self, key: str, path: str) -> bool:
-        if is_inside(path):
-            return True
-        self.wrong(key, f"{path!r} is no path inside the workspace", INSIDE)
-        return False
 
 
 def _known(reading: Reading, given: Mapping[str, Any], where: tuple[str, ...], keys: Sequence[str]) -> dict[str, Any]:
