@@ -33,6 +33,7 @@ _DANGEROUS = re.compile(
     "]"
 )
 _SGR = re.compile(rb"\x1b\[[0-9;:]*m")
+_ERASE_LINE = re.compile(rb"\x1b\[([012]?)K")
 _TAB = 8
 
 
@@ -59,16 +60,21 @@ def _shown(found: re.Match[str]) -> str:
 def from_bytes(raw: bytes) -> str:
     """One line of a log, with or without its end, as it is to be shown.
 
-    Well-formed colour sequences are dropped; of a line that its writer overwrote (a progress bar: lone CR) the last
-    state is shown; tabs are expanded; all else is `visible`.
+    Well-formed colour sequences are dropped; of a line that its writer overwrote or erased (a progress bar: lone CR,
+    EL) the last state is shown; tabs are expanded; all else is `visible`.
     """
     if b"\x1b" in raw:
-        raw = _SGR.sub(b"", raw)
+        raw = _ERASE_LINE.sub(_erased, _SGR.sub(b"", raw))
     raw = raw.rstrip(b"\r\n").rpartition(b"\r")[2]
     text = raw.decode(errors="surrogateescape")
     if "\t" in text:
         text = text.expandtabs(_TAB)
     return visible(text)
+
+
+def _erased(found: re.Match[bytes]) -> bytes:
+    """What is left of it is as good as overwritten; erased right of the cursor there is nothing."""
+    return b"\r" if found[1] in (b"1", b"2") else b""
 
 
 def cut_end(text: str, width: int) -> str:

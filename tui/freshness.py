@@ -43,6 +43,8 @@ class Freshness:
         self.overview = Overview(str(house.overviews.directory))
         self.standing = Standing()
         self.worker: WorkerView | None = None
+        self.worker_asked = False
+        """Whether there is one is known."""
         self.loaded = False
         self.discovering = False
         self._troubles: dict[str, str] = {}
@@ -122,6 +124,7 @@ class Freshness:
             if self.worker is None and self._somebody_must_work():
                 await asyncio.to_thread(self._house.changes.wake)
                 self.worker = await asyncio.to_thread(overviews.worker)
+            self.worker_asked = True
             self._troubles.pop("worker", None)
         except IngotError as error:
             self._failed("worker", error)

@@ -62,12 +62,12 @@ class TypingAhead:
         self._app.call_later(self._screen_shows, turn)
 
     def _screen_shows(self, turn: int) -> None:
-        if self._app.screen_stack:  # else the key was to quit
+        if self._app.screen_stack:
             self._app.screen.call_later(self._app.call_later, self._done, turn)
 
     async def _done(self, turn: int) -> None:
-        if turn != self._turn or self._last_wait is None:
-            return
+        if turn != self._turn or self._last_wait is None or not self._app.screen_stack:
+            return  # it waited too long and is done already, or it was the key to quit
         self._last_wait.cancel()
         self._last_wait = None
         if self._next:

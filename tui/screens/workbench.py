@@ -174,6 +174,7 @@ class Workbench(Acting):
         self.header.show(
             app.overview,
             app.worker,
+            asked=app.fresh.worker_asked,
             busy=app.busy[-1] if app.busy else "",
             trouble=app.trouble,
             readonly=app.readonly,

@@ -17,11 +17,13 @@ class Header(Line):
         overview: Overview,
         worker: WorkerView | None,
         *,
+        asked: bool = True,
         busy: str = "",
         trouble: str = "",
         readonly: bool = False,
     ) -> None:
-        """`busy` says what goes on in the background, `trouble` why what is shown may be old."""
+        """`asked`: it is known whether there is a worker. `busy` says what goes on in the background, `trouble` why
+        what is shown may be old."""
         git = overview.git
         name = overview.workspace.name if overview.workspace else overview.root.rpartition("/")[2]
         parts = [Part((Piece("ingot", Tone.ACCENT), Piece(f" {UNICODE.into} ", Tone.FAINT), Piece(name, Tone.STRONG)))]
@@ -49,7 +51,8 @@ class Header(Line):
             parts.append(Part(Piece(f"{UNICODE.busy} {busy}", Tone.BUSY), 4, right=True))
         if readonly:
             parts.append(Part(Piece("read-only", Tone.STALE), 2, right=True))
-        parts.append(Part(_worker(worker), 2, right=True))
+        if asked:
+            parts.append(Part(_worker(worker), 2, right=True))
         self.set_parts(parts)
 
 

@@ -58,7 +58,7 @@ def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[
         app = workbench_of(pilot)
         found = app.overviews
         assert isinstance(found, Still)
-        await until(pilot, lambda: app.loaded and found.discovered and not app.discovering)
+        await until(pilot, lambda: app.loaded and app.fresh.worker_asked and found.discovered and not app.discovering)
         await pilot.pause(0.3)  # what follows from the data, such as the footer, is drawn
         await drawn(pilot, keys, then, 0.05)
 

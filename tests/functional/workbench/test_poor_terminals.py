@@ -34,7 +34,7 @@ SCREENS = {
 
 
 async def settled(pilot: Pilot[None], app: Ingot, keys: Sequence[str] = ()) -> None:
-    await until(pilot, lambda: app.loaded and not app.discovering)
+    await until(pilot, lambda: app.loaded and app.fresh.worker_asked and not app.discovering)
     for key in keys:
         await pilot.press(key)
         await pilot.pause(0.05)

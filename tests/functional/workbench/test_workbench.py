@@ -18,7 +18,7 @@ FULL = (140, 42)
 
 async def settled(pilot: Pilot[None], app: Ingot) -> None:
     """The index was read and what followed from it is on screen."""
-    await until(pilot, lambda: app.loaded and not app.discovering and not app.busy)
+    await until(pilot, lambda: app.loaded and app.fresh.worker_asked and not app.discovering and not app.busy)
     await pilot.pause()
 
 
