@@ -1,6 +1,5 @@
 """Where Ingot keeps things on this machine. Creates nothing until asked to."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,6 +73,8 @@ class Places:
     @property
     def runtime(self) -> Path:
         """For sockets, whose paths must be short (108 bytes, unix(7)): never below a long `home`."""
+        import hashlib  # here: the first picture does not wait for it
+
         key = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
         base = os.environ.get("XDG_RUNTIME_DIR")
         if base and len(os.fsencode(base)) < _LONGEST_BASE and Path(base).is_dir():

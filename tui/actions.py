@@ -6,12 +6,14 @@ done here and now, and why: such an action does not vanish, it explains itself w
 and the keymap of the app those that the user chose instead.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 from textual.binding import Binding, BindingType
+from textual.keys import KEY_NAME_REPLACEMENTS
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
@@ -56,6 +58,15 @@ def key_name(key: str) -> str:
     if modifiers or (len(name) > 1 and name[0] == "f" and name[1:].isdigit()):
         name = name.upper() if len(name) < 3 or name[0] == "f" else name
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def key_of(key: str) -> str:
+    """A key as Textual names it, of one that may be written with its sign: `ctrl+]` is `ctrl+right_square_bracket`."""
+    before, plus, sign = key.rpartition("+")
+    if len(sign) != 1 or sign.isalnum():
+        return key
+    name = unicodedata.name(sign, sign).lower().replace("-", "_").replace(" ", "_")
+    return before + plus + KEY_NAME_REPLACEMENTS.get(name, name)
 
 
 def app_of(node: MessagePump) -> "App[None]":

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -32,10 +32,9 @@ from core.services.changing import Changing
 from core.services.deciding import Deciding
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
-from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, offers
+from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, key_of, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
-from tui.deciding import Decisions
 from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
 from tui.hangup import end_with
@@ -43,12 +42,14 @@ from tui.news import begun, failed, newest_paused
 from tui.palette import Offers
 from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
-from tui.terminal.keys import key_of
 from tui.theme import INGOT, has_unicode
 from tui.timers import VISIBLE_WAIT, once
 from tui.typed_bytes import take_any
 from tui.typing_ahead import TypingAhead
 from tui.waiting import Waiting, waiting
+
+if TYPE_CHECKING:
+    from tui.deciding import Decisions
 
 _R = TypeVar("_R")
 
@@ -106,7 +107,6 @@ class Ingot(App[None]):
         self._to_debug = to_debug
         self.deciding = deciding
         self.asking = Asking(self)
-        self.decisions = Decisions(self)
         self.readonly = readonly
         self.ascii_only = ascii_only
         self.clock = clock
@@ -130,6 +130,13 @@ class Ingot(App[None]):
     def debugging(self) -> Debugs:
         """The way into machines that wait for a person."""
         return self._to_debug()
+
+    @cached_property
+    def decisions(self) -> "Decisions":
+        """The questions before a decision about an image version."""
+        from tui.deciding import Decisions  # here: the first picture does not wait for it
+
+        return Decisions(self)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Parse the stylesheet again only for other colours: Textual does so at the start, for those that it has."""

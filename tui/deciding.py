@@ -10,6 +10,7 @@ from core.model.run import Run
 from core.model.states import by_whom
 from core.text import moment
 from tui.screens.reasons import REASON, Field, Reasons
+from tui.undecided import NO_LEDGER
 
 if TYPE_CHECKING:
     from core.services.promoting import Consequences, Outcome
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 Done = Callable[[], None]
 Queued = Callable[[Run], None]
-
-NO_LEDGER = "The ledger of this workspace is not known here."
 
 
 class Decisions:
@@ -162,16 +161,6 @@ class Decisions:
                 done()
 
         self._house.carry_out(words, carry, said)
-
-
-def why_not_restored(house: "Ingot", image: ImageVersion) -> str:
-    """Why there is nothing to take back; empty where there is."""
-    effective = house.standing.effective(image, house.clock())
-    if effective.inherited and effective.stored.value != "revoked":
-        return f"It is revoked only because {effective.inherited} is, which it is built on: restore that."
-    if effective.because is None and effective.coming is None:
-        return f"{image.role} {image.version} is {effective.state}: there is nothing to take back."
-    return ""
 
 
 def _some(lines: list[str], most: int = 8) -> list[str]:

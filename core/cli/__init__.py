@@ -33,8 +33,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def parser() -> argparse.ArgumentParser:
-    """The words of the command line."""
+def _workbench_parser() -> argparse.ArgumentParser:
+    """The words before a verb."""
     top = argparse.ArgumentParser(
         prog="ingot",
         description="A terminal workbench for golden virtual-machine images. Without a verb it opens the workbench.",
@@ -45,6 +45,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="work as if started in DIR")
     top.add_argument("--readonly", action="store_true", help="switch every change off")
     top.set_defaults(carry_out=_verb("workbench", "open_workbench"), takes_command=False)
+    return top
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    top = _workbench_parser()
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
 
     def add(name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
@@ -302,8 +308,16 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
+def _without_verb(words: Sequence[str]) -> bool:
+    """Only where to work and how: then the verbs need not be made for the workbench's first picture."""
+    left = iter(words)
+    return all(word == "--readonly" or (word == "-C" and not next(left, "-").startswith("-")) for word in left)
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """What follows `--` is the command of a verb that takes one, whatever it looks like."""
+    if _without_verb(words):
+        return _workbench_parser().parse_args(words)
     words = _joined(words)
     end = words.index("--") if "--" in words else len(words)
     if "debug" in words[:end] and end < len(words):

@@ -11,7 +11,6 @@ The screens' own settings are in the same file (core/services/terminal_settings.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +72,21 @@ def config_file(places: Places, environment: Mapping[str, str]) -> Path:
 def read_config(file: Path) -> dict[str, object]:
     """What is set in a config.toml; nothing where there is none. Raises StoreError."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        written = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"Cannot read {file}: {error}.", "Mend it, or move it away.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from error
+    import tomllib  # here: most have no such file, and the first picture does not wait for it
+
+    try:
+        return tomllib.loads(written)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> StoreError:
+    return StoreError(f"Cannot read {file}: {error}.", "Mend it, or move it away.")
 
 
 def value_in(read: Mapping[str, object], table: str, key: str) -> object:

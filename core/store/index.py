@@ -4,7 +4,7 @@ One SQLite file, shared by the workbench, the commands and the worker. Losing it
 rebuilt from the ledgers. Holds no secret, and no log.
 """
 
-import secrets
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -128,7 +128,7 @@ class Index(Pauses):
         """Record a new run, queued, with the keys of its stages in order. A worker takes it from here."""
         now = self._clock()
         # Begins with the time in milliseconds, so that directories and tags sort by age.
-        uid = f"{int(now * 1000):011x}{secrets.token_hex(5)}"
+        uid = f"{int(now * 1000):011x}{os.urandom(5).hex()}"
         with self._writing() as write:
             write(
                 "INSERT INTO runs (uid, workspace_id, role, state, request, created) VALUES (?, ?, ?, ?, ?, ?)",

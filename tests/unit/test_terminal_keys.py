@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 from textual import events
 
+from tui.actions import key_of
 from tui.terminal.emulator import NO_MODIFIERS, Button, Modifiers, Motion, Palette
 from tui.terminal.ghostty import Ghostty
-from tui.terminal.keys import key_of, press_of
+from tui.terminal.keys import press_of
 
 PALETTE = Palette((211, 215, 222), (15, 18, 22), (122, 169, 247), ())
 

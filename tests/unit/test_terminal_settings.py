@@ -9,8 +9,7 @@ from textual._xterm_parser import XTermParser
 from core.errors import StoreError
 from core.places import Places
 from core.services.terminal_settings import leave_key
-from tui.actions import key_name
-from tui.terminal.keys import key_of
+from tui.actions import key_name, key_of
 
 
 def chosen(tmp_path: Path, content: str) -> str:

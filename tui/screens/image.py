@@ -18,7 +18,6 @@ from core.model.run import Run
 from core.model.standing import Standing
 from core.services.overview import Overview
 from tui.actions import Acting, Action, bindings
-from tui.deciding import NO_LEDGER, why_not_restored
 from tui.image_sections.detail import detail_rows
 from tui.image_sections.order import SECTIONS
 from tui.image_sections.section import Row, Section
@@ -26,6 +25,7 @@ from tui.image_sections.uses import runs_about
 from tui.loading import Loading
 from tui.screens.image_actions import ACTIONS
 from tui.theme import UNICODE, Piece, Tone
+from tui.undecided import NO_LEDGER, why_not_restored
 from tui.widgets.footer import Footer
 from tui.widgets.image_header import ImageHeader
 from tui.widgets.line import Line, Part

@@ -17,7 +17,6 @@ from core.model.image import ImageVersion
 from core.model.promotion import Check, checks, forbidden
 from core.model.standing import Standing
 from tui.actions import Acting, Action, bindings, find
-from tui.deciding import NO_LEDGER
 from tui.loading import Loading
 from tui.moving import Moves, why_not_moved
 from tui.promote_cells import (
@@ -32,6 +31,7 @@ from tui.promote_cells import (
 )
 from tui.screens.promote_actions import ACTIONS
 from tui.theme import Piece
+from tui.undecided import NO_LEDGER
 from tui.widgets.changes import Changes
 from tui.widgets.footer import Footer
 from tui.widgets.image_header import ImageHeader

@@ -19,12 +19,12 @@ from core.model.standing import Standing
 from core.services.overview import Overview, RoleView
 from tui.actions import Acting, Action, app_of, bindings
 from tui.cells import image_columns, role_columns, run_columns
-from tui.deciding import why_not_restored
 from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
 from tui.screens.workbench_actions import ACTIONS
 from tui.screens.workbench_subjects import Subjects
 from tui.sizes import LEAST, WORKBENCH, needs
 from tui.theme import UNICODE, Piece, Tone
+from tui.undecided import why_not_restored
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
 from tui.widgets.line import Line

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from core.model.image import ImageVersion
 from core.model.run import Run
 from core.text import visible
-from tui.deciding import NO_LEDGER, why_not_restored
 from tui.emptiness import no_images
 from tui.news import newest_paused
+from tui.undecided import NO_LEDGER, why_not_restored
 
 if TYPE_CHECKING:
     from tui.screens.workbench import Workbench

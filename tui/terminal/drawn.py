@@ -17,12 +17,11 @@ from textual.widget import Widget
 
 from core.errors import IngotError
 from core.text import visible
-from tui.actions import app_of, key_name
+from tui.actions import app_of, key_name, key_of
 from tui.terminal.cells import Painter, over, text_of, width_at
 from tui.terminal.colours import palette_of
 from tui.terminal.emulator import Cursor, CursorShape, Emulator, Palette, Row
 from tui.terminal.frame import Styled, above
-from tui.terminal.keys import key_of
 from tui.terminal.reading import Reading
 from tui.theme import ASCII, UNICODE
 from tui.timers import once

@@ -1,9 +1,7 @@
 """Keys as Textual tells them, as the presses that a terminal encodes."""
 
-import unicodedata
-
 from textual import events
-from textual.keys import KEY_NAME_REPLACEMENTS, REPLACED_KEYS, key_to_character
+from textual.keys import REPLACED_KEYS, key_to_character
 
 from tui.terminal.emulator import Modifiers, Press
 
@@ -12,15 +10,6 @@ NAMED = frozenset(_WORDS.split()) | {f"f{number}" for number in range(1, 25)}
 """The keys that have a name and write nothing that is seen."""
 
 _MODIFIERS = frozenset({"shift", "alt", "ctrl", "super", "hyper", "meta"})
-
-
-def key_of(key: str) -> str:
-    """A key as Textual names it, of one that may be written with its sign: `ctrl+]` is `ctrl+right_square_bracket`."""
-    before, plus, sign = key.rpartition("+")
-    if len(sign) != 1 or sign.isalnum():
-        return key
-    name = unicodedata.name(sign, sign).lower().replace("-", "_").replace(" ", "_")
-    return before + plus + KEY_NAME_REPLACEMENTS.get(name, name)
 
 
 def press_of(event: events.Key) -> Press | None:

@@ -393,8 +393,15 @@ class TablePane(Framed, Generic[T]):
         self._lay_out()
 
     def on_resize(self) -> None:
-        self._lay_out()
         self._show_cursor()
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        """Textual's, when it lays out the screen. The event of it comes a picture later; the first one has rows."""
+        before = self.outer_size
+        resized = super()._size_updated(size, virtual_size, container_size, layout)
+        if self.outer_size != before:
+            self._lay_out()
+        return resized
 
     def tick(self) -> None:
         """Draw again what depends on the clock."""
