@@ -173,7 +173,7 @@ class TaskTable:
         """The next event."""
         match event.event:
             case "playbook":
-                self._end_last(event.at)
+                self.ended(event.at)
                 self.playbooks.append(PlaybookRun(event.name, event.at))
             case "play":
                 self._current(event).play = event.name
@@ -192,12 +192,9 @@ class TaskTable:
                 self._ended(event)
 
     def ended(self, at: float) -> None:
-        """Nothing more comes: the stage has ended."""
-        self._end_last(at)
-
-    def _end_last(self, at: float) -> None:
-        if self.last is not None:
-            self.last._end(at)  # pyright: ignore[reportPrivateUsage] - of this module
+        """Nothing more comes: the stage has ended. Those before the last, too: a task of theirs may be told late."""
+        for playbook in self.playbooks:
+            playbook._end(at)  # pyright: ignore[reportPrivateUsage] - of this module
 
     def _current(self, event: TaskEvent) -> PlaybookRun:
         """The playbook that goes on; one without a name where its start was not told."""
