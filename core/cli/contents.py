@@ -11,6 +11,7 @@ import msgspec
 from core import text
 from core.cli.output import ExitStatus, aligned, print_json, say, table
 from core.errors import RefusedError
+from core.model.amount import amount
 from core.model.difference import Change, Changed, Commit, Difference, Grown, PackageChange, Source, in_words
 from core.model.difference import Contents as Differing
 from core.model.image import ImageVersion
@@ -128,10 +129,10 @@ def _counts(inventory: Inventory) -> str:
     can = sum(user.can_log_in for user in inventory.users)
     return " · ".join(
         (
-            _count(len(inventory.packages), "package"),
-            _count(len(inventory.services), "service"),
-            _count(len(inventory.ports), "port"),
-            f"{can} of {_count(len(inventory.users), 'user')} can log in",
+            amount(len(inventory.packages), "package"),
+            amount(len(inventory.services), "service"),
+            amount(len(inventory.ports), "port"),
+            f"{can} of {amount(len(inventory.users), 'user')} can log in",
             f"{text.size(inventory.size)} of files",
         )
     )
@@ -220,7 +221,7 @@ def _summary(found: Difference) -> str:
         parts.append(f"built on {found.upstream.before} → {found.upstream.after}")
     if found.commits or found.commits_gone:
         gone = f" and {len(found.commits_gone)} gone" if found.commits_gone else ""
-        parts.append(f"{_count(len(found.commits), 'commit')}{gone}")
+        parts.append(f"{amount(len(found.commits), 'commit')}{gone}")
     elif found.before.commit == found.after.commit:
         parts.append(f"the same commit, {found.after.commit[:7]}")
     if found.size and (was := text.size(found.size.before)) != (now := text.size(found.size.after)):
@@ -274,7 +275,3 @@ def _as_json(found: Difference) -> dict[str, Any]:
 
 def _image(image: ImageVersion) -> dict[str, object]:
     return {"role": image.role, "version": image.version, "commit": image.commit, "created": image.created}
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

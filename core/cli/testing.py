@@ -10,6 +10,7 @@ from core import text
 from core.cli.following import asked_for
 from core.cli.output import ExitStatus, print_json, say, table
 from core.errors import RefusedError
+from core.model.amount import amount
 from core.model.test_report import Outcome, Report
 from core.places import Places
 from core.services.testing import Result, Testing
@@ -69,9 +70,9 @@ def _print(name: str, result: Result) -> None:
 
 def _facts(report: Report) -> str:
     facts = report.facts
-    parts = [facts.kernel, f"{len(facts.services)} services"] if facts.kernel else []
+    parts = [facts.kernel, amount(len(facts.services), "service")] if facts.kernel else []
     if facts.ports:
-        parts.append(f"{len(facts.ports)} ports")
+        parts.append(amount(len(facts.ports), "port"))
     if facts.disk_used is not None:
         parts.append(f"{text.size(facts.disk_used)} on the disk")
     took = text.duration(report.ended - report.started)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.model.amount import amount
 from core.model.channels import ChannelMove, ChannelRule
 from core.model.decided import Decided
 from core.model.dossier import Dossier
@@ -124,7 +125,7 @@ def _tested(dossier: Dossier) -> Check:
     if verdict is Verdict.FAILED:
         says = f"failed: {first_bad(cases)}" if first_bad(cases) else "the newest tests failed"
         return _failed("tests", "Tests", says, f"Mend it and build again, or test once more: ingot test {name}")
-    return _ok("tests", "Tests", f"passed, {_count(len(cases), 'case')}" if cases else "passed")
+    return _ok("tests", "Tests", f"passed, {amount(len(cases), 'case')}" if cases else "passed")
 
 
 def _sealed(dossier: Dossier) -> Check:
@@ -140,8 +141,8 @@ def _sealed(dossier: Dossier) -> Check:
     states = [item.state for seal in seals for item in seal.items]
     clean, kept = states.count(ItemState.CLEAN), states.count(ItemState.KEPT)
     if not all(seal.sealed for seal in seals):
-        return _ok("sealed", "Sealed", f"not sealed, and nothing found: {_count(clean, 'item')} clean")
-    says = f"{_count(clean, 'item')} clean" + (f", {kept} kept by the role's settings" if kept else "")
+        return _ok("sealed", "Sealed", f"not sealed, and nothing found: {amount(clean, 'item')} clean")
+    says = f"{amount(clean, 'item')} clean" + (f", {kept} kept by the role's settings" if kept else "")
     return _ok("sealed", "Sealed", says)
 
 
@@ -168,7 +169,7 @@ def _committed(dossier: Dossier) -> Check:
             f"Commit them, and build again: ingot build {image.role}",
         )
     if image.outside:
-        says = f"{image.commit[:7]} and {_count(len(image.outside), 'file')} that Git does not hold: {image.outside[0]}"
+        says = f"{image.commit[:7]} and {amount(len(image.outside), 'file')} that Git does not hold: {image.outside[0]}"
         return Check("commit", "Source", CheckState.WARNING, says, "Put them into Git, and build again.")
     return _ok("commit", "Source", f"commit {image.commit[:7]}, nothing beside it")
 
@@ -244,7 +245,3 @@ def _ok(name: str, title: str, says: str) -> Check:
 
 def _failed(name: str, title: str, says: str, next_step: str) -> Check:
     return Check(name, title, CheckState.FAILED, says, next_step, blocks=True)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from core.model.amount import amount
 from core.model.dossier import Dossier
 from core.model.image import UpstreamRecord, may_become_good
 from core.model.sealing import ItemState
@@ -87,8 +88,8 @@ def _files(dossier: Dossier) -> Cell:
 
 def _holds(dossier: Dossier) -> str:
     kinds = [item.kind for item in dossier.contents]
-    counted = [f"{len(dossier.packages):,} packages"]
-    counted += [f"{count} {name}s" for name in ("service", "port", "user") if (count := kinds.count(name))]
+    counted = [amount(len(dossier.packages), "package")]
+    counted += [amount(count, name) for name in ("service", "port", "user") if (count := kinds.count(name))]
     return ", ".join(counted)
 
 

@@ -40,7 +40,7 @@ def fit(columns: Sequence[Column[Any]], wanted: Sequence[int], width: int) -> li
     first; when that is not enough, the least important is dropped, of equals the last. The most important always stays.
 
     >>> fit([Column("a", "A", str, priority=1), Column("b", "B", str, priority=2)], [10, 10], 12)
-    [6, 4]
+    [5, 5]
     >>> fit([Column("a", "A", str, priority=1), Column("b", "B", str, priority=2)], [10, 10], 9)
     [9, 0]
     """
