@@ -16,7 +16,7 @@ from core.secrets import Redactor
 from core.store.log_writer import LogWriter
 
 _CARRY_OVER = 0.1
-"""Seconds that what may be the start of a secret is held back (DESIGN.md, Secrets)."""
+"""Seconds that what may be the start of a secret is held back."""
 _RETRY = 1.0
 """Seconds between attempts to write to a full disk."""
 WAITING_LIMIT = 16 * 1024 * 1024

@@ -170,7 +170,7 @@ class Prompting:
 
     def say_goodbye(self, why: str) -> bool:
         """The tool is to be ended: a held prompt is held no more. Whether its goodbye was typed: Packer's `ask`, for
-        one, takes SIGINT for a reason to ask again (FACTS.md, Packer's prompts)."""
+        one, takes SIGINT for a reason to ask again."""
         held = self.book.held
         if held is None:
             return False

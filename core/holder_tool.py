@@ -90,7 +90,7 @@ class Tool:
     def signal(self, number: int) -> None:
         """SIGINT as Ctrl-C gives it, to the whole group: Packer's outer process ignores it and leaves it to the inner
         one. The others to the tool alone: Packer's outer process passes SIGTERM on, and its plugins must live to clean
-        up (FACTS.md, Packer's prompts)."""
+        up."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 (os.killpg if number == signal.SIGINT else os.kill)(self.pid, number)

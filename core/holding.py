@@ -197,7 +197,7 @@ class Hold:
                 raise
 
     async def send(self, data: bytes) -> None:
-        """Type something at the tool. Packer's prompts take `\\r`, never `\\n` (FACTS.md).
+        """Type something at the tool. Packer's prompts take `\\r`, never `\\n`.
 
         Raises EngineError when the tool has ended, RefusedError at a held prompt: `answer` that.
         """

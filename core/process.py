@@ -2,8 +2,8 @@
 
 Always an argument list, never a shell string; a small explicit environment, never the caller's; a session of its own;
 no inherited descriptor. A program is waited for by its exit, never by end-of-file: a grandchild (QEMU after Packer's
-abort, an agent that daemonises) may hold the pipe open for ever (FACTS.md, Packer's prompts). On cancel or time-out the
-whole process group is ended, first politely, then by force.
+abort, an agent that daemonises) may hold the pipe open for ever. On cancel or time-out the whole process group is
+ended, first politely, then by force.
 
 Linux only: descriptors of processes (pidfd_open(2)) and of memory (memfd_create(2)).
 """

@@ -1,7 +1,7 @@
 """Reads and writes single files in disk images, with libguestfs' guestfish.
 
 libguestfs boots a small machine of its own around the disk, so nothing is mounted here and no root is needed. That
-takes some 12 s without hardware virtualisation (FACTS.md), whatever is then done in it: each call does all in one.
+takes some 12 s without hardware virtualisation, whatever is then done in it: each call does all in one.
 
 guestfish has no conditions, but its `<!` takes the output of a command, run here, as more commands. Nothing that the
 disk says gets into such output but the plain name of a device: guestfish would carry out anything else.

@@ -250,7 +250,7 @@ class ManifestBuild(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """The file of Packer's manifest post-processor, which appends to it (FACTS.md): only the last run counts."""
+    """The file of Packer's manifest post-processor, which appends to it: only the last run counts."""
 
     builds: list[ManifestBuild]
     last_run_uuid: str

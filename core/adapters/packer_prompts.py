@@ -20,7 +20,7 @@ from core.model.pause import CLEAN_UP, EACH_PROVISIONER, FIRST_PROVISIONER, Answ
 from core.model.role import Syntax
 
 ENTER = "\r"
-"""Packer turns the translation of line ends off: `\\n` hangs for ever (FACTS.md)."""
+"""Packer turns the translation of line ends off: `\\n` hangs for ever."""
 TYPED: dict[Answer, bytes] = {
     Answer.RETRY: b"r\r",
     Answer.CLEAN_UP: b"c\r",
@@ -61,8 +61,8 @@ class Asked(NamedTuple):
 
 
 def options(pausing: Pausing, kind: str) -> tuple[str, ...]:
-    """How `packer build` is told to pause. Amazon's builders write their key down only in debug mode (FACTS.md), and
-    without it nobody could enter the machine.
+    """How `packer build` is told to pause. Amazon's builders write their key down only in debug mode, and without
+    it nobody could enter the machine.
 
     >>> options(Pausing(PauseMode.FAILURE), "qemu"), options(Pausing(PauseMode.FAILURE), "amazon-ebs")
     (('-on-error=ask',), ('-debug', '-on-error=ask'))

@@ -36,7 +36,7 @@ class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 async def accelerator() -> Accelerator:
-    """`kvm` where a virtual processor runs with it, else `tcg`. /dev/kvm may be there and not work (FACTS.md)."""
+    """`kvm` where a virtual processor runs with it, else `tcg`. /dev/kvm may be there and not work."""
     device = Path("/dev/kvm")
     if not device.exists():
         return "tcg"

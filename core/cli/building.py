@@ -95,6 +95,8 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """`ingot resume RUN`: the secrets of this shell for a run that waits for them."""
+    if arguments.readonly:
+        raise RefusedError("--readonly is on: the run goes on waiting.")
     run = _run(arguments.run)
     Building(Places.of(os.environ), os.environ).give_secrets(run.uid)
     say(f"run {run.id}: has its credentials again")

@@ -22,6 +22,12 @@ def read(role: Table) -> AnsibleBuild | None:
         for key in _OWN:
             if key in role:
                 role.wrong(key, "means something only with the builder “ansible”", 'Write as well: builder = "ansible"')
+        if "sensitive" in role:
+            role.wrong(
+                "sensitive",
+                "means something only with the builder “ansible”",
+                "In a template the variable itself says so: sensitive = true",
+            )
         return None
     if builder != KIND:
         role.wrong(

@@ -228,7 +228,7 @@ _CONTINUES = {
 
 
 def _retry(step: str, provisioners: int) -> Choice:
-    """Packer repeats the whole step, and all provisioners are one step (FACTS of its source, packer/provisioner.go)."""
+    """Packer repeats the whole step, and all provisioners are one step (packer/provisioner.go)."""
     if step != "StepProvision":
         name = step or "the failed step"
         return Choice(Answer.RETRY, f"Retry {name}", f"Packer runs {name} once more; the machine stays as it is.")

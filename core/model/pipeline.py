@@ -1,4 +1,4 @@
-"""The order of the stages of a run (DESIGN.md, Words: pipeline, stage, run)."""
+"""The order of the stages of a run."""
 
 from enum import StrEnum
 

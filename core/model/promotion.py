@@ -19,7 +19,7 @@ from core.model.test_report import first_bad
 from core.model.touch import TOUCHED
 
 DEVELOPMENT = "development"
-"""The mark of an image version that was built from a tree with uncommitted changes (DESIGN.md, Words)."""
+"""The mark of an image version that was built from a tree with uncommitted changes."""
 
 
 class CheckState(StrEnum):

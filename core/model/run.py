@@ -11,7 +11,7 @@ from core.model.workspace import Workspace
 
 
 class RunState(StrEnum):
-    """DESIGN.md, Run states."""
+    """Where a run stands; `may_become` has the order."""
 
     QUEUED = "queued"
     RUNNING = "running"

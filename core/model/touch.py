@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TOUCHED = "touched by hand"
-"""The mark of an image version (DESIGN.md, Words)."""
+"""The mark of an image version."""
 
 
 class TouchKind(StrEnum):

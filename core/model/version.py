@@ -1,6 +1,6 @@
 """The version strings of images: which one a commit gets, what a second build of it is called, how they are ordered.
 
-DESIGN.md, Version strings. The rules are pure; who has which name is decided by the ledger.
+The rules are pure; who has which name is decided by the ledger.
 """
 
 import re

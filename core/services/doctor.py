@@ -85,6 +85,7 @@ _TOOLS = (
         required=False,
     ),
     _Tool("mmdebstrap", ("mmdebstrap", "--version"), "mmdebstrap", "upstreams from a signed archive", required=False),
+    _Tool("gpgv", ("gpgv", "--version"), "gpgv", "upstreams from a signed archive", required=False),
     _Tool("gpg", ("gpg", "--version"), "gpg", "upstreams that a vendor signs", oldest=(2, 2), required=False),
     _Tool("ssh", ("ssh", "-V"), "openssh-client", "reaching a machine", required=False),
     _Tool("git-lfs", ("git-lfs", "--version"), "git-lfs", "workspaces that keep files in Git LFS", required=False),

@@ -28,7 +28,9 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     made = disks.disk_of(job, build)
     why = _why_not(job, made)
     if why and settings.enabled and made is not None:
-        raise ToolError(f"The seal of {build} cannot be proven: {why}.", "Install it: sudo apt-get install guestfish")
+        raise ToolError(
+            f"The seal of {build} cannot be proven: {why}.", "Install it: sudo apt-get install libguestfs-tools"
+        )
     if made is None or why:
         job.say(f"Not looked into: {why}.")
         return {"proved": False, "why": why, "stamp": str(job.result(f"seal/{build}").get("stamp") or why)}

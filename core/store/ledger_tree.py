@@ -10,8 +10,8 @@
     roles/<role>/transcripts/<run>/<name>.gz        what a machine printed while it was touched by hand in that run
     roles/<role>/evidence/<run>/<name>.gz           what was found in the image of that run: seal report, packages, …
 
-Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index
-(FACTS.md, Git as a ledger): the user's working tree, index and branches are never touched.
+Names in paths are percent-encoded, so that any role has one. Everything here is plumbing on a private index: the
+user's working tree, index and branches are never touched.
 """
 
 import hashlib

@@ -439,7 +439,7 @@ async def test_nonsense_on_the_socket_harms_nobody(directory: Path, spec: ToolSp
 async def test_packer_asks_is_answered_and_cleans_up_when_interrupted(
     directory: Path, spec: ToolSpec, tmp_path: Path
 ) -> None:
-    """FACTS.md, Packer's prompts: no line end, `\\r` answers; Ctrl-C for the group, SIGTERM for the outer process."""
+    """As Packer's prompts are: no line end, `\\r` answers; Ctrl-C for the group, SIGTERM for the outer process."""
     template = tmp_path / "template.pkr.hcl"
     template.write_text(
         textwrap.dedent(

@@ -45,7 +45,7 @@ async def test_what_a_tool_tells_is_kept_to_its_last_word_and_redacted(tmp_path:
     assert (await end(hold)).code == 0
     assert kept.read_text().splitlines()[2:] == ["then «redacted»", "last"]
     assert kept.stat().st_mode & 0o077 == 0
-    assert not (tmp_path / "hold" / "events.pipe").exists()
+    await until(lambda: not (tmp_path / "hold" / "events.pipe").exists(), "the holder has put its pipe away")
     assert "first" not in spec.log.read_text()
 
 

@@ -33,6 +33,7 @@ def test_what_is_not_said_has_a_default() -> None:
         ('builder = "ansible"\nplaybook = "../web.yml"', "needs a playbook"),
         ('builder = "chef"\nplaybook = "web.yml"', "no builder"),
         ('playbook = "web.yml"', "only with the builder"),
+        ('template = "web"\nsensitive = ["password"]', "only with the builder"),
         ('builder = "ansible"\nplaybook = "web.yml"\ntemplate = "web"', "has no template"),
         ('builder = "ansible"\nplaybook = "web.yml"\nmemory = 1', "from 128"),
         ('builder = "ansible"\nplaybook = "web.yml"\ncpus = true', "from 1"),

@@ -167,7 +167,7 @@ def test_the_log_of_a_failed_build_tells_what_went_wrong(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_it_tells_the_same_where_every_line_has_the_arrow(name: str) -> None:
-    """Since Packer 1.13 all lines start with `==>` (FACTS: Packer's prompts)."""
+    """Since Packer 1.13 all lines start with `==>`."""
     arrows = [f"==>{line[3:]}" if line.startswith("    null.web:") else line for line in lines_of(name)]
     assert_tells(arrows, EXPECTED[name])
 

@@ -1,4 +1,4 @@
-"""Which state of a run may follow which, as DESIGN has it."""
+"""Which state of a run may follow which."""
 
 from itertools import product
 

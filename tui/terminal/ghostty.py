@@ -1,4 +1,4 @@
-"""The emulator in use: Ghostty's terminal core, through pyghostty (FACTS: the fastest and truest of those compared).
+"""The emulator in use: Ghostty's terminal core, through pyghostty (the fastest and truest of those compared).
 
 What a program asks of it beyond drawing cells gets no answer: no clipboard, title, notification or image is handed on,
 because nothing is registered for them; images are switched off.

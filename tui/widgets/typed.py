@@ -6,7 +6,7 @@ from core.text import visible
 
 
 class Typed(Input):
-    """Textual's input, in one line of its own, without markup and without control characters (FACTS.md, Textual)."""
+    """Textual's input, in one line of its own, without markup and without control characters."""
 
     def __init__(self, value: str = "", *, id: str | None = None) -> None:  # noqa: A002 - as Textual names it
         super().__init__(value, id=id, compact=True, select_on_focus=False)
