@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 from screen import shown
 from textual.pilot import Pilot
-from told_runs import House, screen, seen
+from told_runs import SAMPLES, House, screen, seen
 
+from core.model.pause import Answer, Pause, PauseKind
 from core.model.run import Run, RunState, StageState
 from tui.app import Ingot
 from tui.screens.run import RunScreen
@@ -70,6 +71,34 @@ async def test_news_do_not_take_back_a_move_to_another_stage(house: House) -> No
         await seen(app, "checkout: done")
         await asyncio.sleep(0.6)
         assert screen(app).shown == screen(app).stages.cursor == "checkout"
+
+
+async def test_each_pause_says_what_went_wrong_before_it(house: House) -> None:
+    run = house.run()
+    house.begin(run)
+    house.stage(run, "build/qemu.web")
+    app = house.app(run)
+
+    def pause(number: int, sample: str) -> Pause:
+        house.say(run, "build/qemu.web", (SAMPLES / f"{sample}.log").read_text().replace("null.web", "qemu.web"))
+        house.index.set_run_state(run.uid, RunState.PAUSED)
+        until = house.now + 7200
+        step = ("build/qemu.web", number, PauseKind.FAILURE, "StepProvision", "it failed", house.now, until, 4)
+        return house.index.add_pause(Pause(run.uid, *step))
+
+    async def told(words: str) -> None:
+        async with asyncio.timeout(20):
+            while all(words not in plain(row.left) + plain(row.right) for row in screen(app).wrong.rows(120)):
+                await asyncio.sleep(0.05)  # noqa: ASYNC110 - a screen has no event
+
+    async with app.run_test(size=(140, 42)):
+        await seen(app, "◐ running")
+        first = pause(1, "shell-script")
+        await told("exit status 100")
+        house.index.answered(first.id, Answer.RETRY.value, "Ada", house.now)
+        house.index.set_run_state(run.uid, RunState.RUNNING)
+        pause(2, "ansible-command")
+        await told("TASK [create the cluster]")
 
 
 async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House) -> None:

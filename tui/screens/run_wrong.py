@@ -21,12 +21,16 @@ class WhatWentWrong:
 
     def __init__(self, screen: "RunScreen") -> None:
         self._screen = screen
-        self._failures: dict[tuple[str, str, int], Failure | None] = {}
-        """What the logs say went wrong, by run, stage and attempt."""
+        self._failures: dict[tuple[str, str, int, int], Failure | None] = {}
+        """What the logs say went wrong, by run, stage, attempt and pause: after each the log has more to say."""
 
     def _failure(self, run: Run, stage: Stage | None) -> Failure | None:
         """None as long as the log was not read, and where it does not say."""
-        return self._failures.get((run.uid, stage.key, stage.attempt)) if stage is not None else None
+        return self._failures.get(self._key(run, stage)) if stage is not None else None
+
+    def _key(self, run: Run, stage: Stage) -> tuple[str, str, int, int]:
+        pause = self._screen.view.pause if self._screen.view is not None else None
+        return run.uid, stage.key, stage.attempt, pause.number if pause is not None else 0
 
     def show(self, view: RunView) -> None:
         """Fill the panel; without anything to tell it goes away."""
@@ -77,7 +81,7 @@ class WhatWentWrong:
 
     def _diagnose(self, run: Run, stage: Stage) -> None:
         """Read what went wrong out of the log, once, in a thread."""
-        key = (run.uid, stage.key, stage.attempt)
+        key = self._key(run, stage)
         screen, follower = self._screen, self._screen.follower
         if key in self._failures or follower is None:
             return
