@@ -52,9 +52,13 @@ def note_of(file: Path) -> Path:
 
 
 def write_beside(file: Path, manifest: Manifest) -> None:
-    """Write the manifest of a file, and make both read-only and safe on the disk."""
+    """Write the manifest of a file, and make both read-only and safe on the disk. Can be repeated."""
     note = note_of(file)
-    note.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    # Replaced, never written to: an attempt that was killed here has left it read-only.
+    part = note.with_name(f".{note.name}.part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    flush(part)
+    part.rename(note)
     for path in (file, note):
         path.chmod(0o444)
     flush(file)
