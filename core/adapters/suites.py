@@ -27,7 +27,8 @@ THERE = "/tmp/ingot-goss"  # noqa: S108 - in a machine that nobody else is in
 _GOSS_FILES = ("goss.yaml", "goss.yml", "goss.json")
 _INSPEC = ("cinc-auditor", "inspec")
 _INSPEC_MISSING = "Install cinc-auditor (cinc.sh/download) or InSpec on the machine that tests."
-_LAST_LINES = 60
+LAST_LINES = 60
+"""Lines of what a suite printed that are kept with a case; the log has all."""
 
 
 class Kind(StrEnum):
@@ -188,7 +189,7 @@ def judged(suite: Suite, way: Way, code: int | None, said: Sequence[str], second
 
     `code` is its exit status (None: a signal ended it), `said` the lines that it printed.
     """
-    output = "\n".join(said[-_LAST_LINES:])
+    output = "\n".join(said[-LAST_LINES:])
     cases: list[Case] = []
     for file in sorted(way.results.rglob("*.xml")):
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -171,7 +172,7 @@ class Examination:
         results.mkdir(mode=0o700)
         way = Way(self.first.machine, self.first.ssh_config, results, self._image.role, self._image.version)
         began = time.monotonic()
-        said: list[str] = []
+        said = deque[str](maxlen=suites.LAST_LINES)  # a suite may print for an hour, and the log has it
         code: int | None = 0
         try:
             async with asyncio.timeout(SUITE_LIMIT):
@@ -186,10 +187,10 @@ class Examination:
                     if step.judges:
                         code = ended.code
                     elif ended.code != 0:
-                        return [_stopped(suite, step.argv[0], said, time.monotonic() - began)]
+                        return [_stopped(suite, step.argv[0], list(said), time.monotonic() - began)]
         except TimeoutError:
             raise ToolError(f"It was ended after {SUITE_LIMIT / 60:g} minutes.", "Split it into several.") from None
-        return await asyncio.to_thread(suites.judged, suite, way, code, said, time.monotonic() - began)
+        return await asyncio.to_thread(suites.judged, suite, way, code, list(said), time.monotonic() - began)
 
 
 async def _or_broken(name: str, doing: Awaitable[Case]) -> Case:

@@ -421,6 +421,22 @@ async def test_what_is_wrong_with_a_suite_is_never_silence(site: Site) -> None:
     site.nothing_left(run)
 
 
+async def test_of_a_suite_that_prints_without_end_only_the_last_lines_are_kept(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood = suites.Step(("sh", "-c", "seq 1 3000; echo disk full; exit 1"), process.environment())
+    monkeypatch.setattr(suites, "steps", lambda *_: [flood])
+    site.workshop.commit({"tests/goss.yaml": "port: {}"})
+    site.settings = replace(site.settings, suites=("tests/goss.yaml",))
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match="sh: disk full"):
+        await site.test(run)
+    (case,) = [case for case in site.reports[0].cases if case.suite == "tests/goss.yaml"]
+    assert case.output.splitlines() == [*(str(number) for number in range(2942, 3001)), "disk full"]
+    assert "\n1\n2\n3\n" in site.log(run), "the log has all of it"
+
+
 GOSS = """\
 #!{python}
 import sys
