@@ -2,7 +2,8 @@
 
 That an image existed stays on the ledger for ever; only files go. The ledger is told first: were the files deleted
 first and the ledger could not be written, everybody else would go on to count on an image that is gone. What is left
-when the deleting then fails is found on the disk and can be deleted again.
+when the deleting then fails is found on the disk and can be deleted again; and what is not deleted after all, since
+something came to need it in between, is put back on the ledger.
 """
 
 import os
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.errors import LedgerError, RefusedError
+from core.errors import IngotError, LedgerError, RefusedError
 from core.model.decided import Decided, Effective
 from core.model.image import Artifact, ImageVersion
 from core.model.machine import MachineState
@@ -116,17 +117,44 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
     try:
         _refuse_if_needed(places, index, workspace, image, ledger)
         disk.inside(place, places.images)
-        for host in dict.fromkeys(artifact.host for artifact in recorded):  # one, unless this machine was renamed
-            locations = [artifact.location for artifact in recorded if artifact.host == host]
-            ledger.remove_artifacts(role, version, locations, who, "its files were deleted", host=host)
-        # A run that chose the image before the ledger was told has it by now; one that comes later does not choose it.
-        _refuse_if_needed(places, index, workspace, image, ledger)
+        try:
+            for host, locations in _by_host(recorded).items():
+                ledger.remove_artifacts(role, version, locations, who, "its files were deleted", host=host)
+            # A run that chose the image before the ledger was told has it by now; one that comes later does not choose
+            # it. Looked at only before that, a run that begins in between would build on files that go.
+            _refuse_if_needed(places, index, workspace, image, ledger)
+        except IngotError as refused:
+            _put_back(ledger, image, recorded, who, refused)
+            raise
         freed = disk.remove(place, places.images)
         contents = ledger.read()
         index.replace_images(workspace.id, contents.images, contents.head or "")
     finally:
         index.close()
     return freed
+
+
+def _by_host(recorded: Sequence[Artifact]) -> dict[str, list[str]]:
+    """Where they lie, by the host that the ledger has for them: one, unless this machine was renamed."""
+    found: dict[str, list[str]] = {}
+    for artifact in recorded:
+        found.setdefault(artifact.host, []).append(artifact.location)
+    return found
+
+
+def _put_back(ledger: Ledger, image: ImageVersion, recorded: Sequence[Artifact], who: str, refused: IngotError) -> None:
+    """Take back that files were deleted: they are not. Those that somebody else deleted meanwhile stay off."""
+    there = [artifact for artifact in recorded if Path(artifact.location).is_file()]
+    try:
+        for host, locations in _by_host(there).items():
+            ledger.keep_artifacts(image.role, image.version, locations, who, "they were not deleted", host=host)
+    except LedgerError as error:
+        raise LedgerError(
+            f"The files of {image.role} {image.version} are not deleted ({refused.what}), and the ledger could not be "
+            f"told so: {error.what}",
+            error.next_step,
+            kept="All of its files are there. The ledger may say that they are deleted.",
+        ) from error
 
 
 def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:

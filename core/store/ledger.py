@@ -318,6 +318,24 @@ class Ledger:
                 return
         raise _contended(f"{role} {version}")
 
+    def keep_artifacts(
+        self, role: str, version: str, locations: Sequence[str], who: str, why: str = "", *, host: str = ""
+    ) -> None:
+        """Take back `remove_artifacts`, for files that are not deleted after all: all is as it was before."""
+        removals = [ledger_tree.removal_path(role, version, location, host) for location in locations]
+        for _ in attempts():
+            head = self._tree.head()
+            edits: dict[str, str | None] = (
+                {entry.path: None for entry in self._tree.entries(head, *removals)} if removals else {}
+            )
+            if not edits:
+                return
+            message = f"keep files of {role} {version}\n\n{why}"
+            if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
+                self._share(hopeful=True)
+                return
+        raise _contended(f"{role} {version}")
+
     def fetch(self) -> Shared:
         """Take in what others wrote; push nothing. What of ours lost is in `lost`."""
         self.last_shared = self._sharing.synchronise(send=False) if self._sharing else _NO_REMOTE

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,47 @@ def test_the_image_of_a_run_that_is_not_over_stays(shop: Shop) -> None:
     shop.image("web", "1", run=run.uid)
     with pytest.raises(RefusedError, match=f"run {run.id}"):
         shop.delete("web", "1")
+
+
+def between(shop: Shop, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen after the ledger was told that files are deleted, and before they are."""
+    told = Ledger.remove_artifacts
+
+    def then(*arguments: object, **more: object) -> None:
+        told(*arguments, **more)  # pyright: ignore[reportArgumentType] - as they came
+        happens()
+
+    monkeypatch.setattr(Ledger, "remove_artifacts", then)
+
+
+def test_what_came_to_be_needed_while_it_was_deleted_is_on_the_ledger_as_it_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = shop.image("base", "1")
+    (shop.directory("base", "1") / "qemu.web.raw").write_bytes(b"x" * 8192)
+    raw = replace(base.artifacts[0], format="raw", location=str(shop.directory("base", "1") / "qemu.web.raw"))
+    shop.ledger.add_artifacts(base, [raw], ADA)
+    before = shop.ledger.images()
+    between(shop, monkeypatch, lambda: shop.run("web", on="base", state=RunState.QUEUED))
+    with pytest.raises(RefusedError, match="is needed by run"):
+        shop.delete("base", "1")
+    assert shop.ledger.images() == before, "the disk that was made first is still the first"
+    assert shop.ledger.history()[0].what == "keep files of base 1"
+    assert all(Path(artifact.location).is_file() for artifact in before[0].artifacts)
+
+
+def test_what_somebody_else_deleted_meanwhile_is_not_put_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = shop.image("base", "1")
+
+    def both() -> None:
+        shop.run("web", on="base", state=RunState.QUEUED)
+        shutil.rmtree(shop.directory("base", "1"))
+
+    between(shop, monkeypatch, both)
+    with pytest.raises(RefusedError, match="is needed by run"):
+        shop.delete("base", "1")
+    assert not Path(base.artifacts[0].location).exists()
+    assert shop.ledger.image("base", "1").artifacts == ()
 
 
 @pytest.mark.parametrize(
