@@ -166,7 +166,8 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
         job.say("What came of it is on the ledger already.")
         return
     secrets = await asyncio.to_thread(_secrets, job)
-    packed = evidence.compressed(msgspec.json.encode(report), secrets)
+    # In a thread: a report of two megabytes holds up the worker's loop, and with it all other runs.
+    packed = await asyncio.to_thread(evidence.compressed, msgspec.json.encode(report), secrets)
     why = f"{report.counted(Outcome.PASSED)} of {len(report.cases)} cases of {report.build} passed"
     if first := first_bad(report.cases):
         why += f"; {first}"

@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from core.model.states import Verdict
 from core.model.test_report import Outcome, Report
 from core.model.touch import TOUCHED, Touch, TouchKind
 from core.services.testing import Testing
-from core.stages import checkout, leftovers, test
+from core.stages import checkout, evidence, leftovers, test
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed"),
@@ -145,7 +146,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     workshop.close()
 
 
-async def test_what_passes_is_good_and_its_results_stay(site: Site) -> None:
+async def test_what_passes_is_good_and_its_results_stay(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    packing, compressed = list[threading.Thread](), evidence.compressed
+
+    def noted(report: bytes, secrets: Iterable[str]) -> bytes:
+        packing.append(threading.current_thread())
+        return compressed(report, secrets)
+
+    monkeypatch.setattr(evidence, "compressed", noted)
     site.guest.finds_its_port_taken()
     site.register()
     run = site.new_run()
@@ -159,6 +167,8 @@ async def test_what_passes_is_good_and_its_results_stay(site: Site) -> None:
     assert report.facts.ports == ("tcp 0.0.0.0:22 sshd",)
     assert report.facts.disk_used == 2000 * 1024
     assert "web 0.1.0 is good." in site.log(run)
+    assert packing
+    assert threading.main_thread() not in packing, "a large report does not stop the worker's loop"
     site.nothing_left(run)
     # Once more, and it stays what it is; both results are there.
     again = site.new_run()
@@ -424,8 +434,10 @@ async def test_what_is_wrong_with_a_suite_is_never_silence(site: Site) -> None:
 async def test_of_a_suite_that_prints_without_end_only_the_last_lines_are_kept(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flood = suites.Step(("sh", "-c", "seq 1 3000; echo disk full; exit 1"), process.environment())
-    monkeypatch.setattr(suites, "steps", lambda *_: [flood])
+    def flood(*_: object) -> list[suites.Step]:
+        return [suites.Step(("sh", "-c", "seq 1 3000; echo disk full; exit 1"), process.environment())]
+
+    monkeypatch.setattr(suites, "steps", flood)
     site.workshop.commit({"tests/goss.yaml": "port: {}"})
     site.settings = replace(site.settings, suites=("tests/goss.yaml",))
     site.register()
