@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import ConnectError, DeniedError, HostKeyError, NoShellError
 from core.store.transcripts import TranscriptWriter
+from core.terminal_reset import AS_NEW
 from core.text import visible
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class DebugShell:
             self._end()
             return b""
         self._shell = None
-        return self._given(_line(f"the connection to {self._name} is lost; trying again every {AGAIN:g} s"))
+        # What ran has gone without a word: its screen, its mouse and half of a sequence would swallow what comes next.
+        return self._given(AS_NEW + _line(f"the connection to {self._name} is lost; trying again every {AGAIN:g} s"))
 
     def write(self, data: bytes) -> None:
         """Type something. While the machine is waited for nothing happens."""

@@ -15,6 +15,7 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from core.errors import IngotError
+from core.terminal_reset import AS_NEW
 from core.text import cut_middle, visible
 from tui.actions import Action, app_of
 from tui.terminal.cells import Painter
@@ -35,12 +36,8 @@ _PULL = 0.05
 """Seconds between two lines that the view moves while the mouse is held outside of it."""
 _MOST_COPIED = 2**20
 """Characters that are given to a clipboard: terminals refuse more."""
-_FRESH = (
-    b"\x18\x1b\\"  # a sequence that was not finished ends
-    b"\x1b[?1049l\x1b[!p\x1b[r\x1b[?1;9;66;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026;2031;2048l"
-    b"\x1b[?7;25;1007h\x1b[<99u\x1b[>4;0m\x1b[0m\x1b(B\x0f\x1b[0 q\r"
-)
-"""Undoes what a program that is gone has left behind: its screen, its modes of mouse, keys and paste, its cursor."""
+_FRESH = AS_NEW + b"\x1b[?1007h"
+"""Also the wheel is arrows again for a pager: of an emulator it is known that it begins so."""
 _NO_CURSOR = b"\x1b[?25l"
 
 

@@ -31,8 +31,14 @@ async def test_what_is_typed_is_carried_out_in_the_machine_and_marks_the_run(sho
             await until(pilot, lambda: "42" in "".join(shown(app).split("expr 41 + 1")[1:]))
             await until(pilot, lambda: "touched by hand" in shown(app))
             assert [touch.kind.value for touch in Touches(shop.places.run(run.uid)).all()] == ["shell"]
+            await pilot.press(*r"printf '\033[?1049h\033[>1uh''alf\033]0;'", "enter")
+            await until(pilot, lambda: "half" in shown(app))
             real.stop()
             await until(pilot, lambda: "is lost" in shown(app))
-            assert app.is_running
+            assert "expr 41 + 1" in shown(app), "the screen of what ran is left"
+            real.start()
+            await until(pilot, lambda: "is back" in shown(app))
+            await pilot.press(*"sleep 1000", "enter", "ctrl+c", *"expr 21 + 2", "enter")
+            await until(pilot, lambda: "23" in "".join(shown(app).split("expr 21 + 2")[1:]))
     finally:
         real.stop()
