@@ -280,6 +280,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply", tag_field="do"):
     what: str
     keep: bool = False
     """What the tool leaves behind from now on stays (ToolSpec.keep), and so does the time limit."""
+    end: bool = False
+    """End the tool, as `Interrupt` does, in place of typing `data`: the prompt has no answer that would."""
 
     @property
     def raw(self) -> bytes:

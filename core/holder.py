@@ -211,8 +211,9 @@ class Holder:
         if self._prompting.book.held is not None:
             self._prompting.over("", "the tool ended")
 
-    def _end(self, by: EndedBy) -> None:
-        """Begin to end the tool, or what is kept of it. Asking again changes nothing: it has its time to clean up."""
+    def _end(self, by: EndedBy, answer: Reply | None = None) -> None:
+        """Begin to end the tool, or what is kept of it. Asking again changes nothing: it has its time to clean up.
+        `answer`: what a person answered the held prompt."""
         self._limit.set(None, time.monotonic())
         if self._ending:
             return
@@ -224,7 +225,8 @@ class Holder:
             return
         now, grace = time.monotonic(), self._spec.grace
         self._next_signals = [(now + grace, signal.SIGTERM), (now + 2 * grace, signal.SIGKILL)]
-        if not self._prompting.say_goodbye("time limit" if by == "limit" else "cancel"):
+        why = answer.what if answer else "time limit" if by == "limit" else "cancel"
+        if not self._prompting.say_goodbye(why, answer.by if answer else ""):
             self._next_signals.insert(0, (now, signal.SIGINT))
 
     def _signal_tool(self, number: int) -> None:
@@ -267,6 +269,10 @@ class Holder:
     def _reply(self, message: Reply) -> Answer:
         number, book = message.number, self._prompting.book
         try:
+            if message.end:
+                self._prompting.check(number)
+                self._end("cancel", message)
+                return self._status("", book.answered(number))
             return self._status(self._prompting.answer(message), book.answered(number))
         except RefusedError as error:
             return self._status(error.what, book.answered(number), refused=True)

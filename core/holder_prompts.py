@@ -152,14 +152,11 @@ class Prompting:
 
         Gives why it cannot be typed, empty when it was. Raises RefusedError when that prompt is not held now.
         """
-        number, held = message.number, self.book.held
-        if held is None or held.number != number:
-            over = self.book.answered(number)
-            raise RefusedError(str(over) if over else self._tool.deaf(0) or f"No prompt {number} is held.")
+        self.check(message.number)
         typed = message.raw
         if why := self._tool.deaf(len(typed)):
             return why
-        by, what = (self._log.redacted(" ".join(text.split())) for text in (message.by, message.what))
+        by, what = self._told(message.by), self._told(message.what)
         self.keep = self._spec.keep or message.keep
         if not message.keep:
             self._limit.go_on(time.monotonic())
@@ -168,19 +165,33 @@ class Prompting:
         self.over(by, what)
         return ""
 
-    def say_goodbye(self, why: str) -> bool:
+    def check(self, number: int) -> None:
+        """Raises RefusedError when it is not this prompt that is held now: who answered it, when and what."""
+        if self.book.held is None or self.book.held.number != number:
+            over = self.book.answered(number)
+            raise RefusedError(str(over) if over else self._tool.deaf(0) or f"No prompt {number} is held.")
+
+    def say_goodbye(self, why: str, by: str = "") -> bool:
         """The tool is to be ended: a held prompt is held no more. Whether its goodbye was typed: Packer's `ask`, for
-        one, takes SIGINT for a reason to ask again."""
+        one, takes SIGINT for a reason to ask again. `by`: who answered so."""
         held = self.book.held
         if held is None:
             return False
         goodbye = self._spec.prompts[held.pattern_index].goodbye
         types = bool(goodbye) and not self._tool.deaf(len(goodbye))
+        by, why = self._told(by), self._told(why)
+        said = f"{by.partition(' <')[0]}: {why}" if by else why
         if types:
-            self._log.say(f"{why}: answered {goodbye.strip() or 'Enter'}")
+            self._log.say(f"{said}: answered {goodbye.strip() or 'Enter'}")
             self._type(goodbye.encode())
-        self.over("", why)
+        elif by:
+            self._log.say(said)
+        self.over(by, why)
         return types
+
+    def _told(self, text: str) -> str:
+        """What a client says, in one line and without secrets."""
+        return self._log.redacted(" ".join(text.split()))
 
     def over(self, by: str, what: str) -> None:
         """The wait at the held prompt is over."""

@@ -236,16 +236,19 @@ class Hold:
         answers = PromptRecord.read(self.directory).answers
         return next((one for one in answers if one.number == number), None)
 
-    async def answer(self, number: int, typed: bytes, by: str, what: str, *, keep: bool = False) -> Answered:
+    async def answer(
+        self, number: int, typed: bytes, by: str, what: str, *, keep: bool = False, end: bool = False
+    ) -> Answered:
         """Answer the held prompt of this number. Of several who answer, one does.
 
         `by` as in a commit (`Ada Example <ada@example.org>`); `what` in a word, for the log and for whoever is late.
-        `keep`: from now on what the tool leaves behind stays (ToolSpec.keep), and so does the time limit.
+        `keep`: from now on what the tool leaves behind stays (ToolSpec.keep), and so does the time limit. `end`: the
+        answer is to end the tool, as `interrupt` does, and nothing is typed.
 
         Raises RefusedError, and nothing is typed, when it is not the prompt held now: the message says who answered,
         what and when. Raises EngineError when the holder does not answer: `last_answer` tells what became of it.
         """
-        reply = Reply(number, base64.b64encode(typed).decode(), by, what, keep)
+        reply = Reply(number, base64.b64encode(typed).decode(), by, what, keep, end)
         try:
             answer = await self._ask(reply)
         except EngineError:

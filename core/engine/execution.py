@@ -193,7 +193,8 @@ class Execution:
         return stage.name not in AFTER_BUILD and not begun and bool(self._around.memory.missing(run))
 
     def _failed(self, run: Run, stage: Stage, job: Job, error: IngotError) -> str:
-        if run.uid in self._cancelled:
+        asked = self._index.run(run.uid)
+        if run.uid in self._cancelled or (asked is not None and asked.cancel_asked_by):
             state = StageState.CANCELLED  # a tool that is interrupted may well fail: that is no news
         else:
             state = StageState.LOST if isinstance(error, LostError) else StageState.FAILED

@@ -103,6 +103,10 @@ class Waits:
                 touches.add(touch)
         elif answered.what == Answer.KEEP:
             self._keep(pause, by)
+        elif answered.what == Answer.CLEAN_UP and not pause.kind.is_failure:
+            # Nothing failed: it ends as cancelled, also where who answered died before asking for that.
+            with contextlib.suppress(RefusedError):
+                self._index.ask_cancel(self._run.uid, by)
         self._index.answered(pause.id, answered.what, by, answered.at)
 
     def _keep(self, pause: Pause, by: str) -> None:

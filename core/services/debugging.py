@@ -160,25 +160,23 @@ class Debugging(Entering):
         run = await asyncio.to_thread(self._known, pause.run_uid)
         who = await asyncio.to_thread(self._who, run)
         hold = await self._hold(pause)
-        typed = (
+        keys = (
             ansible_prompts.TYPED.get(answer, b"")
             if pause.kind is PauseKind.TASK
             else packer_prompts.typed(pause.kind, answer)
         )
-        if keys := typed:
-            await hold.answer(pause.number, keys, who, answer.value, keep=answer is Answer.KEEP)
-            # The worker notes it, and what follows from it (core/engine/pausing.py), now or when it lives again.
-            try:
+        # Where Packer has no such answer to the prompt: it cleans up when it is interrupted, and the holder sees to it
+        # that nobody answers otherwise in between.
+        await hold.answer(pause.number, keys, who, answer.value, keep=answer is Answer.KEEP, end=not keys)
+        # The worker notes it, and what follows from it (core/engine/pausing.py), now or when it lives again.
+        try:
+            if keys:
                 await asyncio.to_thread(self._engine.wake)
-            except EngineError as error:
-                return f"{choice.consequence} {error.what}"
-            return choice.consequence
-        held = await hold.held()
-        if held is None or held.number != pause.number:
-            over = await hold.last_answer()
-            raise RefusedError(str(over) if over else "It is not paused there any more.")
-        # Packer has no such answer to this prompt: it cleans up when it is interrupted.
-        await asyncio.to_thread(self._engine.cancel, run.uid, who)
+            else:
+                with contextlib.suppress(RefusedError):  # it was quick, and the run has ended
+                    await asyncio.to_thread(self._engine.cancel, run.uid, who)
+        except EngineError as error:
+            return f"{choice.consequence} {error.what}"
         return choice.consequence
 
     async def extend(self, held: Pause | Machine, seconds: float) -> float:

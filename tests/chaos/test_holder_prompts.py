@@ -132,6 +132,28 @@ async def test_a_late_answer_does_not_hit_a_later_prompt(directory: Path, spec: 
     assert said(spec).endswith("answers r a\n")
 
 
+@pytest.mark.parametrize("goodbye", ["", "\r"])
+async def test_an_answer_that_ends_the_tool_is_one_of_those_of_which_one_counts(
+    directory: Path, spec: ToolSpec, goodbye: str
+) -> None:
+    spec = asker(replace(spec, prompts=(replace(PAUSED, reply="", goodbye=goodbye),)), "ask(PAUSED); ask(PAUSED)")
+    hold = await Hold.start(directory, spec)
+    await held(hold)
+    await hold.answer(1, b"\r", ADA, "continue")
+    await held(hold, 1)
+    with pytest.raises(RefusedError, match=r"Ada Example .* answered it at .*: continue"):
+        await hold.answer(1, b"", BOB, "clean-up", end=True)
+    assert (await hold.status()).ending == ""
+    answered = await hold.answer(2, b"", BOB, "clean-up", end=True)
+    assert (answered.by, answered.what) == (BOB, "clean-up")
+    with pytest.raises(RefusedError, match=r"Bob Example .* answered it at .*: clean-up"):
+        await hold.answer(2, b"\r", ADA, "continue")
+    ended = await end(hold)
+    assert ended.ended_by == "cancel"
+    assert (ended.code == 0) == bool(goodbye), "with a goodbye it is typed, without one the tool is interrupted"
+    assert "ingot: Bob Example: clean-up" in said(spec)
+
+
 async def test_dull_prompts_are_answered_at_once_and_never_held(directory: Path, spec: ToolSpec) -> None:
     spec = asker(
         spec,

@@ -385,17 +385,41 @@ async def test_only_what_the_pause_allows_is_answered(
     assert await holds[0].held() is not None
 
 
-async def test_cleaning_up_at_a_breakpoint_cancels_the_run(
+AT_BREAKPOINTS = 'ask("Press enter to continue."); ask("Press enter to continue.")'
+
+
+async def test_cleaning_up_at_a_breakpoint_cancels_the_run_though_no_worker_lives(
     runs: PausedRuns, debugging: Debugging, holds: list[Hold]
 ) -> None:
     run = runs.run()
     pause = runs.pause(run, kind=PauseKind.BREAKPOINT)
-    holds.append(await runs.hold(run, 'ask("Press enter to continue.")'))
-    with pytest.raises(EngineError):  # no worker lives here to do it; the next one will
-        await debugging.answer(pause, Answer.CLEAN_UP)
+    holds.append(await runs.hold(run, AT_BREAKPOINTS))
+    said = await debugging.answer(pause, Answer.CLEAN_UP)
+    assert "the run ends as cancelled" in said
+    assert "No worker answers" in said
     again = runs.index.run(run.uid)
     assert again is not None
     assert again.cancel_asked_by == WHO
+    assert (await holds[0].wait()).ended_by == "cancel"
+    with pytest.raises(RefusedError, match=r"Ada <ada@example\.org> answered it at .*: clean-up"):
+        await debugging.answer(pause, Answer.CONTINUE)
+
+
+async def test_who_wants_to_clean_up_where_somebody_went_on_is_told_and_ends_nothing(
+    runs: PausedRuns, debugging: Debugging, holds: list[Hold]
+) -> None:
+    run = runs.run()
+    first = runs.pause(run, kind=PauseKind.BREAKPOINT)
+    holds.append(await runs.hold(run, AT_BREAKPOINTS))
+    told = await asyncio.gather(
+        debugging.answer(first, Answer.CONTINUE), debugging.answer(first, Answer.CLEAN_UP), return_exceptions=True
+    )
+    assert sum(isinstance(one, RefusedError) for one in told) == 1
+    if isinstance(told[0], str):
+        assert await holds[0].wait_held(1) is not None
+    again = runs.index.run(run.uid)
+    assert again is not None
+    assert bool(again.cancel_asked_by) == isinstance(told[1], str)
 
 
 async def test_a_paused_machine_can_be_kept_for_longer(

@@ -141,6 +141,18 @@ def test_a_build_at_a_breakpoint_is_cancelled_in_order(site: Site) -> None:
     assert "Cleanly cancelled builds after being interrupted." in site.log(run)
 
 
+def test_who_cleans_up_at_a_breakpoint_has_answered_it_and_cancelled_the_run(site: Site) -> None:
+    run = site.build(pausing(), with_breakpoint=True, mended=True)
+    pause = site.paused(run)
+    asyncio.run(site.hold(run).answer(pause.number, b"", BOB, Answer.CLEAN_UP, end=True))
+    ended = site.ended(run)
+    assert (ended.state, ended.reason) == (RunState.CANCELLED, f"cancelled by {BOB}"), site.log(run)
+    (over,) = site.shop.index.pauses(run.uid)
+    assert (over.answer, over.answered_by) == ("clean-up", BOB)
+    assert "Cleanly cancelled builds after being interrupted." in site.log(run)
+    assert not (site.place / "whole").exists()
+
+
 def test_stepping_stops_where_it_was_asked_to_and_nowhere_else(site: Site) -> None:
     run = site.build(pausing(PauseMode.STEP, "first-provisioner", "clean-up"), mended=True)
     first = site.paused(run)
