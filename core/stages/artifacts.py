@@ -64,7 +64,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 def format_of(path: Path, kind: str = "") -> str:
-    """The format of a file by what is in it, else by its name, else `raw` from a builder that makes disks."""
+    """The format of a file by what is in it, else by its name, else `raw` where it can be one and the builder makes disks."""
     with path.open("rb") as file:
         start = file.read(512)
         for offset, signature, name in _MAGIC:
@@ -72,11 +72,13 @@ def format_of(path: Path, kind: str = "") -> str:
                 return name
         if start[257:262] == b"ustar" and path.suffix == ".ova":
             return "ova"
-        if path.stat().st_size >= 512:
+        size = path.stat().st_size
+        if size >= 512:
             file.seek(-512, 2)  # a fixed VHD has its signature at the end
             if file.read(8) == b"conectix":
                 return "vhd"
-    return _ENDINGS.get(path.suffix.lower()) or ("raw" if kind in DISK_BUILDERS else "file")
+    # A disk has whole sectors: a list or a machine's settings beside one hardly ever do.
+    return _ENDINGS.get(path.suffix.lower()) or ("raw" if kind in DISK_BUILDERS and size and not size % 512 else "file")
 
 
 def made_by(preparation: Preparation, reader: OutputReader, started: float) -> list[Made]:

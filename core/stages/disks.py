@@ -31,6 +31,18 @@ def disk_of(job: StageJob, build: str) -> Made | None:
     return first if first is not None and first.format in OPENED else None
 
 
+def only_one(job: StageJob, build: str) -> None:
+    """Raises ToolError where a build made several disks, an OVA among them: all of them are registered under the
+    version, and one is sealed, proved and tested."""
+    made = [Path(one.path).name for one in made_by(job, build) if one.path and one.format in {*OPENED, "ova"}]
+    if len(made) > 1:
+        raise ToolError(
+            f"{build} left {len(made)} disks ({', '.join(made)}), and only one can be sealed and proven.",
+            "Let the template make one disk, without post-processors that copy it: other formats are made of the sealed "
+            "one (formats of the role in ingot.toml, or ingot convert).",
+        )
+
+
 def of_qemu(disk_format: str) -> str:
     """The format as QEMU and libguestfs call it."""
     return "vpc" if disk_format == "vhd" else disk_format

@@ -27,9 +27,12 @@ _RELEASE, _COMMANDS = "release", "commands"
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Gives `sealed` and `stamp`: why there is none inside, empty where there is. Raises ToolError."""
     settings = job.run.request.role.seal
+    files = [one for one in disks.made_by(job, job.stage.build) if one.path]
+    if settings.enabled:
+        disks.only_one(job, job.stage.build)
     made = disks.disk_of(job, job.stage.build)
     if made is None:
-        if settings.enabled and any(one.path for one in disks.made_by(job, job.stage.build)):
+        if settings.enabled and files:
             raise ToolError(
                 "What the build made is no disk that can be opened here, so it cannot be sealed.",
                 "Seal the machine from inside as its last step (docs/images.md), and set [seal] enabled = false.",
@@ -50,6 +53,8 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
             "Install it (sudo apt-get install guestfs-tools), or set [seal] enabled = false in ingot.toml.",
         )
     await _seal(job, made)
+    for name in (Path(one.path).name for one in files if one != made):
+        job.say(f"{name} is no disk that can be opened here: it is registered as it is, and nobody looked into it.")
     return {"sealed": True, "stamp": ""}
 
 

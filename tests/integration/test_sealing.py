@@ -209,6 +209,35 @@ async def test_a_build_that_made_no_disk_has_nothing_to_seal(workshop: Workshop,
         await workshop.until(sealed, "register")
 
 
+@pytest.mark.parametrize("other", ["a.vmdk", "data.qcow2", "web.ova"])
+async def test_a_second_disk_is_never_registered_beside_a_sealed_one(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    place = tmp_path / "disks"
+    place.mkdir()
+    for name in ("list", "web.qcow2"):
+        call("qemu-img", "create", "-q", "-f", "qcow2", str(place / name), "1M")
+    (place / "list").write_text("no disk\n")
+    copied = 'post-processor "shell-local" {\n inline = ["cp %s/* ${var.ingot_output}"]\n }'
+    workshop.commit({"web/web.pkr.hcl": template(place / "web.qcow2")[:-2] + f"  {copied % place}\n}}\n"})
+    if other == "web.ova":
+        (place / other).write_bytes(b"\0" * 257 + b"ustar" + b"\0" * 250)
+    else:
+        call("qemu-img", "create", "-q", "-f", other.partition(".")[2], str(place / other), "1M")
+    run = workshop.new_run(replace(DISK_ROLE, seal=SealSettings(enabled=True)), stages=STAGES)
+    with pytest.raises(ToolError, match="2 disks") as raised:
+        await workshop.until(run, "register")
+    assert {"web.qcow2", other} == set(re.split(r"\((.*)\)", raised.value.what)[1].split(", "))
+    assert "ingot convert" in raised.value.next_step
+    assert workshop.ledger.images() == []
+    # Without [seal] nothing is promised of any of them.
+    find = process.find
+    monkeypatch.setattr(process, "find", lambda program: None if program == "guestfish" else find(program))
+    plain = workshop.new_run(DISK_ROLE, stages=STAGES)
+    await workshop.until(plain, "register")
+    assert len(workshop.ledger.images()[0].artifacts) == 3
+
+
 @pytest.mark.parametrize("missing", ["virt-sysprep", "guestfish"])
 async def test_sealing_that_was_asked_for_is_not_left_out(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
