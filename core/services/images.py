@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from core.errors import IngotError, LedgerError, RefusedError
 from core.model.decided import Decided, Effective
 from core.model.image import Artifact, ImageVersion
@@ -24,6 +26,7 @@ from core.model.states import Verdict
 from core.model.workspace import Workspace
 from core.places import Places
 from core.services import catalogue, disk
+from core.stages import file_manifest
 from core.stages.leftovers import file_name, workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -108,9 +111,13 @@ def delete(places: Places, root: Path, role: str, version: str, *, typed: str, w
     ledger = Ledger(Path(workspace.root), workspace.remote)
     image = ledger.manifest(role, version)
     place = directory_of(places, workspace, image)
-    own = _own(image, place)
+    here = own(image, place)
     standing = ledger.image(role, version).artifacts
-    recorded = [artifact for artifact in own if artifact in standing]
+    recorded = [artifact for artifact in here if artifact in standing]
+    if not here and os.path.lexists(place):
+        raise RefusedError(
+            f"{name} has no files on this machine: what lies in {place} is of another image.", _where(image)
+        )
     if not recorded and not os.path.lexists(place):
         raise RefusedError(f"{name} has no files on this machine.", _where(image))
     index = Index(places.index)
@@ -187,25 +194,25 @@ def _listed(
     known = key in decided.images
     effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNTESTED)
     place = directory_of(places, workspace, image)
-    own = [artifact.location for artifact in _own(image, place)]
-    here = tuple(location for location in own if Path(location).is_file())
+    locations = [artifact.location for artifact in own(image, place)]
+    here = tuple(location for location in locations if Path(location).is_file())
     return ListedImage(
         image=replace(image, state=effective.state),
         on_disk=here,
-        missing=tuple(location for location in own if location not in here),
+        missing=tuple(location for location in locations if location not in here),
         size=disk.size_of(place) if place.is_dir() else image.size,
         children=tuple(
             f"{child.role} {child.version}"
             for child in images
             if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
         ),
-        used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, own)),
+        used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, locations)),
         channels=decided.channels_at(key) if known else (),
         effective=effective,
     )
 
 
-def _needs(run: Run, upstream: object, image: ImageVersion, own: Sequence[str]) -> bool:
+def _needs(run: Run, upstream: object, image: ImageVersion, locations: Sequence[str]) -> bool:
     """A run needs the image that it makes or is about, the one that it chose to build on and, until then, any it may
     choose."""
     if run.uid == image.run:
@@ -214,7 +221,7 @@ def _needs(run: Run, upstream: object, image: ImageVersion, own: Sequence[str]) 
         return (run.role, run.request.version) == (image.role, image.version)
     if upstream is None:
         return not run.state.ended and run.request.role.upstream.role == image.role
-    return upstream in own
+    return upstream in locations
 
 
 def _user(run: Run) -> str:
@@ -238,20 +245,38 @@ def directory_of(places: Places, workspace: Workspace, image: ImageVersion) -> P
     return places.images / workspace_key(workspace) / file_name(image.role) / file_name(image.version)
 
 
-def _own(image: ImageVersion, place: Path) -> list[Artifact]:
+def lies_here(places: Places, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> bool:
+    """Whether files of it are on this machine, or were left when deleting them failed. What lies in its place may be of
+    an image that was made here offline and lost the version to this one."""
+    place = directory_of(places, workspace, image)
+    return place.is_dir() and bool(own(image, place) or own(ledger.manifest(image.role, image.version), place))
+
+
+def own(image: ImageVersion, place: Path) -> list[Artifact]:
     """The artifacts that lie there on this machine: another may have files of its own at the same path."""
-    of_place = [artifact for artifact in image.artifacts if is_in(artifact.location, place)]
+    of_place = [artifact for artifact in image.artifacts if _is_in(artifact.location, place)]
     mine = {artifact.location for artifact in of_place if artifact.host == socket.gethostname()}
     return [
         artifact
         for artifact in of_place
         if artifact.host == socket.gethostname()
         # It may have been called otherwise when the file was made.
-        or (artifact.location not in mine and (not artifact.host or Path(artifact.location).is_file()))
+        or (artifact.location not in mine and (not artifact.host or _is_that_file(image, artifact)))
     ]
 
 
-def is_in(location: str, place: Path) -> bool:
+def _is_that_file(image: ImageVersion, artifact: Artifact) -> bool:
+    """Whether what lies there says that it is this very artifact: on a machine with the same paths, another version
+    that lost the name to this one lies there just so."""
+    file = Path(artifact.location)
+    try:
+        said = file_manifest.read(file_manifest.note_of(file))
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return file.is_file() and (said.run, said.artifact.digest) == (image.run, artifact.digest)
+
+
+def _is_in(location: str, place: Path) -> bool:
     return os.path.realpath(Path(location).parent) == os.path.realpath(place) and Path(location).name not in ("", "..")
 
 

@@ -92,7 +92,7 @@ def plan(places: Places, root: Path, role: str = "", clock: Callable[[], float] 
     }
     found: dict[Key, tuple[Stored, int]] = {}
     for image in contents.images:
-        if images.directory_of(places, workspace, image).is_dir():
+        if images.lies_here(places, workspace, image, ledger):
             listed = images.look_at(places, workspace, image, contents)
             found[image.role, image.version] = (_stored(places, workspace, listed, contents), listed.size or 0)
     newest_first = sorted((one for one, _ in found.values()), key=lambda one: (one.created, one.version), reverse=True)
@@ -155,4 +155,4 @@ def _stored(places: Places, workspace: Workspace, listed: images.ListedImage, co
 
 def _all_here(places: Places, workspace: Workspace, child: ImageVersion) -> bool:
     place = images.directory_of(places, workspace, child)
-    return all(images.is_in(artifact.location, place) for artifact in child.artifacts)
+    return len(images.own(child, place)) == len(child.artifacts)

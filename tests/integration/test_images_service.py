@@ -19,6 +19,7 @@ from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, StateChange
 from core.places import Places
 from core.services import cache, catalogue, disk, images
+from core.stages import file_manifest
 from core.stages.leftovers import workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -162,6 +163,33 @@ def test_files_at_the_same_path_on_another_machine_are_not_this_ones_to_delete(s
     with pytest.raises(RefusedError, match="no files on this machine") as refused:
         shop.delete("web", "1")
     assert "elsewhere" in refused.value.next_step
+
+
+def beside(image: ImageVersion) -> None:
+    """What lies beside a file when a stage made it."""
+    artifact = image.artifacts[0]
+    file_manifest.write_beside(Path(artifact.location), file_manifest.manifest_of(image, artifact, {}, ""))
+
+
+def test_the_file_of_a_version_that_lost_its_name_is_not_that_of_the_winner(shop: Shop) -> None:
+    file = str(shop.directory("web", "1") / "qemu.web.qcow2")
+    theirs = Artifact("qemu.web", "qcow2", file, "sha256:2", 8192, host="elsewhere")
+    winner = shop.image("web", "1", artifacts=(theirs,))
+    beside(replace(winner, run="ours", artifacts=(replace(theirs, digest="sha256:1", host=socket.gethostname()),)))
+    assert (shop.listed()["web 1"].on_disk, shop.listed()["web 1"].missing) == ((), ())
+    with pytest.raises(RefusedError, match=r"no files on this machine: what lies in .* is of another image") as refused:
+        shop.delete("web", "1")
+    assert "elsewhere" in refused.value.next_step
+    assert Path(file).is_file()
+    assert shop.ledger.image("web", "1").artifacts == (theirs,)
+
+
+def test_a_machine_that_was_renamed_still_has_its_files(shop: Shop) -> None:
+    file = str(shop.directory("web", "1") / "qemu.web.qcow2")
+    beside(shop.image("web", "1", artifacts=(Artifact("qemu.web", "qcow2", file, "sha256:1", host="as-it-was"),)))
+    assert shop.listed()["web 1"].on_disk == (file,)
+    assert shop.delete("web", "1") >= 8192
+    assert shop.ledger.image("web", "1").artifacts == ()
 
 
 @pytest.mark.parametrize("typed", ["", "web", "1", "web 1.2", "WEB 1", "web  1", "y"])

@@ -11,7 +11,7 @@ import pytest
 from core.adapters.git import GitRepository
 from core.errors import LedgerError, RefusedError
 from core.model.channels import ChannelMove
-from core.model.image import ImageState
+from core.model.image import Artifact, ImageState
 from core.model.machine import Machine, MachineState
 from core.model.run import RunState
 from core.model.states import Act, StateChange, Verdict
@@ -169,3 +169,25 @@ def test_a_child_with_files_elsewhere_keeps_its_parent(shop: Shop) -> None:
     web = shop.image("web", "1", on="base 1")
     shop.ledger.add_artifacts(web, [replace(web.artifacts[0], format="ami", location="eu:ami-1", host="")], ADA)
     assert stays(shop)["base 1"] == "web 1 is built on it, and has files elsewhere"
+
+
+def test_a_child_at_the_same_path_on_another_machine_keeps_its_parent(shop: Shop) -> None:
+    old(shop, "base", "1", 90)
+    old(shop, "base", "2", 70)
+    there = Artifact(
+        "qemu.web", "qcow2", str(shop.directory("web", "1") / "qemu.web.qcow2"), "sha256:2", host="build-9"
+    )
+    shop.image("web", "1", on="base 1", artifacts=(there,))
+    assert stays(shop) == {
+        "base 2": "the newest good one",
+        "base 1": "web 1 is built on it, and has files elsewhere",
+    }, "what lies in the place of web 1 here is no file of it"
+
+
+def test_what_was_left_when_deleting_failed_goes_too(shop: Shop) -> None:
+    for version, days in (("2", 60), ("1", 70)):
+        old(shop, "web", version, days)
+    file = shop.ledger.image("web", "1").artifacts[0].location
+    shop.ledger.remove_artifacts("web", "1", [file], ADA, "then it crashed")
+    assert prune(shop, "web 1") == {"web 1": ""}
+    assert not shop.directory("web", "1").exists()
