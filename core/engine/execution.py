@@ -18,11 +18,12 @@ from typing import TypeVar
 from core.engine.holds import end_tool, holds_of, kept_stages, tools_directory
 from core.engine.job import Job, LostError
 from core.engine.surroundings import Surroundings
-from core.errors import EngineError, IngotError, StoreError
+from core.errors import EngineError, IngotError, SpaceError, StoreError
 from core.holding import sweep
 from core.model.machine import MachineState
 from core.model.pipeline import AFTER_BUILD
 from core.model.run import Run, RunState, Stage, StageState
+from core.stages import space
 from core.stages.stage import StageJob
 
 CarryOut = Callable[[StageJob], Awaitable[Mapping[str, object]]]
@@ -181,6 +182,8 @@ class Execution:
         except IngotError as error:
             return self._failed(run, stage, job, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has to end and say so
+            if isinstance(error, OSError) and space.is_full(error):
+                return self._failed(run, stage, job, _full(stage, error))
             return self._broken(run, stage, job, error)
         else:
             return _SUCCEEDED
@@ -236,6 +239,13 @@ class Execution:
             await end_tool(hold)
         await sweep(uid)
         return _GONE
+
+
+def _full(stage: Stage, error: OSError) -> SpaceError:
+    """What a stage writes by itself may go to any disk: often the system does not say which."""
+    on = f": {error.filename}" if error.filename else " (df shows which)"
+    what = f"A disk is full, and stage {stage.key} writes to it{on}. {error.strerror}."
+    return space.full(what, kept="What is registered is whole.")
 
 
 def _end_of(run: Run) -> tuple[RunState, str]:

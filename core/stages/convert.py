@@ -7,7 +7,6 @@ and carried out again it goes on with the format that it was at.
 
 import asyncio
 import contextlib
-import errno
 import re
 import socket
 from collections import deque
@@ -23,7 +22,7 @@ from core import __version__, process
 from core.adapters import formats as disk_formats
 from core.adapters import ova, qemu
 from core.adapters.formats import Source
-from core.errors import IngotError, LedgerError, RefusedError, SpaceError, ToolError
+from core.errors import IngotError, LedgerError, RefusedError, ToolError
 from core.model.formats import FORMATS, READABLE, Disk, disks_on, in_order, virtual_size
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
@@ -141,6 +140,7 @@ async def _from_before(job: StageJob, target: Path) -> Artifact | None:
         return None
     if not target.is_file():
         return None
+    # Ours before it is read: by the note of a run that is over, a sweep would take it away meanwhile.
     digest = await metered(job, f"computing the sha256 of {target.name}", lambda meter: file_digest(target, meter))
     return artifact if artifact.digest == f"sha256:{digest}" and artifact.location == str(target) else None
 
@@ -319,15 +319,15 @@ async def _room_for(job: StageJob, part: Path) -> AsyncGenerator[None]:
         yield
     except OSError as error:
         part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if space.is_full(error):
             raise _full(job, f"{part.name}: {error.strerror}") from error
         raise ToolError(f"{part.name} cannot be written: {error.strerror}.", _LEFT) from error
 
 
 def _full(job: StageJob, words: str) -> IngotError:
-    return SpaceError(
+    return space.full(
         f"The disk of {job.directory} is full: {words}",
-        "Make room (ingot sweep, ingot cache, ingot prune), then ask for the format again: ingot convert.",
+        "ask for the format again: ingot convert",
         kept="Nothing half is left; what was made before is whole.",
     )
 

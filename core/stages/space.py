@@ -1,6 +1,7 @@
 """Room on the disk: asked for before work that needs it, and waited for, visibly."""
 
 import asyncio
+import errno
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,17 @@ async def make_sure_of(job: StageJob, path: Path, needed: int, what: str) -> Non
         f"{text.size(short)} more, please (ingot cache shows what can go)",
         enough,
     )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether something could not be written as the disk, or what its user may take of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def full(what: str, then: str = "start the run again", *, kept: str) -> SpaceError:
+    """For a disk that is full all the same. `what` says which, or what has no room; `then` is what to do after making
+    room."""
+    return SpaceError(what, f"Make room (ingot sweep, ingot cache, ingot prune), then {then}.", kept=kept)
 
 
 def _existing(path: Path) -> Path:

@@ -1,6 +1,8 @@
 """What happens around a stage: cancels, full disks, secrets in what a tool complains of, races with other processes."""
 
 import asyncio
+import errno
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from core.engine.job import Job
 from core.engine.slots import Slots
 from core.errors import ToolError
 from core.model.run import Run, RunState, StageState
-from core.stages import checkout
+from core.stages import checkout, evidence
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
 from core.store.index import Index
@@ -129,6 +131,35 @@ async def test_a_secret_in_a_complaint_is_not_in_the_index(workshop: Workshop) -
     assert workshop.again(run).reason == "checkout: web.pkr.hcl:3: «redacted» is no number."
     for file in workshop.places.home.rglob("*"):
         assert not file.is_file() or b"correct-horse" not in file.read_bytes(), file
+
+
+async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Workshop, run: Run) -> None:
+    async def proves(job: StageJob) -> dict[str, object]:
+        place = job.directory / "evidence"
+        place.mkdir(parents=True)
+        (place / ".seal-web.part").symlink_to("/dev/full")
+        evidence.write(job, "seal-web", {"found": "nothing"})
+        return {}
+
+    execution = Execution(workshop.around, Pipeline({"checkout": proves}, lambda _run, _succeeded: None), lambda: None)
+    assert await execution.carry_out(run.uid, "checkout") == "failed"
+    stage = workshop.again(run).stages[0]
+    assert "A disk is full, and stage checkout writes to it" in stage.error
+    assert "No space left on device" in stage.error
+    assert "Make room (ingot sweep, ingot cache, ingot prune), then start the run again." in stage.next_step
+    assert "✗ A disk is full" in workshop.log(run, "checkout")
+
+
+@pytest.mark.parametrize(("number", "named"), [(errno.EDQUOT, "A disk is full"), (errno.EIO, "a defect in Ingot")])
+async def test_only_a_disk_without_room_is_called_full(workshop: Workshop, run: Run, number: int, named: str) -> None:
+    async def fails(_: StageJob) -> dict[str, object]:
+        raise OSError(number, os.strerror(number), "/srv/disk.qcow2")
+
+    execution = Execution(workshop.around, Pipeline({"checkout": fails}, lambda _run, _succeeded: None), lambda: None)
+    assert await execution.carry_out(run.uid, "checkout") == "failed"
+    error = workshop.again(run).stages[0].error
+    assert named in error
+    assert ("writes to it: /srv/disk.qcow2. Disk quota exceeded." in error) == (number == errno.EDQUOT)
 
 
 async def test_a_tool_whose_output_has_no_room_shows_the_run_as_waiting(workshop: Workshop, run: Run) -> None:
