@@ -22,7 +22,7 @@ from core.adapters.aws import Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
-from core.stages import by_hand, disks, evidence, file_manifest, prove
+from core.stages import by_hand, disks, evidence, file_manifest, prove, space
 from core.stages.artifacts import Made
 from core.stages.environment import base_environment, checkout_of, version_of
 from core.stages.file_manifest import Manifest
@@ -184,6 +184,7 @@ async def _take(job: StageJob, source: Path, kept: Path) -> None:
         else:
             return
     # Outside of the run's directory its template puts it where people look for it: there it stays as it is.
+    await space.make_sure_of(job, kept, source.stat().st_size, f"copying {source.name}")
     await metered(job, f"copying {source.name}", lambda meter: _copy(source, kept, meter))
 
 

@@ -2,16 +2,18 @@
 
 import base64
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
-from core.errors import RefusedError, ToolError, WorkspaceError
+from core.errors import RefusedError, SpaceError, ToolError, WorkspaceError
 from core.model.role import Build, Syntax
 
 SOURCES = 'sources = ["source.file.hello"]'
@@ -46,6 +48,30 @@ async def test_a_template_becomes_an_image_version_with_its_file_under_images(wo
     assert image.tools["packer"]
     left = {entry.name for entry in workshop.places.run(run.uid).iterdir()}
     assert not left & {"checkout", "keys", "output", "register", "tmp"}
+
+
+async def test_a_file_that_has_to_be_copied_is_copied_only_where_there_is_room(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = workshop.root.parent / "where people look" / "hello.txt"
+    template = FILE_TEMPLATE.replace("${var.ingot_output}/hello.txt", str(made))
+    workshop.commit({"web/web.pkr.hcl": template})
+    run = workshop.new_run(role())
+    await workshop.until(run, "build/file.hello")
+
+    def tiny(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(total=1000, used=1000, free=0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", tiny)
+        with pytest.raises(SpaceError, match=r"copying hello\.txt needs"):
+            await workshop.until(run, "register")
+    assert not list((workshop.places.run(run.uid) / "register").iterdir())
+    await workshop.until(run, "register")
+    workshop.end(run, succeeded=True)
+    assert "Disk space: copying hello.txt needs" in workshop.log(run, "register")
+    (image,) = workshop.ledger.images()
+    assert Path(image.artifacts[0].location).read_text() == made.read_text(), "the template's own stays"
 
 
 SHOW_ENVIRONMENT = """\
