@@ -98,7 +98,7 @@ def main() -> int:
             "LANG": "C.UTF-8",
             "INGOT_HOME": str(shop.places.home),
         }
-        ours = [sys.executable, "-m", "core.cli", "-C", str(shop.root)]
+        ours = [str(Path(sys.executable).with_name("ingot")), "-C", str(shop.root)]
         bare = [sys.executable, "-c", BARE]
         here = Path(__file__).parents[2]
         first: list[float] = []
