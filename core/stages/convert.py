@@ -141,6 +141,7 @@ async def _from_before(job: StageJob, target: Path) -> Artifact | None:
     if not target.is_file():
         return None
     # Ours before it is read: by the note of a run that is over, a sweep would take it away meanwhile.
+    await asyncio.to_thread(run_note(target).write_text, job.run.uid)
     digest = await metered(job, f"computing the sha256 of {target.name}", lambda meter: file_digest(target, meter))
     return artifact if artifact.digest == f"sha256:{digest}" and artifact.location == str(target) else None
 
@@ -201,11 +202,11 @@ async def _convert(job: StageJob, source: Source, staged: Path, wanted: str, siz
     whole = virtual_size(wanted, size)
     if whole != size:
         job.say(f"{name}: the disk gets {whole - size} bytes more, to be a multiple of {of.multiple_of}.")
-        await _run(
+        await run_qemu_img(
             job, f"create-{name}", disk_formats.create(staged, of.of_qemu, of.options, whole), f"making {name}", staged
         )
     argv = disk_formats.convert(source, staged, of.of_qemu, of.options, into=whole != size)
-    await _run(job, f"convert-{name}", argv, f"writing {name}", staged)
+    await run_qemu_img(job, f"convert-{name}", argv, f"writing {name}", staged)
 
 
 async def _read_back(job: StageJob, source: Source, made: Source, wanted: str, size: int) -> None:
@@ -222,7 +223,9 @@ async def _read_back(job: StageJob, source: Source, made: Source, wanted: str, s
     ):
         raise ToolError(f"{name} is no fixed VHD of {virtual_size(wanted, size)} bytes: {footer}.", _AGAIN)
     kind = "compare" if made.length is None else "compare-inside"
-    await _run(job, f"{kind}-{name}", disk_formats.compare(source, made), f"comparing {name} with {source.path.name}")
+    await run_qemu_img(
+        job, f"{kind}-{name}", disk_formats.compare(source, made), f"comparing {name} with {source.path.name}"
+    )
     job.say(f"{name}: read back, the same as {source.path.name}.")
 
 
@@ -272,12 +275,12 @@ async def _write_ova(job: StageJob, image: ImageVersion, disk: Disk, source: Sou
         vmdk.unlink()
 
 
-async def _run(job: StageJob, name: str, argv: Sequence[str], doing: str, target: Path | None = None) -> None:
+async def run_qemu_img(job: StageJob, name: str, argv: Sequence[str], doing: str, target: Path | None = None) -> None:
     """qemu-img under a holder, its progress shown; `target` is what it writes. Raises SpaceError, ToolError; then what
     it wrote is gone."""
     said: deque[str] = deque(maxlen=20)
     tool = asyncio.ensure_future(
-        job.tool(name, argv, cwd=job.directory, environment=process.environment(), on_line=said.append)
+        job.tool(name, argv, cwd=job.directory, environment=process.environment(), on_line=said.append, repeatable=True)
     )
     watching = asyncio.ensure_future(_watch(job, doing, writes=target is not None))
     try:
@@ -327,7 +330,7 @@ async def _room_for(job: StageJob, part: Path) -> AsyncGenerator[None]:
 def _full(job: StageJob, words: str) -> IngotError:
     return space.full(
         f"The disk of {job.directory} is full: {words}",
-        "ask for the format again: ingot convert",
+        "ask for the format again: ingot convert" if job.stage.name == "convert" else "build again",
         kept="Nothing half is left; what was made before is whole.",
     )
 

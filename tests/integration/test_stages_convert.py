@@ -26,8 +26,10 @@ from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.pipeline import Purpose, stages_of
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, StateChange, Verdict
-from core.stages import convert, space
+from core.services import sweeping
+from core.stages import convert, file_manifest, space
 from core.stages.leftovers import clean_up, version_directory
+from core.stages.work import Meter
 from core.store.ledger import Ledger
 from tests.support.workshop import WHO, Workshop, role
 
@@ -475,6 +477,32 @@ def test_a_cancel_ends_qemu_img_and_leaves_nothing(shop: Images, monkeypatch: py
     assert process.run_blocking(["pgrep", "-f", "sleep 600.25"]).code == 1
     assert shop.files() == {"qemu.web.qcow2"}
     assert set(shop.artifacts()) == {"qcow2"}
+
+
+def test_what_a_dead_run_left_is_not_swept_while_the_next_takes_it_over(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = shop.image()
+    dead = shop.conversion("raw")
+    target = shop.place() / "qemu.web.raw"
+    qemu_img("convert", "-O", "raw", image.artifacts[0].location, str(target))
+    digest = "sha256:" + sha256(target.read_bytes()).hexdigest()
+    artifact = replace(image.artifacts[0], format="raw", location=str(target), digest=digest)
+    file_manifest.write_beside(target, file_manifest.manifest_of(image, artifact, {}, ""))
+    convert.run_note(target).write_text(dead.uid)
+    shop.index.set_run_state(dead.uid, RunState.LOST)
+    assert [one.path for one in sweeping.listing(shop.places)] == [str(target)]
+    digested, swept = convert.file_digest, list[sweeping.Leftover]()
+
+    def meanwhile(path: Path, meter: Meter) -> str:
+        swept.extend(sweeping.listing(shop.places))
+        return digested(path, meter)
+
+    monkeypatch.setattr(convert, "file_digest", meanwhile)
+    shop.convert("raw")
+    assert swept == []
+    assert shop.artifacts()["raw"] == artifact, "taken as it was"
+    assert shop.files() == {"qemu.web.qcow2", "qemu.web.raw", "qemu.web.raw.manifest.json"}
 
 
 def test_killed_before_the_ledger_knows_it_the_file_is_taken_as_it_is(
