@@ -20,7 +20,8 @@ BEFORE_BUILD = ("checkout", "upstream", "validate")
 OF_DISKS = ("seal", "prove", "inspect")
 """What follows each build that makes a disk: the last write to it, and what is then found in it."""
 AFTER_BUILD = ("seal", "prove", "inspect", "register", "test", "convert")
-"""Names of the stages that need none of the credentials that a build may need."""
+"""Names of the stages whose tools need none of the credentials that a build may need. They begin without; what has to
+know them all the same, for redacting, waits for them (core/stages/stage.py, wait_for_secrets)."""
 
 
 def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BUILD) -> tuple[str, ...]:

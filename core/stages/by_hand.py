@@ -32,6 +32,7 @@ async def packed(job: StageJob, image: ImageVersion) -> dict[str, bytes]:
     """The transcripts of the image's touches, compressed, by their names. Says in the log what had no room."""
     if not any(touch.transcript for touch in image.touches):
         return {}
+    await job.wait_for_secrets()
     # Once more: whoever opened the shell knew the secrets of his own terminal, and these are the run's.
     role = job.run.request.role
     known = await asyncio.to_thread(packer.sensitive_values, role, checkout_of(job))

@@ -1,5 +1,6 @@
 """Reports on what a run made, that stages before *register* write and that go on the ledger with the image version."""
 
+import asyncio
 import gzip
 from collections.abc import Iterable
 
@@ -23,12 +24,18 @@ def names(job: StageJob) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (job.directory / "evidence").glob("*.json")))
 
 
-def packed(job: StageJob) -> dict[str, bytes]:
+async def packed(job: StageJob) -> dict[str, bytes]:
     """The reports of this run as the ledger takes them."""
+    found = names(job)
+    if not found:
+        return {}
+    await job.wait_for_secrets()
+    return await asyncio.to_thread(_packed, job, found)
+
+
+def _packed(job: StageJob, found: Iterable[str]) -> dict[str, bytes]:
     secrets = job.secrets.values()
-    return {
-        name: compressed((job.directory / "evidence" / f"{name}.json").read_bytes(), secrets) for name in names(job)
-    }
+    return {name: compressed((job.directory / "evidence" / f"{name}.json").read_bytes(), secrets) for name in found}
 
 
 def compressed(report: bytes, secrets: Iterable[str]) -> bytes:

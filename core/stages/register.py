@@ -46,7 +46,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         job.progress("writing to the ledger")
         try:
             beside = await by_hand.packed(job, registered)
-            reports = await asyncio.to_thread(evidence.packed, job)
+            reports = await evidence.packed(job)
             why = f"built by run {job.run.uid}"
             await in_thread(job.ledger.register, registered, request.asked_by, why, beside, reports)
         except asyncio.CancelledError:

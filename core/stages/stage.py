@@ -80,7 +80,13 @@ class StageJob(Protocol):
     @property
     def secrets(self) -> Mapping[str, str]:
         """The secret environment variables of the run (`request.secret_names`): in memory only, never to be written
-        down."""
+        down. A stage after the build begins without those that a restarted worker has forgotten: see
+        `wait_for_secrets`."""
+        ...
+
+    async def wait_for_secrets(self) -> None:
+        """Return when `secrets` has all of them; until somebody gives again what was forgotten, the run is shown as
+        waiting. For what redacts what it puts on the ledger, where it stays for ever. Cancelling ends it."""
         ...
 
     def result(self, stage_key: str) -> Mapping[str, object]:

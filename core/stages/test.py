@@ -100,6 +100,8 @@ async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Rep
             "Install it (Debian: apt install qemu-system-x86), then: ingot test; or set [test] enabled = false.",
         )
     settings = job.run.request.role.test
+    # Before anything boots: suites and the machine itself may print them, and passwords of builds are tried.
+    await job.wait_for_secrets()
     job.add_secrets(await asyncio.to_thread(_secrets, job))
     name = f"{image.role} {image.version}"
     if artifact.digest:

@@ -1,5 +1,6 @@
 """An image version of a build that somebody touched by hand says so for ever, with what was seen."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from workshop import FILE_TEMPLATE, WHO, Workshop, role
 from core import process
 from core.errors import LedgerError
 from core.model.image import ImageVersion, may_become_good
+from core.model.run import RunState
 from core.model.touch import TOUCHED, Touch, TouchKind
 from core.secrets import MARK, Redactor
 from core.store.touches import Touches
@@ -59,6 +61,61 @@ async def test_a_touched_build_is_marked_for_ever(workshop: Workshop) -> None:
     assert manifest["marks"] == [TOUCHED]
     assert Touches(workshop.places.run(run.uid)).all() == list(image.touches)
     assert f"{TOUCHED}: shell by {WHO}" in workshop.log(run, "register")
+
+
+@pytest.mark.parametrize("what", ["transcript", "report"])
+async def test_what_is_kept_for_ever_waits_for_the_secrets_that_a_restarted_worker_forgot(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("core.engine.job._SECRETS_COME_WITHIN", 0.0)
+    workshop.commit({"web/web.pkr.hcl": WEB})
+    run = workshop.new_run(role(), secrets={"PKR_VAR_token": SECRET})
+    await workshop.until(run, "build/file.hello")
+    if what == "transcript":
+        by_hand(workshop, run.uid, f"it is {SECRET}\r\n".encode())
+    else:
+        (workshop.places.run(run.uid) / "evidence").mkdir()
+        (workshop.places.run(run.uid) / "evidence" / "seal-file.hello.json").write_text(f'"it is {SECRET}"')
+    workshop.memory.forget(run.uid)
+    registering = asyncio.ensure_future(workshop.until(run, "register"))
+    async with asyncio.timeout(60):
+        while workshop.again(run).state is not RunState.WAITING:
+            assert not registering.done(), "nothing may come onto the ledger that cannot be redacted"
+            await asyncio.sleep(0.05)
+    assert workshop.ledger.images() == []
+    reason = workshop.again(run).reason
+    assert "forgotten PKR_VAR_token" in reason
+    assert f"ingot resume {run.id}" in reason
+    workshop.memory.give(run.uid, {"PKR_VAR_token": SECRET})
+    await registering
+    assert workshop.again(run).state is RunState.RUNNING
+    (image,) = workshop.ledger.images()
+    if what == "transcript":
+        kept = workshop.ledger.transcript(image, image.touches[0].transcript)
+    else:
+        kept = workshop.ledger.evidence(image, "seal-file.hello")
+    assert f"it is {MARK.decode()}" in kept.decode()
+
+
+async def test_a_run_that_waits_before_it_registers_can_be_cancelled(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.engine.job._SECRETS_COME_WITHIN", 0.0)
+    workshop.commit({"web/web.pkr.hcl": WEB})
+    run = workshop.new_run(role(), secrets={"PKR_VAR_token": SECRET})
+    await workshop.until(run, "build/file.hello")
+    by_hand(workshop, run.uid, b"# true\r\n")
+    workshop.memory.forget(run.uid)
+    registering = asyncio.ensure_future(workshop.until(run, "register"))
+    async with asyncio.timeout(60):
+        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110 - the index tells nobody
+            await asyncio.sleep(0.05)
+    registering.cancel()
+    await asyncio.wait({registering})
+    assert registering.cancelled()
+    workshop.end(run, succeeded=False)
+    assert (workshop.ledger.images(), workshop.ledger.read().reservations) == ([], ())
+    assert not list(workshop.places.images.rglob("*.txt"))
 
 
 async def test_a_build_that_nobody_touched_bears_no_mark(workshop: Workshop) -> None:

@@ -70,7 +70,7 @@ class Site:
         )  # fmt: skip
         self.workshop.ledger.register(image, WHO, "made")
 
-    def new_run(self, *builds: str) -> Run:
+    def new_run(self, *builds: str, secret_names: tuple[str, ...] = ()) -> Run:
         names = builds or ("qemu.web",)
         role = Role(
             "web", "web", Syntax.HCL2, builds=tuple(Build(one, one.partition(".")[0]) for one in names),
@@ -78,7 +78,7 @@ class Site:
         )  # fmt: skip
         request = RunRequest(
             self.workshop.workspace, role, self.workshop.git("rev-parse", "HEAD"), "0.1.0", tuple(names), WHO, 0.0,
-            purpose=Purpose.TEST, version="0.1.0",
+            purpose=Purpose.TEST, version="0.1.0", secret_names=secret_names,
         )  # fmt: skip
         run = self.workshop.index.add_run(request, stages_of(role, tuple(names), Purpose.TEST))
         self.workshop.index.set_run_state(run.uid, RunState.RUNNING)
@@ -382,6 +382,31 @@ async def test_the_suites_of_the_workspace_run_in_the_machine(site: Site) -> Non
     assert "s3cr3t-of-the-shop" not in site.log(run)
     assert "s3cr3t-of-the-shop" not in str(site.reports)
     site.nothing_left(run)
+
+
+async def test_nothing_boots_until_the_secrets_that_a_restarted_worker_forgot_are_there_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.engine.job._SECRETS_COME_WITHIN", 0.0)
+    site.workshop.commit({"tests/plain.sh": "#!/bin/sh\necho with s3cr3t-of-the-shop\n"})
+    (site.workshop.root / "tests/plain.sh").chmod(0o755)
+    site.workshop.git("commit", "-qam", "Programs")
+    site.settings = replace(site.settings, suites=("tests/plain.sh",))
+    site.register()
+    run = site.new_run(secret_names=("TOKEN",))
+    await site.stage(run, "checkout")
+    testing = asyncio.ensure_future(site.stage(run, "test/qemu.web"))
+    async with asyncio.timeout(60):
+        while site.workshop.again(run).state is not RunState.WAITING:
+            assert not testing.done(), "it went on without"
+            await asyncio.sleep(0.05)
+    assert f"forgotten TOKEN; give it again: ingot resume {run.id}" in site.workshop.again(run).reason
+    assert site.guest.running == []
+    site.workshop.memory.give(run.uid, {"TOKEN": "s3cr3t-of-the-shop"})
+    assert (await testing)["verdict"] == "passed"
+    assert "with «redacted»" in site.log(run)
+    assert "with «redacted»" in site.reports[0].cases[-1].output
+    assert "s3cr3t-of-the-shop" not in site.log(run)
 
 
 async def test_what_is_wrong_with_a_suite_is_never_silence(site: Site) -> None:
