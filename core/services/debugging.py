@@ -209,13 +209,24 @@ class Debugging(Entering):
             index.set_pause_until(held.id, until)
         return until
 
-    def give_login(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
+    async def log_in(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
         """Have all following connections to this machine log in as `user`, with this private key, password, or both;
-        without either with those that are known.
+        without either with those that are known. It counts once the machine has let us in so, and not before.
 
-        Gives the machine with it. Blocking. The key stays where it is. The password is a file of the run, gone when the
-        machine is; the index knows its path. Raises RefusedError for a login that cannot be one, StoreError.
+        Gives the machine with it. The key stays where it is. The password is a file of the run, gone when the machine
+        is; the index knows its path. Raises RefusedError for a login that cannot be one, ConnectError, StoreError.
         """
+        given = await asyncio.to_thread(self._with_login, machine, user, key_file, password)
+        try:
+            await (await ssh.connect(given)).close()
+            return await asyncio.to_thread(self._log_in_by, given)
+        except BaseException:
+            if password:
+                Path(given.login.password_file).unlink(missing_ok=True)
+            raise
+
+    def _with_login(self, machine: Machine, user: str, key_file: str, password: str) -> Machine:
+        """As it is known now, with what was given; nothing of it counts yet."""
         key = Path(key_file).expanduser().absolute() if key_file else None
         with self._index() as index:
             known = index.machine(machine.run_uid, machine.stage_key) or machine
@@ -223,21 +234,20 @@ class Debugging(Entering):
             raise RefusedError("A login needs the name of a user.")
         if key is not None and not (key.is_file() and os.access(key, os.R_OK)):
             raise RefusedError(f"The key {key} cannot be read.", "Give the path of a private key on this computer.")
-        self._check(machine)
+        self._check(known)
         if key or password:
-            written = str(self._password_file(machine, password)) if password else ""
+            written = str(self._password_file(known, password)) if password else ""
             login = Login(user.strip(), (str(key),) if key else (), written)
         elif known.login.key_files or known.login.password_file or known.login.agent:
             login = replace(known.login, user=user.strip())
         else:
             raise RefusedError("A login needs a key or a password.", "Give the path of a private key, or a password.")
-        return self._log_in_by(known, login)
+        return replace(known, login=login)
 
-    def _log_in_by(self, machine: Machine, login: Login) -> Machine:
-        given = replace(machine, login=login)
+    def _log_in_by(self, given: Machine) -> Machine:
+        """Of all that is known of the machine only this: what became of it meanwhile stays true."""
         with self._index() as index:
-            index.save_machine(given)
-        return given
+            return index.set_machine_login(given.run_uid, given.stage_key, given.login)
 
     def _password_file(self, machine: Machine, password: str) -> Path:
         """A new one: an earlier one may have to count again."""
@@ -252,22 +262,6 @@ class Debugging(Entering):
                     file.write(password.encode())
                 return path
         raise AssertionError  # there is always another number
-
-    async def log_in(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
-        """`give_login`, if the machine lets this login in; else the one before goes on to count.
-
-        Raises what `give_login` raises, and ConnectError.
-        """
-        given = await asyncio.to_thread(self.give_login, machine, user, key_file, password)
-        try:
-            connection = await ssh.connect(given)
-        except BaseException:
-            self._log_in_by(given, machine.login)
-            if password:
-                Path(given.login.password_file).unlink(missing_ok=True)
-            raise
-        await connection.close()
-        return given
 
     async def end_machine(self, machine: Machine) -> None:
         """End a kept machine: it and its disk are destroyed. Raises RefusedError for one that is not kept."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from core.errors import EngineError, RefusedError
-from core.model.machine import Machine, MachineState
+from core.model.machine import Login, Machine, MachineState
 from core.model.pause import Pause, PauseKind
 from core.store.database import Database, decode
 
@@ -116,6 +116,21 @@ class Pauses(Database):
                 why = "has ended" if machine is not None and machine.state is MachineState.GONE else "is not kept"
                 raise RefusedError(f"The machine of {stage_key.rpartition('/')[2]} {why}.")
             machine = replace(machine, until=until)
+            self.save_machine(machine)
+            return machine
+
+    def set_machine_login(self, run_uid: str, stage_key: str, login: Login) -> Machine:
+        """Say how a machine is entered from now on; whatever else is known of it stays as it is. Gives it as it is
+        then.
+
+        Raises RefusedError where none is known there, or it has ended.
+        """
+        with self._writing():
+            machine = self.machine(run_uid, stage_key)
+            if machine is None or machine.state is MachineState.GONE:
+                why = "has ended" if machine is not None else "is not known"
+                raise RefusedError(f"The machine of {stage_key.rpartition('/')[2]} {why}.")
+            machine = replace(machine, login=login)
             self.save_machine(machine)
             return machine
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import ssh_machine as machines
 from paused_run import PausedRuns
 from ssh_machine import SshMachine, ssh_machine
 
-from core.errors import EngineError, NoAnswerError, NoShellError, RefusedError, StoreError
+from core.adapters import ssh
+from core.errors import DeniedError, EngineError, NoAnswerError, NoShellError, RefusedError, StoreError
 from core.holding import Hold
 from core.model.machine import Login, Machine, MachineState
 from core.model.pause import Answer, PauseKind
@@ -234,6 +236,38 @@ async def test_facts_do_not_mark(runs: PausedRuns, debugging: Debugging, sshd: S
     assert facts.disk_used
     assert facts.load.count(" ") == 2
     assert runs.touches(run).all() == []
+
+
+async def test_a_login_counts_once_it_leads_in_and_reverts_nothing_that_became_of_the_machine(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine, tmp_path: Path
+) -> None:
+    wrong, wanted = (Login(sshd.user, (str(machines.make_key(tmp_path / name)),)) for name in ("before", "other"))
+    machine = runs.machine(runs.run(), sshd, login=wrong)
+    kept = replace(machine, state=MachineState.KEPT, until=time.time() + 900, kept_by=WHO)
+    runs.index.save_machine(kept)
+    # What follows was begun when the machine was only paused.
+    with pytest.raises(DeniedError):
+        await debugging.log_in(machine, sshd.user, wanted.key_files[0])
+    assert runs.index.machine(machine.run_uid, machine.stage_key) == kept
+    given = await debugging.log_in(machine, sshd.user, str(sshd.login))
+    assert given == replace(kept, login=Login(sshd.user, (str(sshd.login),)))
+    assert runs.index.machine(machine.run_uid, machine.stage_key) == given
+
+
+async def test_a_machine_that_ends_while_somebody_logs_in_stays_ended(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = runs.machine(runs.run(), sshd)
+    connect = ssh.connect
+
+    async def meanwhile(given: Machine) -> object:
+        runs.gone(machine)
+        return await connect(given)
+
+    monkeypatch.setattr(ssh, "connect", meanwhile)
+    with pytest.raises(RefusedError, match=r"qemu\.web has ended"):
+        await debugging.log_in(machine, sshd.user, str(sshd.login))
+    assert runs.index.machines() == []
 
 
 async def test_a_winrm_machine_says_where_it_is_and_what_can_be_done(runs: PausedRuns, debugging: Debugging) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.errors import EngineError
+from core.errors import EngineError, RefusedError
 from core.model.machine import Jump, Login, Machine, MachineState
 from core.model.pause import NEVER, Pause, PauseKind, PauseMode, Pausing
 from core.model.role import Build, Role, Syntax
@@ -112,3 +112,17 @@ def test_a_machine_is_kept_whole_until_it_is_gone(index: Index, run: Run) -> Non
     index.save_machine(gone)
     assert index.machines() == []
     assert index.machines(living_only=False) == [gone]
+
+
+def test_another_login_changes_nothing_else_of_a_machine(index: Index, run: Run) -> None:
+    login = Login("ada", ("/keys/id",))
+    with pytest.raises(RefusedError, match=r"qemu\.web is not known"):
+        index.set_machine_login(run.uid, KEY, login)
+    kept = Machine(run.uid, KEY, "qemu.web", "qemu", MachineState.KEPT, host="10.0.0.5", until=7205.0, kept_by="Bob")
+    index.save_machine(kept)
+    assert index.set_machine_login(run.uid, KEY, login) == replace(kept, login=login)
+    assert index.machine(run.uid, KEY) == replace(kept, login=login)
+    index.save_machine(replace(kept, state=MachineState.GONE))
+    with pytest.raises(RefusedError, match=r"qemu\.web has ended"):
+        index.set_machine_login(run.uid, KEY, login)
+    assert index.machines() == []

@@ -321,7 +321,7 @@ class DebugScreen(Acting):
 
         machine = self.machine
         if machine is not None:
-            self.house.push_screen(AskLogin(machine, partial(self.house.debugging.give_login, machine)), self._log_in)
+            self.house.push_screen(AskLogin(machine, partial(self.house.debugging.log_in, machine)), self._log_in)
 
     def _log_in(self, machine: Machine | None) -> None:
         if machine is not None and self._view is not None:

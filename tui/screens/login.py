@@ -1,6 +1,6 @@
 """Another way to be let into a machine: asked when it turns away all that is known of it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,8 +15,9 @@ from core.model.machine import Machine
 from core.text import visible
 from tui.widgets.typed import Typed
 
-Give = Callable[[str, str, str], Machine]
-"""Takes a user, the path of a key and a password, and gives the machine with them. Raises IngotError."""
+LogIn = Callable[[str, str, str], Awaitable[Machine]]
+"""Takes a user, the path of a key and a password, and gives the machine with them, once it has let us in. Raises
+IngotError."""
 
 
 class AskLogin(ModalScreen[Machine | None]):
@@ -24,10 +25,10 @@ class AskLogin(ModalScreen[Machine | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", "No", show=False)]
 
-    def __init__(self, machine: Machine, give: Give) -> None:
+    def __init__(self, machine: Machine, log_in: LogIn) -> None:
         super().__init__()
         self._machine = machine
-        self._give = give
+        self._log_in = log_in
 
     def compose(self) -> ComposeResult:
         machine = self._machine
@@ -53,14 +54,21 @@ class AskLogin(ModalScreen[Machine | None]):
 
     def on_input_submitted(self, message: Typed.Submitted) -> None:
         message.stop()
-        key = self._field("key").value.strip()
+        words = (self._field("user").value, self._field("key").value.strip(), self._field("password").value)
+        # Exclusive: Enter once more tries what stands there now, and Esc ends the try.
+        self.run_worker(self._try(*words), exclusive=True, exit_on_error=False)
+
+    async def _try(self, user: str, key: str, password: str) -> None:
+        self._say("Logging in… Esc: no")
         try:
-            machine = self._give(self._field("user").value, key, self._field("password").value)
+            machine = await self._log_in(user, key, password)
         except (IngotError, OSError) as error:
-            said = error.what if isinstance(error, IngotError) else str(error)
-            self.query_one("#wrong", Static).update(Content(visible(said)))
+            self._say(error.what if isinstance(error, IngotError) else str(error))
         else:
             self.dismiss(machine)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#wrong", Static).update(Content(visible(text)))
 
     def action_no(self) -> None:
         self.dismiss(None)

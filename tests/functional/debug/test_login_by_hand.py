@@ -9,9 +9,11 @@ from screen import shown, until
 from shop import Shop
 from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing
 from textual.pilot import Pilot
+from textual.widgets import Static
 
+from core.adapters import ssh
 from core.errors import RefusedError
-from core.model.machine import Login, MachineState
+from core.model.machine import Login, Machine, MachineState
 from core.services.debugging import Debugging
 from tui.app import Ingot
 from tui.screens.login import AskLogin
@@ -42,6 +44,11 @@ async def test_the_wrong_key_is_denied_and_the_right_one_leads_in(shop: Shop, tm
             await turned_away(pilot, app)
             await pilot.press(*"/nowhere", "enter")
             await until(pilot, lambda: "The key /nowhere cannot be read." in shown(app))
+            await pilot.press("ctrl+u", *str(make_key(tmp_path / "other")), "enter")
+            await until(pilot, lambda: "does not let" in str(app.screen.query_one("#wrong", Static).content))
+            known = shop.index.machine(run.uid, key_of(run))
+            assert known is not None
+            assert known.login == wrong, "one that does not lead in does not count"
             await pilot.press("ctrl+u", *str(real.login), "enter")
             await until(pilot, lambda: isinstance(app.focused, Terminal))
             await pilot.press(*"expr 41 + 1", "enter")
@@ -54,22 +61,32 @@ async def test_the_wrong_key_is_denied_and_the_right_one_leads_in(shop: Shop, tm
         real.stop()
 
 
-def test_a_password_is_in_a_private_file_and_nowhere_else(shop: Shop, tmp_path: Path) -> None:
+class LetIn:
+    async def close(self) -> None: ...
+
+
+async def test_a_password_is_in_a_private_file_and_nowhere_else(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(_: Machine) -> LetIn:
+        return LetIn()
+
+    monkeypatch.setattr(ssh, "connect", connect)
     run = hold(shop, known_hosts=str(tmp_path / "known_hosts"))
     machine = shop.index.machine(run.uid, key_of(run))
     assert machine is not None
     debugging = Debugging(shop.places, {})
     for user, key, password in (("", "", "x"), ("ada", "", ""), ("ada", "/nowhere", "")):
         with pytest.raises(RefusedError):
-            debugging.give_login(machine, user, key, password)
-    given = debugging.give_login(machine, "ada", password="hunter 2 and 3")
+            await debugging.log_in(machine, user, key, password)
+    given = await debugging.log_in(machine, "ada", password="hunter 2 and 3")
     path = Path(given.login.password_file)
     assert path.read_text() == "hunter 2 and 3"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.is_relative_to(shop.places.run(run.uid) / "keys")
     assert shop.index.machine(run.uid, key_of(run)) == given
     assert b"hunter" not in b"".join(one.read_bytes() for one in shop.places.home.glob("index.sqlite*"))
-    assert debugging.give_login(machine, "bob").login == replace(given.login, user="bob")
+    assert (await debugging.log_in(machine, "bob")).login == replace(given.login, user="bob")
 
 
 @pytest.mark.skipif(bool(missing() or cannot_have_users()), reason=missing() or cannot_have_users())
