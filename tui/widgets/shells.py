@@ -19,6 +19,7 @@ from core.errors import DeniedError, HostKeyError, IngotError
 from core.services.terminal_settings import LEAVE_KEY
 from core.text import visible
 from tui.debug_cells import Try
+from tui.terminal.drawn import load
 from tui.terminal.frame import Styled
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
@@ -138,10 +139,7 @@ class Shells(Vertical):
     def on_unmount(self) -> None:
         for tab in self._tabs:
             if tab.shell is not None:
-                # The loop may be about to end; the connection goes with the process at the latest.
-                closing = asyncio.ensure_future(tab.shell.close())
-                _CLOSING.add(closing)
-                closing.add_done_callback(_CLOSING.discard)
+                _hang_up(tab.shell)
 
     # what there is
 
@@ -211,24 +209,34 @@ class Shells(Vertical):
 
     async def _connect(self, tab: _Tab) -> None:
         """Until there is a shell, or it cannot be any more."""
+        loading = asyncio.ensure_future(asyncio.to_thread(load))
         while not self._over:
             try:
                 shell = await self._opener(*self._room())
-                tab.terminal.attach(shell)
-            except IngotError as error:
-                self._note(tab, error)
+            except Exception as error:  # noqa: BLE001 - whatever comes back is shown, and the screen stays
+                self._note(tab, _told(error, "It is tried again every few seconds."), isinstance(error, _HOPELESS))
                 if tab.hopeless:
                     return
                 await asyncio.sleep(TRY_AGAIN)
-            else:
-                tab.shell = shell
-                tab.tries.clear()
-                if tab is self._tab and self._ahead:
-                    shell.write(self._ahead.encode())
-                self._ahead = ""
-                self._show()
-                self.post_message(self.Changed())
+                continue
+            try:
+                await loading
+                tab.terminal.attach(shell)
+            except BaseException as error:
+                _hang_up(shell)  # nobody will see it
+                if not isinstance(error, Exception):
+                    raise
+                # The next one could not be drawn either, and each opens a shell in the machine.
+                self._note(tab, _told(error, "n tries once more; ingot debug RUN needs no such terminal."), True)
                 return
+            tab.shell = shell
+            tab.tries.clear()
+            if tab is self._tab and self._ahead:
+                shell.write(self._ahead.encode())
+            self._ahead = ""
+            self._show()
+            self.post_message(self.Changed())
+            return
 
     @property
     def denied(self) -> bool:
@@ -252,13 +260,13 @@ class Shells(Vertical):
         size = self.content_size
         return max(size.width - 2, 20), max(size.height - 2 - (1 if self.tabs.display else 0), 5)
 
-    def _note(self, tab: _Tab, error: IngotError) -> None:
+    def _note(self, tab: _Tab, error: IngotError, hopeless: bool) -> None:
         now = self._clock()
         if tab.tries and tab.tries[-1].error.what == error.what:
             tab.tries[-1] = Try(now, error, tab.tries[-1].times + 1)
         else:
             tab.tries.append(Try(now, error))
-        tab.hopeless = isinstance(error, _HOPELESS)
+        tab.hopeless = hopeless
         self._ahead = ""
         self._show()
         self.post_message(self.Changed())
@@ -341,3 +349,15 @@ class Shells(Vertical):
 
 _CLOSING: set["asyncio.Future[None]"] = set()
 """Shells on their way out: a task that nobody holds may be collected before it is done."""
+
+
+def _hang_up(shell: Shell) -> None:
+    """Close it. The loop may be about to end; the connection goes with the process at the latest."""
+    closing = asyncio.ensure_future(shell.close())
+    _CLOSING.add(closing)
+    closing.add_done_callback(_CLOSING.discard)
+
+
+def _told(error: Exception, next_step: str) -> IngotError:
+    """An error as it can be shown: one that nobody expected says what it is."""
+    return error if isinstance(error, IngotError) else IngotError(f"{type(error).__name__}: {error}", next_step)
