@@ -46,10 +46,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     if report is None:
         await job.end_earlier()
         report = await _tested(job, image, artifact)
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = note.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(report))
-        part.rename(note)
+        await asyncio.to_thread(_note, job, note, report)
     else:
         job.say("It was tested before the interruption.")
     name = f"test-{job.stage.build}-{job.run.uid[-8:]}"
@@ -67,6 +64,14 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
 def _secrets(job: StageJob) -> list[str]:
     """What suites may print and nobody may keep. Reads the template: in a thread."""
     return [*job.secrets.values(), *packer.sensitive_values(job.run.request.role, checkout_of(job))]
+
+
+def _note(job: StageJob, note: Path, report: Report) -> None:
+    """For an attempt after this one; gone with the run (leftovers.py)."""
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = note.with_suffix(".part")
+    part.write_bytes(Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
+    part.rename(note)
 
 
 def _earlier(note: Path) -> Report | None:

@@ -353,6 +353,15 @@ END
 """
 
 
+TELLING = """\
+#!/bin/sh
+echo with s3cr3t-of-the-shop
+cat >"$INGOT_RESULTS/junit.xml" <<END
+<testsuite><testcase name="token"><system-out>with s3cr3t-of-the-shop</system-out></testcase></testsuite>
+END
+"""
+
+
 async def test_the_suites_of_the_workspace_run_in_the_machine(site: Site) -> None:
     pytest.importorskip("testinfra")
     site.workshop.commit(
@@ -388,7 +397,7 @@ async def test_nothing_boots_until_the_secrets_that_a_restarted_worker_forgot_ar
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.engine.job._SECRETS_COME_WITHIN", 0.0)
-    site.workshop.commit({"tests/plain.sh": "#!/bin/sh\necho with s3cr3t-of-the-shop\n"})
+    site.workshop.commit({"tests/plain.sh": TELLING})
     (site.workshop.root / "tests/plain.sh").chmod(0o755)
     site.workshop.git("commit", "-qam", "Programs")
     site.settings = replace(site.settings, suites=("tests/plain.sh",))
@@ -407,6 +416,11 @@ async def test_nothing_boots_until_the_secrets_that_a_restarted_worker_forgot_ar
     assert "with «redacted»" in site.log(run)
     assert "with «redacted»" in site.reports[0].cases[-1].output
     assert "s3cr3t-of-the-shop" not in site.log(run)
+    # What it notes for a next attempt says no more than the ledger, and goes with the run.
+    results = site.workshop.places.run(run.uid) / "results"
+    assert b"s3cr3t-of-the-shop" not in (results / "test-qemu.web.json").read_bytes()
+    leftovers.clean_up(site.workshop.places, site.workshop.again(run), succeeded=True)
+    assert list(results.iterdir()) == []
 
 
 async def test_what_is_wrong_with_a_suite_is_never_silence(site: Site) -> None:
