@@ -102,6 +102,11 @@ def path_setting(role: Role, checkout: Path, variables: Mapping[str, str], build
     return _said(role, checkout, variables, build).path(name)
 
 
+def setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> str:
+    """The same for one that is any text."""
+    return _said(role, checkout, variables, build).text(name)
+
+
 def _said(role: Role, checkout: Path, variables: Mapping[str, str], build: Build) -> "_Said":
     settings = _json(role, checkout, variables, build) if role.syntax is Syntax.JSON else None
     if settings is None:

@@ -24,6 +24,18 @@ _BOOT_SECTOR = b"\xb0\x10\xe6\xf4\xf4".ljust(510, b"\0") + b"\x55\xaa"
 _RAN = 33
 
 
+class _Extent(msgspec.Struct, frozen=True):
+    filename: str
+
+
+class _Data(msgspec.Struct, frozen=True):
+    extents: tuple[_Extent, ...] = ()
+
+
+class _OfFormat(msgspec.Struct, frozen=True):
+    data: _Data = _Data()
+
+
 class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
     """A disk image as `qemu-img info` sees it."""
 
@@ -33,6 +45,12 @@ class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
     """Bytes that the machine sees as its disk."""
     backing_filename: str = ""
     """The image that this one only holds the differences to, as it is written in it; empty for a whole one."""
+    format_specific: _OfFormat | None = None
+
+    @property
+    def extents(self) -> tuple[str, ...]:
+        """The files that a VMDK says its data is in, itself as a rule."""
+        return tuple(one.filename for one in self.format_specific.data.extents) if self.format_specific else ()
 
 
 async def accelerator() -> Accelerator:
@@ -71,7 +89,8 @@ async def runs_with(wanted: Accelerator) -> bool:
 async def info(disk: Path, disk_format: str = "") -> ImageInfo:
     """What a disk is; also while a machine has it open.
 
-    Without `disk_format` it is told from the content. Raises ToolError when the file is no disk that qemu-img can read.
+    Without `disk_format` it is told from the content, which may be a lie of the machine that wrote it. Raises ToolError
+    when the file is no disk that qemu-img can read.
     """
     argv = ["qemu-img", "info", "--force-share", "--output=json"]
     argv += ["-f", disk_format] if disk_format else []
@@ -86,20 +105,25 @@ async def info(disk: Path, disk_format: str = "") -> ImageInfo:
         ) from error
 
 
-async def check(disk: Path) -> None:
-    """Raises ToolError when the disk's own tables are damaged. Formats that have none (raw) pass."""
-    answer = await process.run(["qemu-img", "check", "--output=json", str(disk.absolute())])
+async def check(disk: Path, disk_format: str = "") -> None:
+    """Raises ToolError when the disk's own tables are damaged. Formats that have none (raw) pass. `disk_format` as for
+    `info`."""
+    stated = ["-f", disk_format] if disk_format else []
+    answer = await process.run(["qemu-img", "check", "--output=json", *stated, str(disk.absolute())])
     if answer.code not in (0, 3, 63):  # qemu-img(1): 2 is damage, 3 only wasted room, 63 a format without checks
         raise ToolError(f"{disk} is damaged: {_last_line(answer.err or answer.out)}", "Do not use it; build it again.")
 
 
-async def convert(source: Path, destination: Path, disk_format: str, *, compress: bool = False) -> None:
-    """A copy of `source` in another format. Until it is whole it has another name; nothing is left when it fails.
+async def convert(
+    source: Path, destination: Path, disk_format: str, *, of: str = "qcow2", compress: bool = False
+) -> None:
+    """A copy of `source`, which has the format `of`, in another format. Until it is whole it has another name; nothing
+    is left when it fails.
 
     `compress` is for qcow2 only (zstd: four times as fast as the default at the same size). Raises ToolError.
     """
     part = destination.with_name(f".{destination.name}.part")
-    argv = ["qemu-img", "convert", "-O", disk_format]
+    argv = ["qemu-img", "convert", "-f", of, "-O", disk_format]
     argv += ["-c", "-o", "compression_type=zstd"] if compress else []
     try:
         await process.run([*argv, str(source.absolute()), str(part.absolute())], check=True)

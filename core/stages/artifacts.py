@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from core.adapters import packer
-from core.adapters.communicator import path_setting
+from core.adapters.communicator import path_setting, setting
 from core.adapters.packer_output import OutputReader
 from core.model.role import DISK_BUILDERS
 from core.stages.environment import Preparation
@@ -63,8 +63,8 @@ class Made(msgspec.Struct, frozen=True):
     """`region:ami-…`."""
 
 
-def format_of(path: Path, kind: str = "") -> str:
-    """The format of a file by what is in it, else by its name, else `raw` where it can be one and the builder makes disks."""
+def signed_as(path: Path) -> str:
+    """The format of a file by what is in it; empty where that tells none."""
     with path.open("rb") as file:
         start = file.read(512)
         for offset, signature, name in _MAGIC:
@@ -72,24 +72,38 @@ def format_of(path: Path, kind: str = "") -> str:
                 return name
         if start[257:262] == b"ustar" and path.suffix == ".ova":
             return "ova"
-        size = path.stat().st_size
-        if size >= 512:
+        if path.stat().st_size >= 512:
             file.seek(-512, 2)  # a fixed VHD has its signature at the end
             if file.read(8) == b"conectix":
                 return "vhd"
+    return ""
+
+
+def format_of(path: Path, kind: str = "", declared: str = "") -> str:
+    """The format of a file: by what is in it, else by its name, else `raw` where it can be one and the builder makes
+    disks.
+
+    What is in a disk that its template declares to be raw was written by the machine, so there only a name that says
+    the same makes it another format: a post-processor's copy.
+    """
+    ending, signed = path.suffix.lower(), signed_as(path)
+    if declared == "raw" and signed and _ENDINGS.get(ending, ending[1:]) != signed:
+        return "raw"
+    if signed:
+        return signed
+    size = path.stat().st_size
     # A disk has whole sectors: a list or a machine's settings beside one hardly ever do.
-    return _ENDINGS.get(path.suffix.lower()) or ("raw" if kind in DISK_BUILDERS and size and not size % 512 else "file")
+    return _ENDINGS.get(ending) or ("raw" if kind in DISK_BUILDERS and size and not size % 512 else "file")
 
 
 def made_by(preparation: Preparation, reader: OutputReader, started: float) -> list[Made]:
-    """What the build made, once each, the main disk first. Empty when it made nothing that can be kept (`null`)."""
+    """What the build made, once each, the main disk first. Empty when it made nothing that can be kept (`null`). Reads
+    the template: in a thread."""
     amis = list(dict.fromkeys(ami for result in reader.results for ami in result.amis))
     files = list(_files(preparation, reader, started))
-    kind = preparation.build.kind
     disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
     # Where everything has such an ending, that is what the template makes.
-    made = [Made(format_of(file, kind), path=str(file)) for file in disks or files]
-    return [*made, *(Made("ami", location=ami) for ami in amis)]
+    return [*_made_of(preparation, disks or files), *(Made("ami", location=ami) for ami in amis)]
 
 
 def unnamed(preparation: Preparation, reader: OutputReader, region: str) -> list[Made]:
@@ -100,17 +114,30 @@ def unnamed(preparation: Preparation, reader: OutputReader, region: str) -> list
         return [Made("ami", location=f"{region}:{reader.ami}")] if reader.ami and region else []
     if kind not in DISK_BUILDERS:
         return []
-    variables = {
-        variable.removeprefix("PKR_VAR_"): value
-        for variable, value in preparation.environment.items()
-        if variable.startswith("PKR_VAR_")
-    } | preparation.variables
-    said = path_setting(preparation.role, preparation.checkout, variables, preparation.build, "output_directory")
+    said = path_setting(
+        preparation.role, preparation.checkout, _variables(preparation), preparation.build, "output_directory"
+    )
     # What it is called where the template does not say it (builder/qemu/config.go).
     place = Path(said) if said else preparation.directory / f"output-{name.rpartition('.')[2]}"
     files = _in(place) if place.is_dir() else []
     disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
-    return [Made(format_of(file, kind), path=str(file)) for file in disks or files]
+    return _made_of(preparation, disks or files)
+
+
+def _made_of(preparation: Preparation, files: Iterable[Path]) -> list[Made]:
+    build = preparation.build
+    declared = ""
+    if build.kind == "qemu":
+        declared = setting(preparation.role, preparation.checkout, _variables(preparation), build, "format")
+    return [Made(format_of(file, build.kind, declared), path=str(file)) for file in files]
+
+
+def _variables(preparation: Preparation) -> dict[str, str]:
+    return {
+        variable.removeprefix("PKR_VAR_"): value
+        for variable, value in preparation.environment.items()
+        if variable.startswith("PKR_VAR_")
+    } | preparation.variables
 
 
 def _files(preparation: Preparation, reader: OutputReader, started: float) -> Iterable[Path]:

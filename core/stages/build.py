@@ -76,7 +76,7 @@ async def _build(job: StageJob) -> Built:
     if ended.code != 0 and not pauses.mended(ended):
         found = await asyncio.to_thread(what_failed, log)
         raise pauses.end_of(ended) or _failure(preparation, ended, reader, found)
-    made = made_by(preparation, reader, ended.started or began)
+    made = await asyncio.to_thread(made_by, preparation, reader, ended.started or began)
     if pauses.mended(ended):
         made = made or await asyncio.to_thread(unnamed, preparation, reader, _region(job))
         job.say(

@@ -11,7 +11,7 @@ from core.adapters import guestfs, qemu
 from core.errors import ToolError
 from core.model.image import UpstreamRecord
 from core.model.stamp import Stamp, differences, read_back, release_text
-from core.stages.artifacts import Made
+from core.stages.artifacts import Made, signed_as
 from core.stages.environment import version_of
 from core.stages.stage import StageJob
 
@@ -38,8 +38,8 @@ def only_one(job: StageJob, build: str) -> None:
     if len(made) > 1:
         raise ToolError(
             f"{build} left {len(made)} disks ({', '.join(made)}), and only one can be sealed and proven.",
-            "Let the template make one disk, without post-processors that copy it: other formats are made of the sealed "
-            "one (formats of the role in ingot.toml, or ingot convert).",
+            "Let the template make one disk, without post-processors that copy it: other formats are made of the "
+            "sealed one (formats of the role in ingot.toml, or ingot convert).",
         )
 
 
@@ -61,11 +61,12 @@ def stamp_of(job: StageJob, built: float | None = None) -> Stamp:
     )
 
 
-async def ready(job: StageJob, disk: Path) -> None:
+async def ready(job: StageJob, made: Made) -> None:
     """Wait until a disk can be written to, and have it whole. Raises ToolError."""
+    disk = Path(made.path)
     disk.chmod(0o600)  # an earlier attempt may have made it read-only
     await _nobody_has(job, disk)
-    await _make_whole(job, disk)
+    await _make_whole(job, disk, made.format)
 
 
 async def stamped(job: StageJob, made: Made, built: float | None) -> str:
@@ -101,26 +102,40 @@ def _is_open(file: Path) -> bool:
     return False
 
 
-async def _make_whole(job: StageJob, disk: Path) -> None:
+async def _make_whole(job: StageJob, disk: Path, disk_format: str) -> None:
     """A disk that only holds the differences to its upstream (`use_backing_file`) gets all of it: upstreams can be
     deleted.
 
-    Raises ToolError when it points to anything else: a guest could have written that.
+    Raises ToolError when it points to anything else: a guest that can write all of its disk could have written that,
+    to get at a file of this machine. So could it make a raw disk one of another format, for whoever opens it later.
     """
+    if disk_format == "raw" and (signed := signed_as(disk)):
+        raise ToolError(
+            f"{disk.name} is a raw disk, and what its machine wrote at its beginning or end makes it look like "
+            f"{signed}.",
+            "Find out what in the build writes there. If it is no raw disk, its template must not say so (format).",
+        )
     if _data_is_elsewhere(disk):
         raise ToolError(f"The data of {disk.name} is in another file.", "Let the build make one whole disk.")
-    found = await qemu.info(disk)
+    found = await qemu.info(disk, of_qemu(disk_format))
+    if any(Path(file) != disk.absolute() for file in found.extents):
+        raise ToolError(f"The data of {disk.name} is in another file.", "Let the build make one whole disk.")
     if not found.backing_filename:
         return
-    backing = (disk.parent / found.backing_filename).resolve()
     upstream = str(job.result("upstream").get("path") or "")
-    if str(backing) != upstream and not backing.is_relative_to(job.directory.resolve()):
+    if not upstream or not _is_file(disk, found.backing_filename, Path(upstream)):
         raise ToolError(
             f"{disk.name} only holds the differences to {found.backing_filename}, which is not its upstream.",
             "Set use_backing_file = false in the template.",
         )
     job.progress(f"making {disk.name} whole")
-    await qemu.convert(disk, disk, found.format)
+    await qemu.convert(disk, disk, of_qemu(disk_format), of=of_qemu(disk_format))
+
+
+def _is_file(disk: Path, name: str, file: Path) -> bool:
+    """A name in a disk means that file, for QEMU too: before the first `/` a colon makes it a protocol (`json:…`,
+    `nbd:…`), whatever path it looks like."""
+    return ":" not in name.partition("/")[0] and (disk.parent / name).resolve() == file.resolve()
 
 
 def _data_is_elsewhere(disk: Path) -> bool:

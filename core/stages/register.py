@@ -133,7 +133,7 @@ async def _keep(
     name = f"{file_name(build)}{f'-{number}' if number else ''}.{ending}"
     why_not = "it is no disk"
     if made.format in disks.OPENED:
-        await disks.ready(job, source)
+        await disks.ready(job, made)
         why_not = await _stamped(job, build, made) if number == 0 else "it is not the first disk"
     stamped = not why_not
     stamp = f"stamped inside as {image.role} {image.version}" if stamped else f"not stamped inside: {why_not}"
@@ -207,8 +207,9 @@ async def _check(job: StageJob, path: Path, disk_format: str) -> int | None:
     if disk_format not in disks.OPENED:
         return None
     job.progress(f"checking {path.name}")
-    await qemu.check(path)
-    return (await qemu.info(path)).virtual_size
+    of_qemu = disks.of_qemu(disk_format)
+    await qemu.check(path, of_qemu)
+    return (await qemu.info(path, of_qemu)).virtual_size
 
 
 async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVersion) -> list[Artifact]:

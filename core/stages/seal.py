@@ -40,7 +40,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         job.say("The build made no disk that can be opened here: there is nothing to seal.")
         return {"sealed": False, "stamp": "it is no disk"}
     disk = Path(made.path)
-    await disks.ready(job, disk)
+    await disks.ready(job, made)
     if not settings.enabled:
         job.progress(f"stamping {disk.name}, or reading its stamp")
         why_not = await disks.stamped(job, made, time.time())

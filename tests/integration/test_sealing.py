@@ -232,7 +232,11 @@ async def test_a_second_disk_is_never_registered_beside_a_sealed_one(
     assert workshop.ledger.images() == []
     # Without [seal] nothing is promised of any of them.
     find = process.find
-    monkeypatch.setattr(process, "find", lambda program: None if program == "guestfish" else find(program))
+
+    def found(program: str) -> Path | None:
+        return None if program == "guestfish" else find(program)
+
+    monkeypatch.setattr(process, "find", found)
     plain = workshop.new_run(DISK_ROLE, stages=STAGES)
     await workshop.until(plain, "register")
     assert len(workshop.ledger.images()[0].artifacts) == 3

@@ -1,4 +1,5 @@
-"""A build that Packer calls failed although all went well after a retry: what it made is found where Packer put it."""
+"""What a build made is found, as what its template says that it is; also of one that Packer calls failed although all
+went well after a retry."""
 
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from core.adapters.packer import Packer
 from core.adapters.packer_output import OutputReader
 from core.model.role import Build, Role, Syntax
-from core.stages.artifacts import Made, unnamed
+from core.stages.artifacts import Made, made_by, unnamed
 from core.stages.environment import Preparation
 
 HCL = """
@@ -51,6 +52,26 @@ def test_a_disk_is_where_the_template_says_or_where_packer_puts_it(
     disk.write_bytes(b"QFI\xfb")
     (disk.parent / "efivars.fd").touch()
     assert unnamed(asked, OutputReader(), "") == [Made("qcow2", path=str(disk))]
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "made"),
+    [
+        ("", "packer-web", "qcow2"),
+        ('format = "raw"', "packer-web", "raw"),
+        ("format = var.disk", "web.img", "raw"),
+        ('format = "raw"', "web.qcow2", "qcow2"),  # a post-processor's, by its name
+    ],
+)
+def test_what_a_guest_writes_into_a_raw_disk_makes_it_no_other(
+    tmp_path: Path, setting: str, name: str, made: str
+) -> None:
+    (tmp_path / "web.pkr.hcl").write_text(HCL % setting)
+    asked = preparation(tmp_path, Build("qemu.web", "qemu"), {"disk": "raw"})
+    disk = asked.output / name
+    disk.parent.mkdir()
+    disk.write_bytes(b"QFI\xfb".ljust(1024))
+    assert made_by(asked, OutputReader(), 0.0) == [Made(made, path=str(disk))]
 
 
 def test_an_ami_is_known_from_when_it_was_made(tmp_path: Path) -> None:
