@@ -143,6 +143,7 @@ class Job:
         prompt_limit: float | None = None,
         on_held: OnHeld | None = None,
         events: bool = False,
+        repeatable: bool = False,
     ) -> Exit:
         directory = tool_directory(self.places, self._run.uid, self._stage.key, name)
         beginning = directory.with_name(f"{name}.from")
@@ -153,8 +154,9 @@ class Job:
             if hold is None:
                 if Hold.vanished(directory):
                     vanished += 1
-                    await self._vanished(name, again=vanished < _VANISHED_AT_MOST)
-                environment = await self._with_secrets(environment)
+                    await self._vanished(name, repeatable=repeatable, again=vanished < _VANISHED_AT_MOST)
+                if not repeatable:
+                    environment = await self._with_secrets(environment)
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
                 try:
@@ -371,14 +373,15 @@ class Job:
                 return
             self._show_waiting(f"disk space: the log in {self._log_path.parent} cannot be written" if full else "")
 
-    async def _vanished(self, name: str, *, again: bool) -> None:
+    async def _vanished(self, name: str, *, repeatable: bool, again: bool) -> None:
         """The holder was killed: end what it left running. Raises LostError unless the tool can just be run again."""
         ended = await sweep(self._run.uid)
         left = (
             f" What it had left running was ended: {', '.join(ended)}." if ended else " Nothing of it was left running."
         )
         # Sealing begins anew on the same disk and ends the same; a machine that was being built is gone.
-        if (self._stage.build and self._stage.name != "seal") or not again:
+        had_machine = self._stage.build and self._stage.name != "seal" and not repeatable
+        if had_machine or not again:
             self._machine_ended(orderly=False)
             if is_cloud(self._kind()):
                 left += " Its machine in the cloud is looked for and ended; the log of this stage says how."

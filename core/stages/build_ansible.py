@@ -10,9 +10,11 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from core import text
-from core.adapters import ansible_prompts, qemu
+from core.adapters import ansible_prompts, formats
+from core.adapters.formats import Source
 from core.adapters.packer_output import OutputReader
 from core.ansible_tool.plan import VARIABLES, Ended
 from core.errors import ToolError
@@ -24,6 +26,7 @@ from core.model.tasks import HostTask, Task
 from core.stages import built, space
 from core.stages.artifacts import Made
 from core.stages.built import Built
+from core.stages.convert import run_qemu_img
 from core.stages.pace import Pace
 from core.stages.paused import end_by_pause
 from core.stages.playbook import Playbook, prepare
@@ -36,7 +39,15 @@ _NAMED = 5
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
     """Raises ToolError with what went wrong in one sentence when the playbook, or the machine, fails."""
-    return await built.once(job, _build)
+    done = await built.once(job, _build)
+    # Not before the note of `once` is written: of this the disk is made.
+    await asyncio.to_thread(shutil.rmtree, _guest(job), ignore_errors=True)
+    return done
+
+
+def _guest(job: StageJob) -> Path:
+    """Of the machine: its overlay, which is the disk of what was built, and its console."""
+    return job.directory / "output" / job.stage.build / "machine"
 
 
 async def _build(job: StageJob) -> Built:
@@ -58,16 +69,22 @@ async def _build(job: StageJob) -> Built:
     )
     if ended.code != Ended.GOOD:
         raise end_by_pause(job, ended) or _failure(job, prepared, ended, build.last_error)
-    job.progress("taking the disk")
     disk = prepared.output / f"{prepared.role.name}.qcow2"
-    guest = prepared.output / "machine"
-    await qemu.convert(guest / "overlay.qcow2", disk, "qcow2")
-    await asyncio.to_thread(shutil.rmtree, guest, ignore_errors=True)
+    if not disk.exists():
+        await _take(job, disk)
     if not job.pauses():  # how long a person took to answer is no measure
         build.pace.keep()
     seconds = ended.ended - ended.started
     job.say(f"Built in {text.duration(seconds)}: {disk.name}.")
     return Built([Made("qcow2", path=str(disk))], seconds, build.reader.tasks)
+
+
+async def _take(job: StageJob, disk: Path) -> None:
+    """Have what the machine left as one whole disk; until it is that it has another name."""
+    part = disk.with_name(f".{disk.name}.part")
+    overlay = Source(_guest(job) / "overlay.qcow2", "qcow2")
+    await run_qemu_img(job, "qemu-img", formats.convert(overlay, part, "qcow2", ()), f"taking {disk.name}", part)
+    part.rename(disk)
 
 
 class _Watched:

@@ -121,6 +121,7 @@ class StageJob(Protocol):
         prompt_limit: float | None = None,
         on_held: OnHeld | None = None,
         events: bool = False,
+        repeatable: bool = False,
     ) -> Exit:
         """Run a tool under a holder, its output in the stage's log; adopt it when an earlier attempt started it.
 
@@ -130,7 +131,8 @@ class StageJob(Protocol):
 
         While the tool waits at one of `prompts` that has no reply, the run is paused as `on_held` says, for
         `prompt_limit` seconds at most: then its holder ends it. `events`: what Ansible tells of its tasks is kept
-        (places.tasks; core/adapters/ansible_events.py is what makes Ansible tell it).
+        (places.tasks; core/adapters/ansible_events.py is what makes Ansible tell it). `repeatable`: it has no machine
+        and needs no secret, so it is just started again where its holder vanished, in a build too.
         """
         ...
 
