@@ -9,11 +9,13 @@ from core.adapters.hcl_tree import Block, Body, Expression, Literal
 from core.adapters.hcl_values import UNKNOWN, Scope, Unknown, Value, known, texts
 from core.adapters.template import (
     NAME_BUILDS,
+    NAME_IT,
     OPEN_BUILDS,
     Gathered,
     TemplateFacts,
     bases_of,
     common_upstream,
+    no_file_name,
     upstream_of,
 )
 from core.model.role import Build, Problem, Upstream
@@ -132,6 +134,8 @@ class _Reader:
                 kind = source.partition(".")[0]
                 full = f"{prefix}.{name}" if prefix else name
                 builds.setdefault(full, Build(full, kind))
+                if reason := no_file_name(full):
+                    self._problem(path, block.line, reason, NAME_IT)
                 if source in self.sources:
                     declared = self.sources[source]
                     used[f"{full} {source}"] = (declared, *extra)

@@ -8,11 +8,13 @@ from typing import Any, cast
 from core.adapters.files import WorkspaceFiles
 from core.adapters.template import (
     NAME_BUILDS,
+    NAME_IT,
     OPEN_BUILDS,
     Gathered,
     TemplateFacts,
     bases_of,
     common_upstream,
+    no_file_name,
     upstream_of,
 )
 from core.model.role import Build, Problem, Upstream
@@ -92,7 +94,9 @@ def read(path: str, template: Mapping[str, Any], values: Mapping[str, str], file
             problems.append(Problem(path, OPEN_BUILDS, None, NAME_BUILDS))
         elif "," in name or not name.isprintable():
             reason = f"the builder's name {name!r} cannot be given to packer build -only="
-            problems.append(Problem(path, reason, None, "Name it with letters, digits, “.”, “_” and “-”."))
+            problems.append(Problem(path, reason, None, NAME_IT))
+        elif reason := no_file_name(name):
+            problems.append(Problem(path, reason, None, NAME_IT))
         builds.setdefault(name, Build(name, kind))
         _walk(builder, gathered, strings)
         upstreams.append(_upstream(builder, gathered, strings))

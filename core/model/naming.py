@@ -70,6 +70,18 @@ def is_safe(name: str) -> bool:
     return bool(name) and safe(name) == name
 
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+
+
+def is_file_name(name: str) -> bool:
+    """It can be the name of a file as it is: no path, nothing hidden, no option, and the same on every file system.
+
+    >>> is_file_name("qemu.web-1_2"), is_file_name("a/b"), is_file_name("..")
+    (True, False, False)
+    """
+    return _FILE_NAME.fullmatch(name) is not None
+
+
 def candidate(words: Sequence[str]) -> tuple[str, int]:
     """The shortest sensible name from the words of a path (outermost first), and how many words from the end it used.
 

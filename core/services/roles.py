@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from core import config
 from core.adapters import playbook
 from core.adapters.files import WorkspaceFiles
-from core.adapters.template import OPEN_BUILDS
+from core.adapters.template import NAME_IT, OPEN_BUILDS, no_file_name
 from core.config import Configuration
 from core.config.role import RoleSettings
 from core.model import naming
@@ -201,6 +201,8 @@ class RoleMaker:
         for wanted in settings.builds:
             if wanted in known:
                 chosen.append(known[wanted])
+            elif reason := no_file_name(wanted):
+                problems.append(self._wrong(settings, f"roles.{name}: {reason}", NAME_IT))
             elif not known or len(problems) < len(role.problems):
                 parts = wanted.split(".")
                 kind = parts[-2] if role.syntax is Syntax.HCL2 and len(parts) > 1 else wanted

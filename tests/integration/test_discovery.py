@@ -484,6 +484,33 @@ def test_a_key_is_one_of_the_things_that_a_role_is_built_from(repository: Make) 
     assert {"keys/vendor.asc", "media/SUMS"} <= set(web.inputs)
 
 
+@pytest.mark.parametrize("name", ["a/b", "../../../images", "..", ".web", "my web", "x" * 300])
+def test_a_build_whose_name_is_no_file_name_is_a_problem(repository: Make, name: str) -> None:
+    """It is one, in what a run keeps: `keys/<name>` is removed with all that is in it."""
+    given = json.dumps(name)
+    inline = f'source "source.null.web" {{\n name = {json.dumps(f"a/{name}")}\n }}'
+    root = repository(
+        {
+            "prefix/prefix.pkr.hcl": template().replace("build {", f"build {{\n  name = {given}"),
+            "inline/inline.pkr.hcl": template().replace('sources = ["source.null.web"]', inline),
+            "old.json": json.dumps({"builders": [{"type": "null", "name": name}]}),
+            "open.json": json.dumps({"builders": [{"type": "null", "name": "x-{{env `CHANNEL`}}"}]}),
+            "ingot.toml": f"[roles.open]\nbuilds = [{given}]\n",
+        }
+    )
+    found = discover(root)
+    for role, path in (
+        ("prefix", "prefix/prefix.pkr.hcl"),
+        ("inline", "inline/inline.pkr.hcl"),
+        ("old", "old.json"),
+        ("open", "ingot.toml"),
+    ):
+        (problem,) = named(found, role).problems
+        assert problem.path == path
+        assert "cannot be the name of a file" in problem.reason
+        assert "letters, digits" in problem.fix
+
+
 def test_builds_that_the_template_leaves_open_can_be_named(repository: Make) -> None:
     root = repository(
         {
