@@ -4,8 +4,8 @@ Decisions are never rewritten and never copied: a deprecation or revocation lies
 count at a date, and is taken off again by restoring. What children inherit is computed (core/model/decided.py).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from core.model.image import ImageState, ImageVersion, may_become_good
@@ -65,6 +65,13 @@ class StateChange:
         return f"{self.act} at {self.at!r}{since} by {self.by}"
 
     @property
+    def build(self) -> str:
+        """The build that was tested, as the name of the report says it (`test-<build>-<run>`); empty where it does not,
+        then it is about the image as a whole."""
+        kind, _, rest = self.evidence.partition("-")
+        return rest.rpartition("-")[0] if kind == "test" else ""
+
+    @property
     def begins(self) -> float:
         """Seconds since the epoch from which it counts."""
         return self.at if self.since is None else self.since
@@ -78,9 +85,16 @@ class Life:
     """`candidate`, `good` or `released`."""
     layers: tuple[StateChange, ...] = ()
     """The deprecation and the revocation that were not taken back, the newest last."""
-    verdict: Verdict = Verdict.UNTESTED
+    tests: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
+    """By build, what its newest test said."""
     last: StateChange | None = None
     """The newest change of state; tests are none."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the newest test of each build comes to: one that failed counts, whichever was tested last."""
+        said = self.tests.values()
+        return next((verdict for verdict in (Verdict.FAILED, Verdict.PASSED) if verdict in said), Verdict.UNTESTED)
 
     @property
     def stored(self) -> ImageState:
@@ -150,7 +164,7 @@ def after(life: Life, change: StateChange) -> Life:
     """What becomes of the state by a change that nothing forbids."""
     match change.act:
         case Act.TESTED:
-            return replace(life, verdict=change.verdict)
+            return replace(life, tests={**life.tests, change.build: change.verdict})
         case Act.GOOD:
             return replace(life, reached=ImageState.GOOD, last=change)
         case Act.RELEASED:
@@ -187,6 +201,8 @@ def _why_not_good(image: ImageVersion, life: Life) -> str:
     name = f"{image.role} {image.version}"
     if life.stored is not ImageState.CANDIDATE:
         return f"{name} is {life.stored}; only a candidate becomes good."
+    if failed := [build for build, verdict in life.tests.items() if build and verdict is Verdict.FAILED]:
+        return f"{name} failed the newest tests of {' and '.join(failed)}; only what passed its tests becomes good."
     if life.verdict is not Verdict.PASSED:
         return f"{name} is {life.verdict}; only what passed its tests becomes good."
     return may_become_good(image)

@@ -64,6 +64,20 @@ def test_only_what_passed_its_tests_becomes_good() -> None:
     assert "only a candidate" in refusal(WEB, GOOD, change(Act.GOOD))
 
 
+def test_a_build_that_failed_is_not_made_up_for_by_another_that_passed() -> None:
+    def tested(build: str, run: str, verdict: Verdict) -> StateChange:
+        return change(Act.TESTED, verdict=verdict, evidence=f"test-{build}-{run}")
+
+    a, b = "qemu.web-a", "qemu.web"
+    earlier = (tested(a, "x", Verdict.PASSED), tested(a, "y", Verdict.FAILED), tested(b, "x", Verdict.PASSED))
+    life = lived(*earlier)
+    assert life.verdict is Verdict.FAILED
+    assert "failed the newest tests of qemu.web-a;" in refusal(WEB, life, change(Act.GOOD))
+    again = lived(*earlier, tested(a, "z", Verdict.PASSED))
+    assert again.verdict is Verdict.PASSED
+    assert not refusal(WEB, again, change(Act.GOOD))
+
+
 def test_what_was_touched_by_hand_never_becomes_good() -> None:
     touched = image(marks=(TOUCHED,))
     passed = lived(Act.TESTED, of=touched)
