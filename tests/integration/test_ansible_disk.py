@@ -16,6 +16,7 @@ from core import process, text
 from core.adapters import ssh_keys
 from core.engine.holds import tool_directory
 from core.engine.job import Job
+from core.errors import SpaceError
 from core.hold import Exit
 from core.holding import Hold
 from core.model.ansible_build import KIND, AnsibleBuild
@@ -74,7 +75,7 @@ class WithoutMachine(Job):
 
 class Site(Workshop):
     """A run that has come to its build; `begun` has a line for each time that a disk was begun to be written, which
-    ends only when `gate` is there."""
+    ends only when `gate` is there: with what that says, if anything, in the middle."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(place)
@@ -83,7 +84,8 @@ class Site(Workshop):
         programs.mkdir()
         (programs / "qemu-img").write_text(
             f'#!/bin/sh\nif [ "$1" = convert ]; then echo x >> {self.begun}\n'
-            f"until [ -e {self.gate} ]; do sleep 0.05; done; fi\n"
+            f"until [ -e {self.gate} ]; do sleep 0.05; done\n"
+            f"[ ! -s {self.gate} ] || {{ for last; do :; done; echo half > $last; cat {self.gate}; exit 1; }}; fi\n"
             f'exec {shutil.which("qemu-img")} "$@"\n'
         )
         (programs / "qemu-img").chmod(0o755)
@@ -211,3 +213,12 @@ async def test_when_the_holder_that_writes_the_disk_is_killed_only_that_is_done_
     site.gate.touch()
     await attempt
     await whole(site, run)
+
+
+async def test_a_disk_that_fills_while_the_image_is_written_is_called_full_and_nothing_half_is_left(site: Site) -> None:
+    site.gate.write_text("qemu-img: error while writing at byte 5: No space left on device\n")
+    run = await site.run()
+    with pytest.raises(SpaceError, match="is full: error while writing at byte 5: No space left on device") as raised:
+        await site.attempt(run)
+    assert raised.value.next_step == "Make room (ingot sweep, ingot cache, ingot prune), then build again."
+    assert {path.name for path in site.output(run).iterdir()} == {"machine"}
