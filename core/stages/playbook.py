@@ -13,6 +13,7 @@ from core.ansible_tool.plan import Plan
 from core.errors import ToolError
 from core.model.ansible_build import AnsibleBuild
 from core.model.role import Build, Role
+from core.stages.disks import of_qemu
 from core.stages.environment import (
     ANSIBLE,
     base_environment,
@@ -52,7 +53,8 @@ class Playbook:
                 f"{self.role.name} is built by Ansible, and its upstream is no disk on this machine.",
                 "Say in ingot.toml what it is built on: [roles.NAME.upstream] (docs/workspace.md).",
             )
-        info = await qemu.info(disk)
+        # A vendor's disk says what it is; one that a machine of ours wrote to is what it was registered as.
+        info = await qemu.info(disk, of_qemu(str(upstream.get("format") or "")))
         formats = {"vpc": "vhd"}
         plan = Plan(
             build=self.build.name,

@@ -47,7 +47,7 @@ async def from_role(job: StageJob, upstream: Upstream) -> Mapping[str, object]:
     path = Path(artifact.location)
     digest = await verified_again(job, path, artifact.digest, name)
     record = UpstreamRecord("role", name, f"sha256:{digest}", "ledger", image.role, image.version, details)
-    return await given(job, path, record)
+    return {**await given(job, path, record), "format": artifact.format}
 
 
 def chosen(

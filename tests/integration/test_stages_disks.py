@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,13 @@ import pytest
 from workshop import Workshop, role
 
 from core import process
+from core.adapters import qemu
+from core.engine.job import Job
 from core.errors import ToolError
+from core.model.ansible_build import AnsibleBuild
 from core.model.run import StageState
 from core.stages.artifacts import Made
+from core.stages.playbook import Playbook
 
 pytestmark = [
     pytest.mark.skipif(process.find("packer") is None, reason="packer is not installed"),
@@ -157,3 +162,31 @@ async def test_a_raw_disk_that_its_guest_made_look_like_another_is_refused(works
     with pytest.raises(ToolError, match="look like qcow2") as raised:
         await workshop.stage(run, "register")
     assert "(format)" in raised.value.next_step
+
+
+@pytest.mark.parametrize(("registered", "booted"), [("raw", "raw"), ("", "qcow2")])
+async def test_a_playbooks_machine_boots_a_parents_disk_as_what_it_was_registered(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: str, booted: str
+) -> None:
+    disk = tmp_path / "parent.img"
+    call("qemu-img", "create", "-q", "-f", "qcow2", str(disk), "64K")
+    workshop.commit({"site.yml": "[]"})
+    settings = AnsibleBuild("site.yml")
+    run = workshop.new_run(replace(role(build="ansible.web"), ansible=settings))
+    result = {"path": str(disk), **({"format": registered} if registered else {})}
+    workshop.index.update_stage(run.uid, "upstream", state=StageState.SUCCEEDED, result=result)
+    monkeypatch.setattr(qemu, "accelerator", tcg)
+    run = workshop.again(run)
+    stage = run.stage("build/ansible.web")
+    assert stage is not None
+    job = Job(workshop.around, run, stage)
+    build = run.request.role.builds[0]
+    key = tmp_path / "key"
+    asked = Playbook(build, run.request.role, settings, tmp_path, tmp_path, {}, key, "", tmp_path / "known", "{}")
+    plan = msgspec.json.decode((await asked.plan(job, asks=False)).read_bytes())
+    job.close()
+    assert plan["disk_format"] == booted
+
+
+async def tcg() -> str:
+    return "tcg"

@@ -219,7 +219,7 @@ async def test_a_role_is_built_on_the_newest_image_of_its_parent(workshop: Works
     newest = parent_image(workshop, "0.2.0", 2.0)
     run = workshop.new_run(role(declares=DECLARES, upstream=ON_BASE))
     result = await workshop.until(run, "upstream")
-    assert result["path"] == str(newest)
+    assert (result["path"], result["format"]) == (str(newest), "qcow2")
     assert result["record"] == {
         "kind": "role",
         "description": "base 0.2.0",
