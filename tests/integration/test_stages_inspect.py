@@ -89,7 +89,7 @@ async def test_an_inventory_goes_with_the_image_and_the_copies_of_its_files_go(w
     assert await carried_out(workshop, run) == {"inventory": True}
     assert not place.exists()
     job = Job(workshop.around, run, Stage("inspect/file.hello"))
-    packed = evidence.packed(job)["inventory-file.hello"]
+    packed = (await evidence.packed(job))["inventory-file.hello"]
     job.close()
     report = workshop.places.run(run.uid) / "evidence/inventory-file.hello.json"
     found = msgspec.json.decode(report.read_bytes(), type=Inventory)
