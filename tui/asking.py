@@ -78,17 +78,32 @@ class Asking:
         self._house.push_screen(trust_question(name, overview.root), answered)
 
     def cancel(self, runs: Sequence[Run], then: Callable[[], None] | None = None) -> None:
-        """`then` is called when a person said yes."""
+        """`then` is called when a person said yes. One that has paused while it was asked is asked about anew: its
+        machine goes only by its name."""
         from tui.screens.questions import cancel_question
 
+        def look_again() -> list[Run]:
+            return [self._house.changes.run(run.uid) or run for run in runs]
+
         def answered(yes: bool | None) -> None:
-            for run in runs if yes else ():
+            if yes:
+                self._house.carry_out("looking at what is to be cancelled…", look_again, go_on)
+
+        def go_on(now: list[Run]) -> None:
+            told = {run.uid for run in runs if run.state is RunState.PAUSED}
+            paused = [str(run.id) for run in now if run.state is RunState.PAUSED and run.uid not in told]
+            if paused:
+                which = f"Run {paused[0]} has" if len(paused) == 1 else f"Runs {', '.join(paused)} have"
+                self._house.notify(f"{which} paused meanwhile: nothing was cancelled yet.", severity="warning")
+                self.cancel([run for run in now if not run.state.ended], then)
+                return
+            for run in runs:
                 self._house.carry_out(
                     f"cancelling run {run.id}…",
                     partial(self._house.changes.cancel, run.uid),
                     lambda run: self._house.notify(_cancelled(run), timeout=4),
                 )
-            if yes and then is not None:
+            if then is not None:
                 then()
 
         self._house.push_screen(cancel_question(runs), answered)

@@ -244,9 +244,10 @@ def _confirm(run: Run, consequence: str, *, yes: bool) -> None:
     """Raises RefusedError unless the role's name is typed, or `yes`."""
     if yes:
         return
+    told = f"The machine of run {run.id} ({run.role}): {consequence}"
     if not sys.stdin.isatty():
-        raise RefusedError(f"{consequence} That needs the name of the role, typed.", "Or say --yes.")
-    say(consequence)
+        raise RefusedError(f"{told} That needs the name of the role, typed.", "Or say --yes.")
+    say(told)
     if input("Type the role's name to do it: ").strip() not in (run.role, text.visible(run.role)):
         raise RefusedError("That is not its name: nothing was done.", f"Its name: {run.role}")
 

@@ -188,7 +188,8 @@ def choices(kind: PauseKind, step: str = "", provisioners: int = 0) -> tuple[Cho
     if kind is PauseKind.TASK:
         return (*_of_a_task(step), _keep("Ansible"), clean_up)
     if kind is not PauseKind.FAILURE:
-        return (Choice(Answer.CONTINUE, "Continue", _CONTINUES[kind]), clean_up)
+        destroys = kind is PauseKind.CLEAN_UP
+        return (Choice(Answer.CONTINUE, "Continue", _CONTINUES[kind], destroys), clean_up)
     return (_retry(step, provisioners), _keep("Packer"), clean_up)
 
 

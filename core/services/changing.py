@@ -40,6 +40,16 @@ class Changing:
 
         return Building(self.places, os.environ).build_outdated(self.directory, trust=trust, pausing=pausing)
 
+    def run(self, uid: str) -> Run | None:
+        """How a run stands now; None where there is no such run."""
+        from core.store.index import Index
+
+        index = Index(self.places.index)
+        try:
+            return index.run(uid)
+        finally:
+            index.close()
+
     def cancel(self, uid: str) -> Run:
         """Ask for the end of a run; what it started is cleaned up."""
         from core.services.building import Building

@@ -17,6 +17,7 @@ from person import PATIENCE, Person
 from ssh_machine import SshMachine, ssh_machine
 
 from core.model.machine import MachineState
+from core.model.pause import PauseKind
 from core.model.touch import TouchKind
 
 pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
@@ -267,6 +268,23 @@ def test_cleaning_up_wants_the_name_of_the_role(
     person.sees("The machine and its disk are destroyed")
     person.sees("Type the role's name")
     person.types("\r")  # a bare Enter destroys nothing
+    assert person.ends() == 2
+    assert b"nothing was done" in person.said
+
+
+def test_going_on_where_the_machine_goes_wants_it_too_and_says_so_before(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run, kind=PauseKind.CLEAN_UP)
+    done = ingot("debug", str(run.id), "--answer", "continue")
+    assert done.returncode == 2
+    assert f"The machine of run {run.id} (web): Packer cleans up after this step" in done.stderr
+    people.append(person := Person(ingot, "debug", str(run.id), "--answer", "continue"))
+    person.sees("when all are done, the machine is gone")
+    person.sees("Type the role's name")
+    person.types("\r")
     assert person.ends() == 2
     assert b"nothing was done" in person.said
 

@@ -77,6 +77,9 @@ class Asked:
         self._say("build outdated")
         return [self.index.add_run(self.requests["frontend"], plain_stages(("qemu.frontend",)))]
 
+    def run(self, uid: str) -> Run | None:
+        return self.index.run(uid)
+
     def cancel(self, uid: str) -> Run:
         self._say("cancel")
         self.index.ask_cancel(uid, "you")

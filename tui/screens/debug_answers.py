@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import IngotError
 from core.model.machine import Machine, MachineState
-from core.model.pause import Answer, Choice, Pause, PauseKind
+from core.model.pause import Answer, Choice, Pause
 from core.services.debugging import DebugView
 from tui.cells import person
 from tui.debug_cells import PAUSED, clock_time
@@ -73,8 +73,8 @@ class Answers:
 
     def go_on(self) -> None:
         """Asked first only where the machine goes away by it in the end."""
-        pause = self._pause
-        if pause is not None and pause.kind is PauseKind.CLEAN_UP:
+        pause, choice = self._pause, self._choice(Answer.CONTINUE)
+        if choice is not None and choice.destroys:
             self._ask(Answer.CONTINUE)
         elif pause is not None:
             self._answer(pause, Answer.CONTINUE)

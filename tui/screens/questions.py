@@ -151,11 +151,14 @@ def end_machine_question(run: Run, machine: Machine) -> Question:
 
 
 def go_on_question(run: Run, choice: Choice) -> Question:
-    """Asked before Packer goes on with something that changes the machine."""
+    """Asked before Packer goes on with something that changes the machine; where it goes away by that, by its name."""
+    gone = choice.destroys
     return Question(
-        f"{choice.title}?",
+        f"{choice.title}, and let the machine of run {run.id} go?" if gone else f"{choice.title}?",
         (choice.consequence, "", f"This is the answer to the pause of run {run.id}: others cannot give another one."),
         yes="go on" if choice.answer is Answer.CONTINUE else choice.answer.value,
+        name=run.role if gone else "",
+        danger=gone,
     )
 
 

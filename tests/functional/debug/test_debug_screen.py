@@ -137,6 +137,44 @@ async def test_cleaning_up_wants_the_name_of_the_role(shop: Shop) -> None:
         await until(pilot, lambda: "clean-up 1" in door.heard)
 
 
+async def test_going_on_where_the_machine_goes_wants_the_name_too(shop: Shop) -> None:
+    run = hold(shop, PauseKind.CLEAN_UP, why="Stopped before the clean-up of StepProvision, as asked.", log="")
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        await pilot.press(WAY_OUT, "c")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        assert f"let the machine of run {run.id} go?" in shown(app)
+        assert "Packer cleans up after this step" in shown(app)
+        await pilot.press("y", "enter")
+        await pilot.pause(0.1)
+        assert "continue 1" not in door.heard
+        await pilot.press("escape", "c", *"database", "enter")
+        await until(pilot, lambda: "continue 1" in door.heard)
+
+
+async def test_a_run_that_pauses_while_its_cancel_is_asked_for_is_asked_about_anew(shop: Shop) -> None:
+    run = shop.run("database", RunState.RUNNING, 3, 260)
+    app = shop.app(debugging=Door(shop), run_uid=run.uid)
+    async with app.run_test(size=FULL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run is not None)
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        pause_in(shop, run)
+        put_machine(shop, run)
+        shop.index.set_run_state(run.uid, RunState.PAUSED, "provisioner ansible failed")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, Question) and "is paused: nobody can look" in shown(app))
+        assert f"Run {run.id} has paused meanwhile" in said(app)
+        await pilot.press("y", "enter")
+        await pilot.pause(0.1)
+        assert shop.asked.heard == []
+        await pilot.press("escape", "x", *"database", "enter")
+        await until(pilot, lambda: shop.asked.heard == ["cancel"])
+
+
 async def test_cancelling_a_paused_run_wants_the_name_too(shop: Shop) -> None:
     hold(shop)
     app = shop.app(debugging=Door(shop))
