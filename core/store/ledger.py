@@ -21,7 +21,7 @@ from core.store import ledger_tree
 from core.store.ledger_contents import Contents, contents_of
 from core.store.ledger_decisions import placed
 from core.store.ledger_rules import check_names, same_building, with_additions
-from core.store.ledger_sharing import PATIENCE, Shared, Sharing, attempts
+from core.store.ledger_sharing import PATIENCE, RemoteRefusesError, Shared, Sharing, attempts
 from core.store.ledger_tree import REF, Addition, Entry, LedgerTree, Removal, Reservation, Signature
 from core.store.transcripts import LARGEST
 
@@ -131,17 +131,41 @@ class Ledger:
 
         With a remote they count once they are pushed; `last_shared` says so when it could not be reached. Raises
         LostRaceError, naming who and what, when somebody decided since they were made; RefusedError when a rule
-        forbids one; LedgerError when the ledger cannot be written.
+        forbids one; LedgerError when the ledger cannot be written, RemoteRefusesError when the remote does not take it.
+        What comes with evidence was found out, and not merely wanted: then it is on the ledger here all the same.
         """
+        try:
+            return self._decide(decisions, who, what, why, image, evidence or {})
+        except RemoteRefusesError as refused:
+            if not evidence:
+                raise
+            self._decide(decisions, who, what, why, image, evidence, here=Shared("offline", refused.what))
+            raise RemoteRefusesError(
+                refused.what,
+                refused.next_step,
+                kept="What was found out is on the ledger here, and is sent when the remote takes it.",
+            ) from refused
+
+    def _decide(
+        self,
+        decisions: Sequence[Decision],
+        who: str,
+        what: str,
+        why: str,
+        image: ImageVersion | None,
+        evidence: Mapping[str, bytes],
+        here: Shared | None = None,
+    ) -> Contents:
+        """As `decide`; with `here` the remote is not asked."""
         for _ in attempts():
-            shared = self._share()
+            shared = here or self._share()
             contents = self.read()
             if all(contents.decided.has(decision) for decision in decisions):
                 return contents  # written a moment ago, and beaten here after it was pushed
             places = placed(contents, decisions, self._clock())
             edits = {path: self._tree.write(ledger_tree.encode(decision)) for path, decision in places.items()}
             if image:
-                edits |= self._beside(image, evidence or {})
+                edits |= self._beside(image, evidence)
             commit = self._tree.commit(contents.head, edits, f"{what}\n\n{why}", Signature(who))
             if self._publish(commit, contents.head, shared):
                 return self.read()

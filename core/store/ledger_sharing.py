@@ -43,6 +43,10 @@ class Shared:
     """What was decided otherwise by somebody who was first: who, and what."""
 
 
+class RemoteRefusesError(LedgerError):
+    """The remote can be reached, and does not take what was written."""
+
+
 class _OfflineError(Exception):
     """The remote cannot be reached, or does not want us."""
 
@@ -108,7 +112,7 @@ class Sharing:
         raise LedgerError(
             f"For {PATIENCE:g} seconds others were always first on the ledger of {self._remote!r}.",
             "Try again when fewer builds begin at once.",
-            kept="What was written is on the ledger here and will be sent next time.",
+            kept="What is on the ledger here stays, and will be sent next time.",
         )
 
     def offer(self, commit: str) -> Literal["taken", "beaten", "offline"]:
@@ -168,10 +172,11 @@ class Sharing:
             return False
         if "[remote rejected]" in said:
             refused = next((line for line in said.splitlines() if "[remote rejected]" in line), "")
-            raise LedgerError(
+            raise RemoteRefusesError(
                 f"The remote {self._remote!r} refuses the ledger: {refused.partition('[remote rejected]')[2].strip()}",
                 f"Ask who runs it to allow pushes to {REF}.",
-                kept="What was written is on the ledger here.",
+                # Not what was to be written: that may be on no ledger yet (`offer`).
+                kept="What is on the ledger here stays, and is sent when the remote takes it.",
             )
         raise _OfflineError(_last_words(answer))
 

@@ -1,5 +1,6 @@
 """Decisions on the ledger in real repositories: states and channels, by one, by two at once, and while apart."""
 
+import gzip
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import LostRaceError, RefusedError
+from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model.channels import ChannelMove
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.states import Act, StateChange, Verdict
@@ -321,6 +322,46 @@ def test_two_clones_that_race_for_a_channel_have_one_winner_each_time(ada: Desk,
 @pytest.mark.long
 def test_two_clones_that_race_a_hundred_times_have_one_winner_each_time(ada: Desk, bo: Desk) -> None:
     race(ada, bo, 100)
+
+
+# A remote that refuses
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["all was sent", "something of before waits"])
+def test_a_remote_that_refuses_takes_no_result_of_a_test_away(ada: Desk, bo: Desk, earlier: bool) -> None:
+    ada.ledger.register(made := image("web", "1"), ADA, "")
+    hook = ada.root.parent / "hub.git/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    if earlier:
+        with pytest.raises(LedgerError, match="refuses the ledger"):
+            ada.ledger.register(image("db", "1"), ADA, "")
+    passed = ada.change(Act.TESTED, "web", "1", verdict=Verdict.PASSED, evidence="test-qemu.web-1")
+    good = replace(passed, act=Act.GOOD, verdict=Verdict.UNTESTED, evidence="")
+    report = {"test-qemu.web-1": gzip.compress(b"all is well")}
+    for _ in range(2):  # asked again, nothing is written twice
+        with pytest.raises(LedgerError, match="refuses the ledger") as refused:
+            ada.ledger.decide([passed, good], ADA, "test", image=made, evidence=report)
+        assert "What was found out is on the ledger here" in refused.value.kept
+    assert ada.states()["web 1"] is GOOD
+    assert ada.ledger.evidence(made, "test-qemu.web-1") == b"all is well"
+    assert [one.what for one in ada.ledger.history()].count("test") == 1
+    hook.unlink()
+    ada.ledger.share()
+    bo.ledger.fetch()
+    assert bo.states() == ada.states()
+
+
+def test_what_is_merely_wanted_is_on_no_ledger_when_the_remote_refuses_and_that_is_not_promised(ada: Desk) -> None:
+    ada.good(image("web", "1"))
+    hook = ada.root.parent / "hub.git/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    head = ada.ledger.head()
+    with pytest.raises(LedgerError, match="refuses the ledger") as refused:
+        ada.move("web", "1")
+    assert (ada.at("web"), ada.ledger.head()) == ("", head)
+    assert "was written" not in refused.value.kept
 
 
 # What was decided while apart
