@@ -4,10 +4,11 @@ Who shows another host key than the pinned one gets nothing: no user name, no ke
 (trust on first use), and where the cloud shows the machine's fingerprints they decide even that one. Neither the
 user's own SSH configuration nor keys that lie in `~/.ssh` are looked at: what leads into the machine is in the Machine.
 
-Light to import: the library behind it (core/adapters/ssh_session.py) is loaded by the first connection.
+Light to import: the library behind it (core/adapters/ssh_session.py) is loaded by the first connection, or `load`.
 """
 
 import asyncio
+import importlib
 import shlex
 from collections.abc import Collection
 from pathlib import Path
@@ -26,13 +27,19 @@ PATIENCE = 10.0
 """Seconds that a machine has to answer, prove its key and let us in."""
 
 
+async def load() -> None:
+    """Have what connects at hand. It takes a quarter of a second, in a thread: the event loop must not stand still."""
+    await asyncio.to_thread(importlib.import_module, "core.adapters.ssh_session")
+
+
 async def connect(machine: Machine, *, timeout: float = PATIENCE) -> "Connection":  # noqa: ASYNC109 - it is named in the error
     """A connection that is logged in. Pins the host key when nobody has yet.
 
     Raises NoShellError (WinRM, or no address yet), NoAnswerError (refused, silent, gone), HostKeyError, DeniedError.
     """
     check(machine)
-    from core.adapters import ssh_session  # here: it loads asyncssh, a quarter of a second
+    await load()
+    from core.adapters import ssh_session
 
     return await ssh_session.connect(machine, timeout)
 
@@ -45,6 +52,7 @@ async def pin(machine: Machine, *, shown: Collection[str] = (), timeout: float =
     now on only these keys count, whatever was pinned before. Raises what `connect` raises.
     """
     check(machine)
+    await load()
     from core.adapters import ssh_session
 
     await asyncio.to_thread(ssh_pins.note_shown, Path(machine.known_hosts), shown)
@@ -54,6 +62,7 @@ async def pin(machine: Machine, *, shown: Collection[str] = (), timeout: float =
 async def methods(machine: Machine, *, timeout: float = PATIENCE) -> tuple[str, ...]:  # noqa: ASYNC109 - as above
     """How the machine would let its user in: `publickey`, `password`, … (RFC 4252). Shows it nothing but the user's
     name, and believes whoever answers. Raises NoAnswerError."""
+    await load()
     from core.adapters import ssh_session
 
     return await ssh_session.methods(machine, timeout)

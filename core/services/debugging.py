@@ -78,6 +78,10 @@ class Debugging(Entering):
         self._engine = engine or Engine(places)
         self._failures: dict[tuple[str, str, int], Failure | None] = {}
 
+    async def prepare(self) -> None:
+        """Have at hand what a shell needs, before the first is wanted: it takes a moment to load."""
+        await ssh.load()
+
     # What there is
 
     def pauses(self, run_uid: str | None = None) -> list[Pause]:
@@ -148,8 +152,6 @@ class Debugging(Entering):
 
         Raises RefusedError when it allows no such answer, or somebody was first: who, when and what.
         """
-        from core.adapters import ansible_prompts, packer_prompts  # here: with all about Packer it takes long to load
-
         allowed = choices(pause.kind, pause.step, pause.provisioners)
         choice = next((choice for choice in allowed if choice.answer is answer), None)
         if choice is None:
@@ -160,11 +162,7 @@ class Debugging(Entering):
         run = await asyncio.to_thread(self._known, pause.run_uid)
         who = await asyncio.to_thread(self._who, run)
         hold = await self._hold(pause)
-        keys = (
-            ansible_prompts.TYPED.get(answer, b"")
-            if pause.kind is PauseKind.TASK
-            else packer_prompts.typed(pause.kind, answer)
-        )
+        keys = await asyncio.to_thread(_typed, pause.kind, answer)
         # Where Packer has no such answer to the prompt: it cleans up when it is interrupted, and the holder sees to it
         # that nobody answers otherwise in between.
         await hold.answer(pause.number, keys, who, answer.value, keep=answer is Answer.KEEP, end=not keys)
@@ -195,9 +193,7 @@ class Debugging(Entering):
             raise RefusedError("It waits for as long as it takes: there is no time to extend.")
         until = max(held.until, now) + seconds
         if isinstance(held, Machine):
-            with self._index() as index:
-                index.set_machine_until(held.run_uid, held.stage_key, until)
-            await asyncio.to_thread(self._engine.wake)
+            await asyncio.to_thread(self._end_at, held, until)
             return until
         hold = await self._hold(held)
         there = await hold.held()
@@ -205,9 +201,12 @@ class Debugging(Entering):
             over = await hold.last_answer()
             raise RefusedError(str(over) if over else "It is not paused there any more.")
         await hold.set_limit(until - now)
-        with self._index() as index:
-            index.set_pause_until(held.id, until)
+        await asyncio.to_thread(self._shown_until, held, until)
         return until
+
+    def _shown_until(self, pause: Pause, until: float) -> None:
+        with self._index() as index:
+            index.set_pause_until(pause.id, until)
 
     async def log_in(self, machine: Machine, user: str, key_file: str = "", password: str = "") -> Machine:
         """Have all following connections to this machine log in as `user`, with this private key, password, or both;
@@ -265,15 +264,26 @@ class Debugging(Entering):
 
     async def end_machine(self, machine: Machine) -> None:
         """End a kept machine: it and its disk are destroyed. Raises RefusedError for one that is not kept."""
+        await asyncio.to_thread(self._end_at, machine, time.time())
+
+    def _end_at(self, machine: Machine, until: float) -> None:
+        """The worker ends it then."""
         with self._index() as index:
-            index.set_machine_until(machine.run_uid, machine.stage_key, time.time())
-        await asyncio.to_thread(self._engine.wake)
+            index.set_machine_until(machine.run_uid, machine.stage_key, until)
+        self._engine.wake()
 
     async def _hold(self, pause: Pause) -> Hold:
         hold = await Hold.adopt(build_directory(self._places, pause.run_uid, pause.stage_key))
         if hold is None:
             raise RefusedError("Nothing runs there any more: nothing waits for an answer.")
         return hold
+
+
+def _typed(kind: PauseKind, answer: Answer) -> bytes:
+    """What is typed for an answer; empty where the prompt has none such."""
+    from core.adapters import ansible_prompts, packer_prompts  # here: with all about Packer it takes long to load
+
+    return ansible_prompts.TYPED.get(answer, b"") if kind is PauseKind.TASK else packer_prompts.typed(kind, answer)
 
 
 def _chosen(run: Run, build: str, pauses: list[Pause], machines: list[Machine]) -> Stage | None:

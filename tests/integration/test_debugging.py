@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from core.model.pause import Answer, PauseKind
 from core.model.touch import TouchKind
 from core.secrets import MARK
 from core.services.debugging import Debugging, DebugShell
+from core.store.index import Index
 
 pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
 
@@ -484,6 +487,29 @@ async def test_only_a_kept_machine_is_ended(runs: PausedRuns, debugging: Debuggi
     assert again is not None
     assert again.until is not None
     assert again.until <= time.time()
+
+
+class BesideTheLoop(Debugging):
+    """Fails where the index, which may be locked for many seconds, is touched on the event loop."""
+
+    @contextmanager
+    def _index(self) -> Generator[Index]:
+        assert threading.current_thread() is not threading.main_thread()
+        with super()._index() as index:
+            yield index
+
+
+async def test_no_write_keeps_the_event_loop_waiting(runs: PausedRuns, sshd: SshMachine, holds: list[Hold]) -> None:
+    debugging = BesideTheLoop(runs.places, {}, engine=runs.engine)
+    run = runs.run()
+    pause = runs.pause(run)
+    holds.append(await runs.hold(run, RETRIED))
+    await debugging.log_in(runs.machine(run, sshd), sshd.user, str(sshd.login))
+    await debugging.extend(pause, 60)
+    kept = runs.machine(run, sshd, state=MachineState.KEPT, until=time.time() + 900)
+    for change in (debugging.extend(kept, 60), debugging.end_machine(kept)):
+        with pytest.raises(EngineError, match="No worker answers"):  # there is none to be woken: it was written down
+            await change
 
 
 async def test_a_view_has_all_that_a_screen_shows(runs: PausedRuns, debugging: Debugging, sshd: SshMachine) -> None:
