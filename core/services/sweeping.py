@@ -100,12 +100,27 @@ def _remove(places: Places, one: Leftover) -> int:
             return one.size
         case "formats":
             disk.inside(path, places.images)
+            _still_left(places, path)
             remove_unregistered(path)
             return one.size
         case "tmp":
             return disk.remove(path, places.runtime)
         case _:
             return disk.remove(path, places.home)
+
+
+def _still_left(places: Places, file: Path) -> None:
+    """Raises RefusedError when a run took the format over since it was listed; what was before it may take long."""
+    index = Index(places.index)
+    try:
+        run = index.run(run_note(file).read_text().strip())
+    except FileNotFoundError:
+        run = None  # it is recorded by now
+    finally:
+        index.close()
+    if run is None or not run.state.ended:
+        taker = f"run {run.id}" if run else "another run"
+        raise RefusedError(f"{file.name} was taken over by {taker} meanwhile.", "See: ingot sweep --dry-run")
 
 
 async def _end(places: Places, which: str) -> None:

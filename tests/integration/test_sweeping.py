@@ -175,3 +175,27 @@ def test_a_lock_that_a_dead_git_left_on_the_ledger_goes_when_it_is_old(shop: Sho
     assert set(listed(shop)) == {f"ledger-lock/{shop.workspace.name}"}
     sweeping.remove(shop.places, list(listed(shop)))
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_format_that_a_run_takes_over_after_the_look_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    lost, next_one = shop.run("web", state=RunState.LOST), shop.run("web")
+    shop.image("web", "1")
+    file = shop.directory("web", "1") / "qemu.web.vhd"
+    file.write_bytes(b"x" * 9000)
+    run_note(file).write_text(lost.uid)
+    (found,) = sweeping.listing(shop.places)
+
+    def as_it_was(*_: object) -> list[sweeping.Leftover]:
+        return [found]
+
+    if recorded:
+        run_note(file).unlink()
+    else:
+        run_note(file).write_text(next_one.uid)
+    monkeypatch.setattr(sweeping, "listing", as_it_was)
+    (done,) = sweeping.remove(shop.places, [found.name])
+    assert "was taken over by" in str(done.error)
+    assert file.is_file()
