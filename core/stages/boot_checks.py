@@ -24,8 +24,8 @@ from core.stages.stage import StageJob
 if TYPE_CHECKING:
     from core.adapters.ssh import Connection
 
-_ANSWER = 60.0
-"""Seconds for one question; a machine without hardware virtualisation takes a few."""
+_ANSWER = 180.0
+"""Seconds for one question; without hardware virtualisation it takes a few, on a host with much else to do a minute."""
 _SETTLED_AT_LEAST = 60.0
 """Seconds that a machine has to finish its start after it let us in, however late that was."""
 _ATTEMPT = 30.0
