@@ -350,7 +350,7 @@ async def _credentials(login: Login) -> AsyncGenerator[_Credentials]:
         if login.password_file:
             try:
                 given.password = Path(login.password_file).read_text().rstrip("\n")
-                given.tried.append("the password of the template")
+                given.tried.append("the password")
             except (OSError, ValueError) as error:
                 given.unusable.append(f"the password in {login.password_file} ({_reason(error)})")
         yield given
