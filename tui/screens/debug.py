@@ -229,7 +229,7 @@ class DebugScreen(Acting):
     @property
     def in_shell(self) -> bool:
         """Whether what is typed goes to the machine, or will when it answers."""
-        return isinstance(self.focused, Terminal) or (self.focused is self.shells and self.shells.connecting)
+        return isinstance(self.focused, Terminal | Shells) and self.focused.takes_every_key
 
     def on_shells_changed(self, message: Shells.Changed) -> None:
         """A shell that was just opened has the keyboard, unless a person is elsewhere."""

@@ -127,7 +127,7 @@ class Answers:
 
     async def _end(self, machine: Machine) -> None:
         await self._screen.house.debugging.end_machine(machine)
-        self._screen.house.notify("The machine and its disk are gone.")
+        self._screen.house.notify("The machine is being ended, and its disk with it.")
 
     def extend(self) -> None:
         held = self._pause or self._kept

@@ -275,6 +275,7 @@ async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable
         await until(pilot, lambda: "extend 3600" in door.heard)
         await pilot.press("x", *"database", "enter")
         await until(pilot, lambda: "end qemu.database" in door.heard)
+        assert "The machine is being ended" in said(app)
         await until(pilot, lambda: "✗ failed: The machine was kept." in lines(app)[0])
         line_with(app, "/dev/vda1", "100%")
         line_with(app, "The machine is gone.")
@@ -359,6 +360,25 @@ async def test_several_shells_are_tabs(shop: Shop) -> None:
         door.shells[0].exit_status = 0
         door.shells[0].say(b"")
         await until(pilot, lambda: "This shell has ended with status 0. n opens a new one." in shown(app))
+
+
+async def test_a_shell_that_has_ended_takes_no_keys_and_the_footer_says_whose_they_are(shop: Shop) -> None:
+    hold(shop)
+    door = Door(shop)
+    app = shop.app(debugging=door)
+    async with app.run_test(size=FULL) as pilot:
+        await enter(pilot, app)
+        await in_machine(pilot, app, door)
+        door.shells[0].exit_status = 0
+        door.shells[0].say(b"")
+        await until(pilot, lambda: "This shell has ended" in shown(app))
+        await pilot.pause(1.2)  # what is typed when it ends is for nobody
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.focused, Terminal))
+        await pilot.pause()
+        assert "Ctrl+] then:" not in lines(app)[-1]
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, Question))
 
 
 async def test_the_failed_command_is_put_into_the_shell_and_not_run(shop: Shop) -> None:
