@@ -190,7 +190,7 @@ def _with_ports(inventory: Inventory, seen: Sequence[Port]) -> Inventory:
 def _ports(desk: _Desk, image: ImageVersion, build: str) -> tuple[Port, ...] | None:
     """What the newest boot test of a build saw listening; None where there was none."""
     for change in reversed(desk.decided.changes.get((image.role, image.version), ())):
-        if change.act is not Act.TESTED or not change.evidence.startswith(f"test-{build}-"):
+        if change.act is not Act.TESTED or change.build != build:
             continue
         try:
             said = msgspec.json.decode(desk.ledger.evidence(image, change.evidence), type=_Tested).facts.ports
