@@ -133,11 +133,18 @@ class DebugScreen(Acting):
             self.shells.refuse(self.watching.trouble)
         else:
             self.answers.say_what_became(before, pauses)
+            self._be_careful(before, view)
             self._see_to_shell(view)
         self._show()
         if before is None:
             self.machine_says.measure()
             self.machine_says.read_console()
+
+    def _be_careful(self, before: DebugView | None, view: DebugView) -> None:
+        """Another pause has begun: what is typed right now is an answer to the one before it."""
+        known = before is None or view.pause is None or (before.pause is not None and before.pause.id == view.pause.id)
+        if not known and not self.in_shell:
+            self.shells.late.begin("Another pause")
 
     def _see_to_shell(self, view: DebugView) -> None:
         """Open the first shell, or say why there is none."""
@@ -241,6 +248,13 @@ class DebugScreen(Acting):
             self.set_focus(None)
         self._show()
 
+    def on_key(self, event: events.Key) -> None:
+        self.shells.late.swallows(event)
+
+    def on_shells_late(self, message: Shells.Late) -> None:
+        message.stop()
+        self.show_footer()
+
     def on_terminal_left(self, message: Terminal.Left) -> None:
         """The way out of the machine."""
         message.stop()
@@ -259,7 +273,10 @@ class DebugScreen(Acting):
     def show_footer(self) -> None:
         if self.is_attached and self.is_current:
             self.side.set_here(not self.in_shell)
-            if self.in_shell:
+            if (why := self.shells.late.why) and self.focused is None:
+                back = [offer for offer in offers((self,)) if offer.action.id == "back"]
+                self.footer.set_offers(back, lead=f"{why}: keys do nothing until you stop for a second")
+            elif self.in_shell:
                 self.footer.set_offers(offers((self,)), lead=f"{key_name(self.house.leave_key)} then:")
             else:
                 self.footer.set_offers(self.house.offers_here())

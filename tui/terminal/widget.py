@@ -239,6 +239,12 @@ class Terminal(Drawn, can_focus=True):
     # keys
 
     async def _on_key(self, event: events.Key) -> None:
+        if self.take_key(event):
+            event.stop()
+            event.prevent_default()
+
+    def take_key(self, event: events.Key) -> bool:
+        """Do what a key does here; False where it does nothing, and is the app's."""
         reading = self._reading
         if event.key == self.leave_key and (self.attached or self.reading_back):
             self.leave()
@@ -256,9 +262,8 @@ class Terminal(Drawn, can_focus=True):
                 self._typed = True
                 self._write(self._emulator.key(press))
         else:
-            return
-        event.stop()
-        event.prevent_default()
+            return False
+        return True
 
     def leave(self) -> None:
         """The way out was pressed here: say so; a second time within a second, it is for the program."""

@@ -18,7 +18,9 @@ from textual.message import Message
 from core.errors import DeniedError, HostKeyError, IngotError
 from core.services.terminal_settings import LEAVE_KEY
 from core.text import visible
+from tui.actions import key_of
 from tui.debug_cells import Try
+from tui.late_keys import LateKeys
 from tui.terminal.drawn import load
 from tui.terminal.frame import Styled
 from tui.terminal.widget import Terminal
@@ -55,10 +57,10 @@ Explain = Callable[[Sequence[Try], int, int], list[PanelRow]]
 
 
 class MachineTerminal(Terminal):
-    """Lets go of the keyboard in the moment in which the way out is pressed.
+    """Lets go of the keyboard in the moment in which the way out is pressed, and says in its frame why it has ended.
 
-    The keys after it may wait in its queue already: they are for the screen, and were a machine to get them, `x` and
-    Enter would do there what nobody meant.
+    Keys are given out one after the other (tui/typing_ahead.py): the one after the way out comes when the keyboard is
+    the screen's, and does nothing in the machine.
     """
 
     ended = ""
@@ -75,7 +77,7 @@ class MachineTerminal(Terminal):
 
     def leave(self) -> None:
         super().leave()
-        if self.has_focus:
+        if self.screen.focused is self:
             self.screen.set_focus(None)
 
 
@@ -89,6 +91,8 @@ class _Tab:
     """It is not tried again by itself."""
     over: bool = False
     """The shell has ended."""
+    ahead: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+    """What was typed before the shell was there; True: it was pasted."""
 
 
 class Shells(Vertical):
@@ -99,6 +103,9 @@ class Shells(Vertical):
 
     class Changed(Message):
         """Another shell is chosen, one was opened, could not be opened, or has ended."""
+
+    class Late(Message):
+        """Keys are swallowed from now on, or not any more: see `late`."""
 
     def __init__(
         self,
@@ -121,8 +128,8 @@ class Shells(Vertical):
         self._count = 0
         self._over = ""
         """Why there will be no shell any more, or from the start."""
-        self._ahead = ""
-        """What was typed before the shell was there."""
+        self.late = LateKeys(self, key_of(leave_key), lambda: self.post_message(self.Late()))
+        """Keys for a shell that is gone, or could not be opened."""
         self.tabs = Line(ascii_only=ascii_only, id="shell-tabs")
         self.instead = Panel(ascii_only=ascii_only, id="shell-instead")
 
@@ -171,19 +178,51 @@ class Shells(Vertical):
         return len(self._tabs)
 
     async def _on_key(self, event: events.Key) -> None:
-        """Keep what is typed for the shell; the way out leads back to the screen already."""
+        """Keep what is typed for the shell; the way out leads back to the screen already.
+
+        A key may still come here when the shell is there already, and is the shell's then. What a terminal lets pass
+        whose shell is gone was meant for the shell: it is swallowed, and no key of the screen.
+        """
         tab = self._tab
-        if not self.connecting or tab is None:
-            self._ahead = ""
+        if tab is not None and self.connecting:
+            if event.key == tab.terminal.leave_key:
+                tab.ahead.clear()
+                self.screen.set_focus(None)
+                self.post_message(self.Changed())
+            else:
+                self._keep(tab, _SENDS.get(event.key, event.character or ""))
+        elif tab is not None and self.alive:
+            tab.terminal.take_key(event)
+        else:
+            self.late.swallows(event)
             return
         event.stop()
         event.prevent_default()
-        if event.key == tab.terminal.leave_key:
-            self._ahead = ""
-            self.screen.set_focus(None)
-            self.post_message(self.Changed())
-        elif len(self._ahead) < _AHEAD:
-            self._ahead += _SENDS.get(event.key, event.character or "")
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """As with keys. A paste is kept whole or not at all: half a command is another one."""
+        event.stop()
+        event.prevent_default()
+        tab = self._tab
+        if tab is not None and self.connecting:
+            if not self._keep(tab, event.text, pasted=True):
+                self.notify(
+                    f"Until the shell is there {_AHEAD:,} characters are kept, and this would be more. "
+                    "Paste it again when the shell is there.",
+                    title="Not pasted",
+                    severity="warning",
+                    markup=False,
+                )
+        elif tab is not None and self.alive:
+            tab.terminal.paste(event.text)
+
+    @staticmethod
+    def _keep(tab: _Tab, text: str, *, pasted: bool = False) -> bool:
+        """For the shell that is not there yet; False where it is too much."""
+        if sum(len(kept) for kept, _ in tab.ahead) + len(text) > _AHEAD:
+            return False
+        tab.ahead.append((text, pasted))
+        return True
 
     @property
     def _tab(self) -> _Tab | None:
@@ -231,10 +270,11 @@ class Shells(Vertical):
                 return
             tab.shell = shell
             tab.tries.clear()
-            if tab is self._tab and self._ahead:
-                shell.write(self._ahead.encode())
-            self._ahead = ""
+            for text, pasted in tab.ahead:
+                tab.terminal.paste(text) if pasted else shell.write(text.encode())
             self._show()
+            if tab is self._tab and self.screen.focused is self:
+                self.screen.set_focus(tab.terminal)  # now: what is typed next is for the shell
             self.post_message(self.Changed())
             return
 
@@ -267,9 +307,15 @@ class Shells(Vertical):
         else:
             tab.tries.append(Try(now, error))
         tab.hopeless = hopeless
-        self._ahead = ""
+        tab.ahead.clear()
+        self._lose(tab, "No shell yet")
         self._show()
         self.post_message(self.Changed())
+
+    def _lose(self, tab: _Tab, why: str) -> None:
+        """It takes no keys any more: who types into it right now does not know that yet."""
+        if tab is self._tab and self.screen.focused in (self, tab.terminal):
+            self.late.begin(why)
 
     def refuse(self, why: str) -> None:
         """No shell from now on, and why; what is on the terminals stays to be read."""
@@ -277,6 +323,7 @@ class Shells(Vertical):
             return
         self._over = why
         for tab in self._tabs:
+            self._lose(tab, "No shell any more")
             if tab.shell is not None:
                 tab.terminal.end(why)
         self._show()
@@ -295,6 +342,7 @@ class Shells(Vertical):
         status = tab.shell.exit_status
         ended = "The connection is lost." if status is None else f"This shell has ended with status {status}."
         tab.over = True
+        self._lose(tab, "No shell any more")
         tab.terminal.end(f"{ended} n opens a new one.")
         self.post_message(self.Changed())
 

@@ -7,6 +7,7 @@ from shop import Shop
 
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
+from tui.widgets.shells import Shells
 
 FULL = (140, 42)
 WAY_OUT = "ctrl+right_square_bracket"
@@ -60,6 +61,7 @@ async def test_what_stands_for_a_shell_and_the_list_of_machines_are_ascii_too(sh
         await pilot.press("d")
         await until(pilot, lambda: "refuses the connection" in shown(app) and "console says" in shown(app))
         assert shown(app).isascii()
+        await until(pilot, lambda: not app.screen.query_one(Shells).late.why)  # keys typed right then are for nobody
         await pilot.press("m")
         await until(pilot, lambda: "Which machine?" in shown(app))
         assert shown(app).isascii()

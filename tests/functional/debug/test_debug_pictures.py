@@ -15,6 +15,7 @@ from tui.screens.debug import DebugScreen
 from tui.screens.pausing import HowToPause
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
+from tui.widgets.shells import Shells
 
 SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
 Compare = Callable[..., bool]
@@ -30,6 +31,8 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(Ingot, "notify", nothing)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 60.0)
+    monkeypatch.setattr("tui.late_keys.QUIET", 0.1)
     where = "/home/ada/.local/state/ingot/runs/5f0c2f6e/checkout"
     monkeypatch.setattr(DebugScreen, "checkout", property(lambda _: where))
 
@@ -48,6 +51,8 @@ def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], 
             await pilot.press(key)
             await pilot.pause(0.1)
         await until(pilot, lambda: wait in shown(app))
+        if not shell:  # keys typed right when it turned out that there is none are for nobody, and the footer says so
+            await until(pilot, lambda: "refuses" in shown(app) and not app.screen.query_one(Shells).late.why)
         await pilot.pause(0.4)
 
     return prepare

@@ -19,6 +19,7 @@ from tui.app import Ingot
 from tui.screens.login import AskLogin
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
+from tui.widgets.shells import Shells
 
 
 async def turned_away(pilot: Pilot[None], app: Ingot) -> None:
@@ -27,6 +28,7 @@ async def turned_away(pilot: Pilot[None], app: Ingot) -> None:
     await pilot.pause()
     await pilot.press("d")
     await until(pilot, lambda: "Other user, key or password" in shown(app))
+    await until(pilot, lambda: not app.screen.query_one(Shells).late.why)  # keys typed right then are for nobody
     await pilot.press("u")
     await until(pilot, lambda: isinstance(app.screen, AskLogin))
 

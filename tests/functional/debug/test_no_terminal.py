@@ -48,7 +48,7 @@ async def test_a_shell_that_cannot_be_drawn_is_closed_and_no_other_is_opened(
             assert len(door.shells) == 1
             assert door.shells[0].closed
             patch.undo()
-            await until(pilot, lambda: "New shell" in shown(app))
+            await until(pilot, lambda: "New shell" in shown(app))  # keys typed right then are for nobody
             await pilot.press("n")
             await until(pilot, lambda: isinstance(app.focused, Terminal))
             assert [shell.closed for shell in door.shells] == [True, False]
