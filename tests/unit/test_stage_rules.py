@@ -36,7 +36,8 @@ def test_the_digest_of_a_file_is_found_in_every_usual_list(listed: str, expected
     [
         ("disk", b"QFI\xfb" + bytes(600), "qemu", "qcow2"),
         ("disk.img", bytes(600), "qemu", "raw"),
-        ("disk", bytes(600), "qemu", "raw"),
+        ("disk", bytes(1024), "qemu", "raw"),
+        ("web.vmx", bytes(600), "qemu", "file"),
         ("disk.vmdk", b"KDMV" + bytes(600), "vmware-iso", "vmdk"),
         ("disk", bytes(600) + b"conectix" + bytes(504), "qemu", "vhd"),
         ("disk", b"conectix" + bytes(600), "qemu", "vhd"),
