@@ -273,7 +273,7 @@ class DebugScreen(Acting):
     def show_footer(self) -> None:
         if self.is_attached and self.is_current:
             self.side.set_here(not self.in_shell)
-            if (why := self.shells.late.why) and self.focused is None:
+            if (why := self.shells.late.why) and not self.in_shell:
                 back = [offer for offer in offers((self,)) if offer.action.id == "back"]
                 self.footer.set_offers(back, lead=f"{why}: keys do nothing until you stop for a second")
             elif self.in_shell:

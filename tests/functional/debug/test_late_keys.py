@@ -113,7 +113,8 @@ async def test_the_rest_of_a_line_is_no_key_of_the_screen_when_the_machine_goes(
         assert isinstance(app.screen, DebugScreen), "l is the log"
 
 
-async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop) -> None:
+@pytest.mark.parametrize("where", ["on the screen", "in a shell that has ended"])
+async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop, where: str) -> None:
     run = hold(shop, PauseKind.STEP, why="one", step="StepOne", log="")
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -121,6 +122,10 @@ async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop) -
         await enter(pilot, app)
         await in_machine(pilot, app, door)
         await pilot.press(WAY_OUT)
+        if where == "in a shell that has ended":
+            door.shells[0].say(b"")
+            await until(pilot, lambda: "The connection is lost." in shown(app))
+            await pilot.press("enter")
         shop.index.answered(f"{run.uid}/build/qemu.database/1", Answer.CONTINUE.value, "Bob <bob@example.org>", NOW)
         pause_in(shop, run, PauseKind.STEP, 2, why="two", step="StepTwo")
         await until(pilot, lambda: careful(app, "Another pause"))
