@@ -284,7 +284,7 @@ class Ingot(App[None]):
                 late.stop()
                 self.no_longer_busy(words)
 
-        self.run_worker(carry(), exit_on_error=False, group="asked")
+        self.run_worker(carry, exit_on_error=False, group="asked")
 
     def complain(self, error: IngotError) -> None:
         """Say an error in a notice: what happened, what is safe, and what to do."""

@@ -5,7 +5,7 @@ All of it is read in threads or in a process of its own. What goes wrong is said
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from functools import partial
@@ -66,7 +66,7 @@ class Freshness:
         try:
             self._take(self._first.result(FIRST_PICTURE))
         except NotYet:
-            self._keep(self._wait_for_first())
+            self._keep(self._wait_for_first)
         except IngotError as error:
             self._failed("reading", error)
             self.loaded = True
@@ -91,9 +91,9 @@ class Freshness:
             self._failed("reading", error)
             return
         if changed or ("reading" in self._troubles and time.monotonic() > self._read_again_at):
-            self._keep(self._read(asyncio.get_running_loop().run_in_executor(self._readers, overviews.read)))
+            self._keep(partial(self._read, asyncio.get_running_loop().run_in_executor(self._readers, overviews.read)))
         elif time.monotonic() - self._asked_worker_at > ASK_WORKER:
-            self._keep(self._ask_worker())
+            self._keep(self._ask_worker)
 
     async def _read(self, reading: "asyncio.Future[Overview]") -> None:
         self._reading = True
@@ -143,7 +143,7 @@ class Freshness:
     def read_standing(self) -> None:
         """Read it anew, in the background."""
         if self._house.deciding is not None and self._house.overviews.root is not None:
-            self._keep(self._read_standing(self._house.deciding))
+            self._keep(partial(self._read_standing, self._house.deciding))
 
     async def _read_standing(self, deciding: Decides) -> None:
         try:
@@ -164,7 +164,7 @@ class Freshness:
     def discover(self) -> None:
         """Find roles, images and staleness anew, in the background."""
         if not self.discovering and self._house.overviews.root is not None:
-            self._keep(self._discover())
+            self._keep(self._discover)
 
     async def _discover(self) -> None:
         house, words = self._house, "looking through the repository…"
@@ -189,5 +189,5 @@ class Freshness:
             self._house.complain(error)
         self._house.show_header()
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._house.run_worker(work, exit_on_error=False, group="background")

@@ -45,7 +45,9 @@ class Loading:
     def read(self, name: str, words: str, work: Callable[[], _R], done: Callable[[_R], None]) -> None:
         """Do in a thread what a service does, then `done` with what it gave."""
         turn = self._turns[name] = self._turns.get(name, 0) + 1
-        self._screen.run_worker(self._read(name, turn, words, work, done), exit_on_error=False, group=f"read-{name}")
+        self._screen.run_worker(
+            partial(self._read, name, turn, words, work, done), exit_on_error=False, group=f"read-{name}"
+        )
 
     async def _read(self, name: str, turn: int, words: str, work: Callable[[], _R], done: Callable[[_R], None]) -> None:
         late = once(self._screen, VISIBLE, partial(self._say, name, words))

@@ -21,9 +21,14 @@ def once(node: MessagePump, seconds: float, callback: Callable[[], None]) -> Tim
     What waits for the call then waits for ever. A repeated timer goes on to the next tick; this ends with its first.
     """
 
+    called = False
+
     def tick() -> None:
+        nonlocal called
         timer.stop()
-        callback()
+        if not called:  # a node that was held finds several ticks in its queue
+            called = True
+            callback()
 
     timer = node.set_interval(max(seconds, SHORTEST), tick)
     return timer

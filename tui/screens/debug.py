@@ -115,7 +115,7 @@ class DebugScreen(Acting):
         self._fit(*self.size)
         self._show()
         self.watching.look()
-        self.run_worker(self.house.debugging.prepare(), exit_on_error=False, group="prepare")
+        self.run_worker(self.house.debugging.prepare, exit_on_error=False, group="prepare")
         self.set_interval(1.0, self._tick)
         self.machine_says.begin()
 

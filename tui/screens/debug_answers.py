@@ -154,7 +154,7 @@ class Answers:
                 self._screen.show_footer()
 
         # On the app: the answer is given also when a person leaves the screen meanwhile.
-        house.run_worker(carry_out(), exit_on_error=False, group="answers")
+        house.run_worker(carry_out, exit_on_error=False, group="answers")
 
     def say_what_became(self, before: DebugView | None, pauses: Sequence[Pause]) -> None:
         """A pause that was seen here is over: who answered it, and how."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.errors import IngotError
@@ -39,7 +40,7 @@ class MachineSays:
         screen = self._screen
         screen.watching.look_in_any_case()
         if screen.machine is not None and screen.shells.alive and screen.is_current:
-            screen.run_worker(self._ask(screen.machine), exit_on_error=False, group="facts", exclusive=True)
+            screen.run_worker(partial(self._ask, screen.machine), exit_on_error=False, group="facts", exclusive=True)
 
     async def _ask(self, machine: Machine) -> None:
         with contextlib.suppress(IngotError):  # it is asked again, and the shell says what is wrong with the connection
@@ -50,7 +51,9 @@ class MachineSays:
         """A shell that works says more than the console."""
         screen = self._screen
         if screen.machine is not None and not screen.shells.alive and screen.is_current:
-            screen.run_worker(self._ask_console(screen.machine), exit_on_error=False, group="console", exclusive=True)
+            screen.run_worker(
+                partial(self._ask_console, screen.machine), exit_on_error=False, group="console", exclusive=True
+            )
 
     async def _ask_console(self, machine: Machine) -> None:
         try:

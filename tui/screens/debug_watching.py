@@ -1,6 +1,7 @@
 """What is recorded of the machine of the debug screen and of its pause: read anew when something of it changed."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.errors import IngotError
@@ -50,7 +51,7 @@ class Watching:
             if follower.changed() or self._touched:
                 self._touched = False
                 self._reading = True
-                self._screen.run_worker(self._read(follower), exit_on_error=False, group="look")
+                self._screen.run_worker(partial(self._read, follower), exit_on_error=False, group="look")
         except IngotError as error:
             self._complain(error)
 

@@ -1,6 +1,7 @@
 """Another way to be let into a machine: asked when it turns away all that is known of it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -56,7 +57,7 @@ class AskLogin(ModalScreen[Machine | None]):
         message.stop()
         words = (self._field("user").value, self._field("key").value.strip(), self._field("password").value)
         # Exclusive: Enter once more tries what stands there now, and Esc ends the try.
-        self.run_worker(self._try(*words), exclusive=True, exit_on_error=False)
+        self.run_worker(partial(self._try, *words), exclusive=True, exit_on_error=False)
 
     async def _try(self, user: str, key: str, password: str) -> None:
         self._say("Logging in… Esc: no")

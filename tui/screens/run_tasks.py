@@ -51,7 +51,7 @@ class RunTasks:
                 screen.do_log("")
                 screen.log_view.go_to(line)
 
-        screen.run_worker(look(), exit_on_error=False)
+        screen.run_worker(look, exit_on_error=False)
 
 
 def _why_none(run: Run, stage: Stage) -> str:

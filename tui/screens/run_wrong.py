@@ -98,7 +98,7 @@ class WhatWentWrong:
                 self.show(view)
                 self.go_to_line(run, stage)
 
-        screen.run_worker(read(), exit_on_error=False)
+        screen.run_worker(read, exit_on_error=False)
 
     def go_to_line(self, run: Run, stage: Stage, *, fresh: bool = False) -> None:
         """Show the line that says what went wrong, unless a person is reading elsewhere in the log already."""

@@ -7,6 +7,7 @@ Whatever the program sends draws cells and does nothing else.
 
 import contextlib
 import time
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -124,7 +125,7 @@ class Terminal(Drawn, can_focus=True):
         self._stream = stream
         self._told = None
         self._tell_size()
-        self._carrying = self.run_worker(self._carry(stream), exit_on_error=False, group="stream")
+        self._carrying = self.run_worker(partial(self._carry, stream), exit_on_error=False, group="stream")
         self.changed()
         self.show_frame()
 

@@ -244,7 +244,7 @@ class Shells(Vertical):
         self._show()
 
     def _begin(self, tab: _Tab) -> None:
-        self.run_worker(self._connect(tab), exit_on_error=False, group=f"shell {tab.number}")
+        self.run_worker(partial(self._connect, tab), exit_on_error=False, group=f"shell {tab.number}")
 
     async def _connect(self, tab: _Tab) -> None:
         """Until there is a shell, or it cannot be any more."""
