@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -326,6 +327,45 @@ def test_on_another_machine_the_same_is_asked_over_the_users_ssh(ingot: Ingot, t
         "-t", "--", "build1", "ingot debug 41 --build qemu.x --answer keep",
     ]  # fmt: skip
     assert "could be taken for an option" in asked("--on=-oProxyCommand=x", "41")[0]
+
+
+def test_a_command_goes_into_the_machine_through_the_one_where_the_build_runs(
+    ingot: Ingot, runs: PausedRuns, sshd: SshMachine, tmp_path: Path
+) -> None:
+    run = runs.run()
+    runs.machine(run, sshd)
+    runs.pause(run)
+    here = Ingot(tmp_path / "here")  # knows nothing of that run
+    site = SshMachine(tmp_path / "site")
+    (tmp_path / "bin").mkdir()
+    ssh, config = tmp_path / "bin" / "ssh", tmp_path / "ssh_config"
+    # Only where the user's settings are is another place than ~/.ssh: OpenSSH looks for that without asking $HOME.
+    ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+    ssh.chmod(0o755)
+    config.write_text(
+        f"Host build1\n HostName 127.0.0.1\n Port {site.port}\n User {site.user}\n IdentityFile {site.login}\n"
+        f" IdentitiesOnly yes\n UserKnownHostsFile {tmp_path}/known\n StrictHostKeyChecking accept-new\n"
+    )
+    there = {**ingot.environment, "PATH": f"{BIN}:{ingot.environment['PATH']}"}
+    site.start("SetEnv " + " ".join(f'"{name}={value}"' for name, value in there.items()))
+    try:
+        environment = {**here.environment, "PATH": f"{ssh.parent}:{here.environment['PATH']}"}
+        words = (
+            str(BIN / "ingot"),
+            "debug",
+            "--on",
+            "build1",
+            str(run.id),
+            "--",
+            "echo $((6 * 7)); ls /nowhere; exit 5",
+        )
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    finally:
+        site.stop()
+    assert (done.returncode, done.stdout) == (5, "42\n")
+    assert "/nowhere" in done.stderr
+    assert not list(here.home.rglob("known_hosts")), "keys stay where the build runs"
+    assert runs.touches(run).all(), "it is noted there"
 
 
 def test_a_secret_in_the_machines_output_is_not_in_the_transcript(
