@@ -5,10 +5,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from booted_machine import Booted
 from installed import Ingot, Shop
 from tmux_terminal import Terminal
 
@@ -63,33 +63,12 @@ def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         terminal.close()
 
 
-@dataclass(frozen=True)
-class Machine:
-    """A running virtual machine that answers on SSH."""
-
-    port: int
-    key: Path
-
-    def __call__(self, command: str) -> str:
-        done = subprocess.run(self._ssh(command), capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def answers(self) -> bool:
-        return subprocess.run(self._ssh("true"), capture_output=True, check=False, timeout=120).returncode == 0
-
-    def _ssh(self, command: str) -> tuple[str, ...]:
-        options = ("UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "BatchMode=yes", "ConnectTimeout=20")
-        set_options = [word for option in options for word in ("-o", option)]
-        return ("ssh", "-F", "none", *set_options, "-i", str(self.key), "-p", str(self.port), "root@127.0.0.1", command)
-
-
 @pytest.fixture
-def boot(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+def boot(tmp_path: Path) -> Iterator[Callable[..., Booted]]:
     """Boots a disk without changing it (QEMU's -snapshot), with a key that the machine gets from its firmware."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(disk: Path, drive: str = "if=virtio,format=qcow2") -> Machine:
+    def start(disk: Path, drive: str = "if=virtio,format=qcow2") -> Booted:
         key = tmp_path / f"key-{len(running)}"
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
         public = subprocess.run(("base64", "-w0", f"{key}.pub"), check=True, capture_output=True, text=True).stdout
@@ -101,7 +80,7 @@ def boot(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22"]
         words += ["-smbios", f"type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={public}"]
         running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
-        machine = Machine(port, key)
+        machine = Booted(port, key)
         deadline = time.monotonic() + 300
         while not machine.answers():
             assert running[-1].poll() is None, "the machine ended"

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pytest
 import ssh_machine as machines
+from booted_machine import Booted
+from installed import Shop
 from local_program import LocalProgram, TerminalApp, plain_environment
 from ssh_machine import ssh_machine
 from textual.pilot import Pilot
 
 from core.adapters import ssh
+from core.model.machine import Login, Machine
 from tui.terminal.cells import safe
 from tui.terminal.emulator import Look, Palette, Rgb
 from tui.terminal.stream import Stream
@@ -105,9 +108,9 @@ class Recorded:
         self._program.resize(columns, rows)
 
 
-async def quiet(pilot: Pilot[None], program: Recorded) -> None:
+async def quiet(pilot: Pilot[None], program: Recorded, silence: float = QUIET) -> None:
     deadline = time.monotonic() + 30
-    while time.monotonic() - program.heard_at < QUIET and time.monotonic() < deadline:
+    while time.monotonic() - program.heard_at < silence and time.monotonic() < deadline:
         await pilot.pause(0.05)
     await pilot.pause(0.1)  # until it is painted
 
@@ -305,6 +308,48 @@ async def test_over_ssh_a_program_is_drawn_as_tmux_draws_it(
     compare(recorded, ours, colours, drawn_by_tmux(tmux, tmp_path, recorded.parts, recorded.sizes))
 
 
+@pytest.mark.vm
+@pytest.mark.long
+@pytest.mark.xdist_group("shop")
+@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="qemu-system-x86_64 is not installed")
+async def test_in_a_virtual_machine_programs_are_drawn_as_tmux_draws_them(
+    shop: Shop, boot: Callable[[Path], Booted], tmp_path: Path, tmux: Callable[..., str]
+) -> None:
+    """Those of the machine's own system, which takes its time for each answer."""
+    booted = boot(Path(shop.image("base")["artifacts"][0]["location"]))
+    install = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install vim-tiny htop tmux"
+    booted(install, seconds=900)
+    machine = Machine(
+        run_uid="1",
+        stage_key="build/qemu.web",
+        build="qemu.web",
+        kind="qemu",
+        host="127.0.0.1",
+        port=booted.port,
+        login=Login("root", (str(booted.key),)),
+        known_hosts=str(tmp_path / "keys" / "known_hosts"),
+    )
+    connection = await ssh.connect(machine)
+    try:
+        for name, program in (("vim", "vim.tiny"), ("htop", "htop"), ("tmux", "tmux")):
+            where = tmp_path / f"with-{name}"
+            where.mkdir()
+            tried = next(tried for tried in PROGRAMS if tried.name == name)
+            words = [program, *tried.arguments(where)]
+            files = {file.name: file.read_text() for file in where.iterdir()}
+            booted(f"mkdir -p {where}")
+            for file, text in files.items():
+                booted(f"cat > {where / file} <<'EOF'\n{text}EOF\n")
+            shell = await connection.shell(
+                *SIZES[0], command=f"cd {where}; export LANG=C.UTF-8; exec {shlex.join(words)}"
+            )
+            recorded, ours, colours = await worked_with(tried, shell, SIZES[0], silence=4.0)
+            compare(recorded, ours, colours, drawn_by_tmux(tmux, where, recorded.parts, recorded.sizes))
+            tmux("kill-server")
+    finally:
+        await connection.close()
+
+
 def command(tried: Tried, where: Path) -> list[str]:
     program = next((found for name in tried.programs if (found := shutil.which(name))), None)
     if program is None:
@@ -313,7 +358,7 @@ def command(tried: Tried, where: Path) -> list[str]:
 
 
 async def worked_with(
-    tried: Tried, program: Stream, size: tuple[int, int]
+    tried: Tried, program: Stream, size: tuple[int, int], silence: float = QUIET
 ) -> tuple[Recorded, list[list[list[Drawn]]], list[Rgb]]:
     """The program is worked with, and then the terminal gets another size: what it wrote, what is drawn after either,
     and in which colours."""
@@ -328,16 +373,16 @@ async def worked_with(
         while tried.shows not in "\n".join(app.terminal.screen_lines()):
             assert time.monotonic() < deadline, app.terminal.screen_lines()
             await pilot.pause(0.1)
-        await quiet(pilot, running)
+        await quiet(pilot, running, silence)
         for key in tried.keys:
             await pilot.press("space" if key == " " else key)
             await pilot.pause(0.03)
-        await quiet(pilot, running)
+        await quiet(pilot, running, silence)
         first = cells_here(app.terminal, columns)
         await pilot.resize_terminal(later[0] + 2, later[1] + 2)
         await pilot.pause(0.2)
         running.heard_at = time.monotonic()
-        await quiet(pilot, running)
+        await quiet(pilot, running, silence)
         second = cells_here(app.terminal, later[0])
         painter = app.terminal._painter  # pyright: ignore[reportPrivateUsage]
         assert painter is not None
