@@ -1,6 +1,5 @@
 """How the headless commands print: aligned columns for people, JSON for programs, errors with their next step."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -50,6 +49,8 @@ def aligned(rows: Iterable[Sequence[str]], *, right: Sequence[int] = (), indent:
 
 def print_json(value: object) -> None:
     """Print a value for programs; escapes in it are JSON's, so the terminal sees ASCII alone."""
+    import json  # here: the workbench prints none, and its first picture does not wait for it
+
     print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
 
 

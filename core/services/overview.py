@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from core import process
 from core.errors import IngotError, WorkspaceError
 from core.model.image import ImageState, ImageVersion
 from core.model.machine import Machine, MachineState
@@ -298,6 +297,8 @@ class Overviews:
 
         Raises WorkspaceError with what discovery said, ToolError when it could not be started or took too long.
         """
+        from core import process  # here: the first picture does not wait for it
+
         try:
             # -P: Python must not look for modules in a repository that nobody said to trust.
             finished = await process.run(
@@ -355,6 +356,8 @@ def _by_lineage(views: Sequence[RoleView]) -> tuple[RoleView, ...]:
 
 def has_packer() -> bool:
     """Whether the tool that everything here stands on is installed."""
+    from core import process  # here: the first picture does not wait for it
+
     return process.find("packer") is not None
 
 
