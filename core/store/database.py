@@ -22,7 +22,7 @@ _PATIENCE = 15.0
 
 
 class Database:
-    """A SQLite file at a path; made when it is not there. May be used from several threads.
+    """A SQLite file at a path; made when it is not there, with its directory. May be used from several threads.
 
     All methods raise StoreError when the file is damaged, full, on a network file system or of a newer Ingot.
     """
@@ -30,6 +30,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
+        with self._told():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # any command may be the first one here
         refuse_network_filesystem(path.parent)
         with self._told():
             # Made here and not by SQLite, which would leave it readable by others; its -wal and -shm follow it.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installed import BIN
 
 pytestmark = pytest.mark.skipif(shutil.which("packer") is None, reason="Packer is not installed")
 
@@ -139,6 +140,13 @@ def test_a_day_of_work_without_a_screen(site: Site) -> None:
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(site: Site, words: tuple[str, ...], message: str) -> None:
     assert message in site(*words, status=2)
+
+
+@pytest.mark.parametrize("words", [("runs", "--all"), ("cache",), ("sweep", "--dry-run"), ("debug",)], ids=" ".join)
+def test_any_command_may_be_the_first_one_on_a_machine(site: Site, words: tuple[str, ...], tmp_path: Path) -> None:
+    environment = {**site.ingot.environment, "INGOT_HOME": str(tmp_path / "new")}
+    done = subprocess.run((str(BIN / "ingot"), *words), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_goes_to_standard_output(site: Site) -> None:

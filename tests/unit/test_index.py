@@ -284,8 +284,14 @@ def test_an_index_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="Cannot open"):
-        Index(tmp_path / "missing" / "index.sqlite")
+        Index(tmp_path / "file" / "index.sqlite")
+
+
+def test_where_nothing_was_ever_kept_a_private_directory_is_made(tmp_path: Path) -> None:
+    Index(tmp_path / "new" / "home" / "index.sqlite").close()
+    assert (tmp_path / "new" / "home").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
