@@ -82,6 +82,9 @@ class SshMachine:
             "PermitRootLogin prohibit-password",
             "PasswordAuthentication no",
             "Subsystem sftp internal-sftp",
+            # What a login shell of this user does at its start is not for tests, which may kill it in the middle.
+            # sshd takes the first SetEnv alone.
+            f"SetEnv HOME={self.place}",
         )
         config = self.place / "sshd_config"
         config.write_text("\n".join(lines) + "\n")
