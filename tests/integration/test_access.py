@@ -105,7 +105,7 @@ def left_running(words: list[str], environment: dict[str, str], place: Path) -> 
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - a file, or a row of the index
             await asyncio.sleep(0.02)
 
