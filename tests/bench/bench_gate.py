@@ -8,6 +8,7 @@ directory in DEMO, where that was done before: its home in `home`, its workspace
 - `test`: `ingot test base` against two boots of the same QEMU machine until OpenSSH gets in, with its suites run by
   pytest in the second.
 - `side_by_side`: two of the latter at once, against one after the other.
+- `convert`: `ingot convert base` to three formats against qemu-img that makes and compares each, and sha256sum of both.
 
 Prints JSON; exit status 1 when one takes more than RATIO times what it takes by hand.
 """
@@ -22,15 +23,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from core.adapters import guestfs, qemu, ssh_keys, test_machine
+from core.adapters import formats, guestfs, qemu, ssh_keys, sysprep, test_machine
+from core.adapters.formats import Source
 from core.adapters.test_machine import Guest
+from core.model.formats import FORMATS
+from core.model.sealing import SealSettings, plan
 
 RATIO, EXTRA = 1.5, 5.0
 """Times what it takes by hand, and seconds on top."""
+MEASURED = ("seal", "check", "test", "convert")
+CONVERTED = ("vhd", "vhdx", "vmdk")
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 
 
@@ -51,6 +58,9 @@ class Demo:
             argv, cwd=at or self.shop, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
         )
         return done.stdout
+
+    def newest_run(self) -> dict[str, Any]:
+        return json.loads(self.ingot("runs", "--all", "--json"))[0]
 
     def stages(self, run: dict[str, Any]) -> dict[str, float]:
         """Seconds by stage."""
@@ -75,8 +85,12 @@ def sealed_by_hand(demo: Demo, here: Path, disk: Path) -> float:
     qemu_img = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk), str(overlay)]
     timed(qemu_img, demo.environment, here)
     words[words.index("--add") + 1] = str(overlay)
-    place = next(demo.home.glob("runs/*/seal/qemu.base"))
-    return timed(words, {**demo.environment, **asyncio.run(guestfs.environment())}, place)
+    # Its two files, which went with the stage.
+    settings = tomllib.loads((demo.shop / "ingot.toml").read_text())["seal"]
+    todo = plan(SealSettings(enabled=True, remove=tuple(settings["remove"])))
+    (here / "commands").write_text(sysprep.script(todo, "release"))
+    (here / "release").write_text("IMAGE_ID=base\n")
+    return timed(words, {**demo.environment, **asyncio.run(guestfs.environment())}, here)
 
 
 def read_by_hand(demo: Demo, here: Path, disk: Path) -> float:
@@ -120,10 +134,25 @@ def tested_by_hand(demo: Demo, here: Path, disk: Path) -> float:
     return time.perf_counter() - begun
 
 
+def converted_by_hand(demo: Demo, here: Path, disk: Path) -> float:
+    """Each format made, compared with the disk that it was made of, and both with a digest."""
+    took = 0.0
+    source = Source(disk, "qcow2")
+    for name in CONVERTED:
+        of, made = FORMATS[name], here / f"disk.{name}"
+        for words in (
+            ["sha256sum", str(disk)],
+            formats.convert(source, made, of.of_qemu, of.options),
+            formats.compare(source, Source(made, of.of_qemu)),
+            ["sha256sum", str(made)],
+        ):
+            took += timed(words, demo.environment, here)
+        made.unlink()
+    return took
+
+
 def main() -> int:
-    seconds: dict[str, list[float]] = {
-        name: [] for name in ("seal", "seal_by_hand", "check", "check_by_hand", "test", "test_by_hand")
-    }
+    seconds: dict[str, list[float]] = {f"{name}{by}": [] for name in MEASURED for by in ("", "_by_hand")}
     with tempfile.TemporaryDirectory(prefix="ingot-") as directory:
         demo = Demo(Path(os.environ.get("DEMO", directory)))
         here = Path(directory)
@@ -137,8 +166,12 @@ def main() -> int:
                 (here / "sealed.qcow2").unlink()
                 seconds["check_by_hand"].append(read_by_hand(demo, here, disk))
                 seconds["test_by_hand"].append(tested_by_hand(demo, here, disk))
-                again = json.loads(demo.ingot("test", "base", "--wait", "--json"))
-                seconds["test"].append(demo.stages(again)["test"])
+                demo.ingot("test", "base", "--wait", "--json")
+                seconds["test"].append(demo.stages(demo.newest_run())["test"])
+            version = json.loads(demo.ingot("images", "--json"))[0]["version"]
+            demo.ingot("convert", "base", version, *CONVERTED, "--wait", "--json")
+            seconds["convert"].append(demo.stages(demo.newest_run())["convert"])
+            seconds["convert_by_hand"].append(converted_by_hand(demo, here, disk))
             begun = time.perf_counter()
             for _ in range(2):
                 demo.ingot("test", "base", "--json")
@@ -150,7 +183,7 @@ def main() -> int:
     best = {name: min(of) for name, of in seconds.items()}
     figures: dict[str, Any] = {}
     good = True
-    for name in ("seal", "check", "test"):
+    for name in MEASURED:
         ours, by_hand = best[name], best[f"{name}_by_hand"]
         figures[name] = {"seconds": ours, "by_hand_seconds": by_hand, "ratio": ours / by_hand}
         good = good and ours <= RATIO * by_hand + EXTRA
