@@ -1,12 +1,12 @@
 """EC2, as far as images need it: looking at an AMI and tagging it with its snapshots; looking at the machine of a
-build, what its console says, and ending it with what Packer made for it.
+build, what its console says, and ending it with what Packer made for it; deleting an AMI with its snapshots.
 
 Credentials are those that the run names (profile, region, container or instance role) or that its person's shell had;
 the worker's own environment is never looked at. Not for the workbench or the commands to import: boto3 takes a quarter
 of a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -21,10 +21,19 @@ _exceptions: Any = import_module("botocore.exceptions")
 _IMAGES = "ec2:DescribeImages and ec2:CreateTags"
 _MACHINES = "ec2:DescribeInstances, ec2:TerminateInstances, ec2:DeleteKeyPair, ec2:DeleteSecurityGroup"
 _CONSOLE = "ec2:GetConsoleOutput"
+_LOOKING = "ec2:DescribeImages, ec2:DescribeSnapshots, ec2:DescribeInstances, sts:GetCallerIdentity"
+_DELETING = "ec2:DeregisterImage, ec2:DeleteSnapshot"
+_GONE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound"})
+_CREDENTIALS = (
+    "Start it from a shell that has them: AWS_PROFILE (after aws configure, or aws sso login), or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY."
+)
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 
 RETRIES = 8
 """Attempts at one call, with botocore's jittered back-off between them ("standard" retry mode)."""
+_AT_ONCE = 200
+"""Values that EC2 takes in one filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,24 @@ class Ami:
     volume_bytes: int | None
     """Size of the root volume as the machine sees it."""
     tags: Mapping[str, str]
+    owner: str = ""
+    """The number of the account."""
 
     @property
     def location(self) -> str:
         """As the ledger holds it, and as Packer's manifest writes it."""
         return f"{self.region}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot of the account, as EC2 describes it."""
+
+    id: str
+    volume_bytes: int
+    """Size of the volume that it was made of: it takes at most that."""
+    description: str
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,14 @@ class Instance:
     security_groups: tuple[str, ...]
     """Their names."""
     tags: Mapping[str, str]
+    image: str = ""
+    """Id of the AMI that it was launched from."""
+    public: str = ""
+    """Its address for everybody; empty where it has none (yet)."""
+    private: str = ""
+    """Its address in its network."""
+    reason: str = ""
+    """Why it is in that state, where EC2 says so: `Server.InternalError: …`."""
 
     @property
     def ended(self) -> bool:
@@ -92,10 +122,20 @@ class Instance:
 class Ec2:
     """One region of EC2. Blocking: call it in a thread."""
 
-    def __init__(self, region: str, environment: Mapping[str, str], endpoint: str = "") -> None:
+    def __init__(
+        self,
+        region: str,
+        environment: Mapping[str, str],
+        endpoint: str = "",
+        *,
+        whose: str = "of this run",
+        attempts: int = RETRIES,
+    ) -> None:
         """`environment` holds AWS's usual variables; `endpoint` wins over them (the template's
-        `custom_endpoint_ec2`). `region` may be empty: the profile's then."""
-        self._client: Any = _client(region, environment, endpoint)
+        `custom_endpoint_ec2`). `region` may be empty: the profile's then. `whose` credentials they are is said where
+        they do not do."""
+        self._client: Any = _client(region, environment, endpoint, attempts=attempts)
+        self._whose = whose
         self.region = region or str(self._client.meta.region_name or "")
 
     def ami(self, ami_id: str) -> Ami:
@@ -106,20 +146,43 @@ class Ec2:
             raise ToolError(
                 f"{self.region} has no AMI {ami_id}.", "Look into the account and region that the build used."
             )
-        image = images[0]
-        disks: list[dict[str, Any]] = [
-            mapping["Ebs"] for mapping in image.get("BlockDeviceMappings", []) if "Ebs" in mapping
+        return _as_ami(self.region, images[0])
+
+    def amis(self, ids: Sequence[str], *, owner: str = "") -> list[Ami]:
+        """Those of these AMIs that there are, of one owner (`self`: the account) or of all, disabled ones as well.
+        Raises ToolError."""
+        of: dict[str, Any] = {"Owners": [owner]} if owner else {}
+        of |= {"IncludeDeprecated": True, "IncludeDisabled": True}
+        found = self._matching("AMIs", "describe_images", "Images", "image-id", ids, **of)
+        return [_as_ami(self.region, image) for image in found]
+
+    def snapshots(self, by: str, values: Sequence[str]) -> list[Snapshot]:
+        """Those of the account that one of EC2's filters lets through: `snapshot-id`, `tag:…`, `tag-key`. Raises
+        ToolError."""
+        found = self._matching("snapshots", "describe_snapshots", "Snapshots", by, values, OwnerIds=["self"])
+        return [
+            Snapshot(
+                id=snapshot["SnapshotId"],
+                volume_bytes=int(snapshot.get("VolumeSize") or 0) * 1024**3,
+                description=snapshot.get("Description", ""),
+                tags={tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", [])},
+            )
+            for snapshot in found
         ]
-        sizes = [int(disk["VolumeSize"]) for disk in disks if disk.get("VolumeSize")]
-        return Ami(
-            region=self.region,
-            id=ami_id,
-            name=image.get("Name", ""),
-            state=image.get("State", ""),
-            snapshots=tuple(disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")),
-            volume_bytes=sizes[0] * 1024**3 if sizes else None,
-            tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", [])},
-        )
+
+    def launched_from(self, amis: Sequence[str]) -> list[Instance]:
+        """The account's machines that were launched from one of these AMIs. Raises ToolError."""
+        found = self._matching("machines", "describe_instances", "Reservations", "image-id", amis)
+        return _as_instances(found)
+
+    def deregister(self, ami_id: str) -> None:
+        """No machine can be launched from the AMI any more; its snapshots stay. No error where it is gone already.
+        Raises ToolError."""
+        self._unless_gone("deregister", ami_id, "deregister_image", ImageId=ami_id)
+
+    def remove_snapshot(self, snapshot_id: str) -> None:
+        """No error where it is gone already. Raises ToolError, such as while an AMI is made of it (`is_in_use`)."""
+        self._unless_gone("delete the snapshot", snapshot_id, "delete_snapshot", SnapshotId=snapshot_id)
 
     def published(self, name: str, *, owner: str = "", architecture: str = "") -> list[PublishedAmi]:
         """The AMIs whose name matches a pattern (`*`, `?`), of one owner or of all. Raises ToolError."""
@@ -200,41 +263,111 @@ class Ec2:
         try:
             answer = self._call("look at", what, "describe_instances", _MACHINES, **wanted)
         except ToolError as error:
-            if _code(error.__cause__) == "InvalidInstanceID.NotFound":
+            if code_of(error.__cause__) == "InvalidInstanceID.NotFound":
                 return []
             raise
-        return [
-            Instance(
-                id=found["InstanceId"],
-                state=found["State"]["Name"],
-                launched=found["LaunchTime"].timestamp(),
-                key_pair=found.get("KeyName") or "",
-                security_groups=tuple(group["GroupName"] for group in found.get("SecurityGroups", [])),
-                tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
-            )
-            for reservation in answer.get("Reservations", [])
-            for found in reservation["Instances"]
-        ]
+        return _as_instances(answer.get("Reservations", []))
+
+    def _matching(
+        self, what: str, operation: str, key: str, by: str, values: Sequence[str], **more: Any
+    ) -> list[dict[str, Any]]:
+        """All pages of what a filter of EC2 lets through, for any number of values."""
+        found: list[dict[str, Any]] = []
+        for at in range(0, len(values), _AT_ONCE):
+            page: dict[str, Any] = {}
+            while True:
+                filters = [{"Name": by, "Values": list(values[at : at + _AT_ONCE])}]
+                answer = self._call("look at", what, operation, _LOOKING, Filters=filters, **more, **page)
+                found += answer.get(key, [])
+                if not answer.get("NextToken"):
+                    break
+                page = {"NextToken": answer["NextToken"]}
+        return found
+
+    def _unless_gone(self, doing: str, what: str, operation: str, **arguments: Any) -> None:
+        try:
+            self._call(doing, what, operation, _DELETING, **arguments)
+        except ToolError as error:
+            if code_of(error.__cause__) not in _GONE:
+                raise
 
     def _call(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
         try:
             return getattr(self._client, operation)(**arguments)
         except (_exceptions.BotoCoreError, _exceptions.ClientError) as error:
-            why = "the credentials of this run have expired" if _code(error) in _EXPIRED else str(error)
+            why = f"the credentials {self._whose} have expired" if code_of(error) in _EXPIRED else str(error)
+            next_step = f"Look at the credentials and permissions {self._whose} ({needs} are needed), then retry."
+            if isinstance(error, _exceptions.NoCredentialsError):
+                why, next_step = "there are no credentials", _CREDENTIALS
             raise ToolError(
                 f"Cannot {doing} {what} in {self.region or 'AWS'}: {why.rstrip('.')}.",
-                f"Look at the credentials and permissions of this run ({needs} are needed), then retry.",
+                next_step,
                 kept="The AMI itself is not touched." if needs == _IMAGES else "",
             ) from error
 
 
-def _code(error: BaseException | None) -> str:
+def account_of(environment: Mapping[str, str], region: str, *, whose: str, attempts: int = RETRIES) -> str:
+    """The number of the account that these credentials are of. Raises ToolError."""
+    try:
+        return str(_client(region, environment, "", "sts", attempts=attempts).get_caller_identity()["Account"])
+    except (_exceptions.BotoCoreError, _exceptions.ClientError) as error:
+        raise ToolError(
+            f"Cannot tell which account of AWS the credentials {whose} are of: {str(error).rstrip('.')}.",
+            f"Look at the credentials {whose}, and at AWS_ENDPOINT_URL where it is not Amazon's, then retry.",
+        ) from error
+
+
+def is_in_use(error: BaseException) -> bool:
+    """Whether it says that a snapshot cannot go as an AMI is made of it; for some seconds after that AMI was
+    deregistered EC2 still says so."""
+    return code_of(error.__cause__) == "InvalidSnapshot.InUse"
+
+
+def _as_ami(region: str, image: Mapping[str, Any]) -> Ami:
+    disks: list[dict[str, Any]] = [
+        mapping["Ebs"] for mapping in image.get("BlockDeviceMappings", []) if "Ebs" in mapping
+    ]
+    sizes = [int(disk["VolumeSize"]) for disk in disks if disk.get("VolumeSize")]
+    return Ami(
+        region=region,
+        id=image["ImageId"],
+        name=image.get("Name", ""),
+        state=image.get("State", ""),
+        snapshots=tuple(disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")),
+        volume_bytes=sizes[0] * 1024**3 if sizes else None,
+        tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", [])},
+        owner=image.get("OwnerId", ""),
+    )
+
+
+def _as_instances(reservations: Sequence[Mapping[str, Any]]) -> list[Instance]:
+    machines: list[dict[str, Any]] = [found for reservation in reservations for found in reservation["Instances"]]
+    return [
+        Instance(
+            id=found["InstanceId"],
+            state=found["State"]["Name"],
+            launched=found["LaunchTime"].timestamp(),
+            key_pair=found.get("KeyName") or "",
+            security_groups=tuple(group["GroupName"] for group in found.get("SecurityGroups", [])),
+            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+            image=found.get("ImageId") or "",
+            public=found.get("PublicIpAddress") or "",
+            private=found.get("PrivateIpAddress") or "",
+            reason=str((found.get("StateReason") or {}).get("Message") or ""),
+        )
+        for found in machines
+    ]
+
+
+def code_of(error: BaseException | None) -> str:
     """AWS's own word for what went wrong."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _client(region: str, environment: Mapping[str, str], endpoint: str) -> Any:
+def _client(
+    region: str, environment: Mapping[str, str], endpoint: str, service: str = "ec2", *, attempts: int = RETRIES
+) -> Any:
     core: Any = _botocore.Session()
     for variable, setting in (("AWS_CONFIG_FILE", "config_file"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials_file")):
         if variable in environment:
@@ -251,12 +384,14 @@ def _client(region: str, environment: Mapping[str, str], endpoint: str) -> Any:
             region_name=region or None,
         )
         return session.client(
-            "ec2",
+            service,
             endpoint_url=endpoint
-            or environment.get("AWS_ENDPOINT_URL_EC2")
+            or environment.get(f"AWS_ENDPOINT_URL_{service.upper()}")
             or environment.get("AWS_ENDPOINT_URL")
             or None,
-            config=import_module("botocore.config").Config(retries={"mode": "standard", "total_max_attempts": RETRIES}),
+            config=import_module("botocore.config").Config(
+                retries={"mode": "standard", "total_max_attempts": attempts}
+            ),
         )
     except _exceptions.BotoCoreError as error:
         raise ToolError(
