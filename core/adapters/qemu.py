@@ -45,6 +45,8 @@ class ImageInfo(msgspec.Struct, frozen=True, rename="kebab"):
     """Bytes that the machine sees as its disk."""
     backing_filename: str = ""
     """The image that this one only holds the differences to, as it is written in it; empty for a whole one."""
+    cluster_size: int = 0
+    """Bytes that the format gives out at once; 0 where it gives out none."""
     format_specific: _OfFormat | None = None
 
     @property
@@ -105,13 +107,48 @@ async def info(disk: Path, disk_format: str = "") -> ImageInfo:
         ) from error
 
 
-async def check(disk: Path, disk_format: str = "") -> None:
-    """Raises ToolError when the disk's own tables are damaged. Formats that have none (raw) pass. `disk_format` as for
-    `info`."""
+class _Repaired(msgspec.Struct, frozen=True, rename="kebab"):
+    leaks_fixed: int = 0
+
+
+_SOUND, _DAMAGED, _LEAKS, _UNCHECKED = 0, 2, 3, 63
+"""How `qemu-img check` ends (qemu-img(1)): leaks are only wasted room; the last is for a format without checks."""
+
+
+async def check(disk: Path, disk_format: str = "") -> bool:
+    """Whether it wastes no room: a QEMU that was killed may have left clusters of a qcow2 that belong to nothing.
+
+    Raises ToolError when the disk's own tables are damaged. Formats that have none (raw) pass. `disk_format` as for
+    `info`.
+    """
     stated = ["-f", disk_format] if disk_format else []
     answer = await process.run(["qemu-img", "check", "--output=json", *stated, str(disk.absolute())])
-    if answer.code not in (0, 3, 63):  # qemu-img(1): 2 is damage, 3 only wasted room, 63 a format without checks
-        raise ToolError(f"{disk} is damaged: {_last_line(answer.err or answer.out)}", "Do not use it; build it again.")
+    _passed(disk, answer)
+    return answer.code != _LEAKS
+
+
+async def free_leaks(disk: Path, disk_format: str) -> int:
+    """Give the disk's own format back what belongs to nothing: bytes that it can write to again. The file is as long
+    as it was.
+
+    Nobody may have the disk open. Raises ToolError when it is damaged, or cannot be written to.
+    """
+    answer = await process.run(
+        ["qemu-img", "check", "-r", "leaks", "--output=json", "-f", disk_format, str(disk.absolute())]
+    )
+    _passed(disk, answer)
+    if answer.code == _UNCHECKED:
+        return 0
+    return msgspec.json.decode(answer.out, type=_Repaired).leaks_fixed * (await info(disk, disk_format)).cluster_size
+
+
+def _passed(disk: Path, answer: process.Finished) -> None:
+    if answer.code in (_SOUND, _LEAKS, _UNCHECKED):
+        return
+    words = _last_line(answer.err or answer.out)
+    if answer.code == _DAMAGED:
+        raise ToolError(f"{disk} is damaged: {words}", "Do not use it; build it again.")
+    raise ToolError(f"{disk} cannot be checked: {words}", "Mend what qemu-img says, and build it again.")
 
 
 async def convert(

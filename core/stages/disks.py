@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import process
+from core import process, text
 from core.adapters import guestfs, qemu
 from core.errors import ToolError
 from core.model.image import UpstreamRecord
@@ -67,6 +67,15 @@ async def ready(job: StageJob, made: Made) -> None:
     disk.chmod(0o600)  # an earlier attempt may have made it read-only
     await _nobody_has(job, disk)
     await _make_whole(job, disk, made.format)
+
+
+async def sound(job: StageJob, made: Made) -> None:
+    """What writes to a disk may have been killed, and the disk written to again: it is checked, and room in it that
+    belongs to nothing is given back. Raises ToolError for one that is damaged."""
+    disk, of = Path(made.path), of_qemu(made.format)
+    if not await qemu.check(disk, of):
+        freed = await qemu.free_leaks(disk, of)
+        job.say(f"{disk.name}: {text.size(freed)} in it belonged to nothing, as after a QEMU that was killed: freed.")
 
 
 async def stamped(job: StageJob, made: Made, built: float | None) -> str:

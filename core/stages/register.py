@@ -164,7 +164,9 @@ async def _stamped(job: StageJob, build: str, made: Made) -> str:
     sealed, proved = job.result(f"seal/{build}"), job.result(f"prove/{build}")
     if not sealed:
         job.progress(f"stamping {source.name}, or reading its stamp")
-        return await disks.stamped(job, made, None)
+        why_not = await disks.stamped(job, made, None)
+        await disks.sound(job, made)
+        return why_not
     if (file := proved.get("file")) and file != prove.state_of(source):
         raise ToolError(
             f"{source.name} was changed after it was looked at, so nobody knows what is in it.",

@@ -44,6 +44,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     if not settings.enabled:
         job.progress(f"stamping {disk.name}, or reading its stamp")
         why_not = await disks.stamped(job, made, time.time())
+        await disks.sound(job, made)
         stamp = f"not stamped: {why_not}" if why_not else "stamped"
         job.say(f"{disk.name}: not sealed (ingot.toml has no [seal]); {stamp}.")
         return {"sealed": False, "stamp": why_not}
@@ -53,6 +54,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
             "Install it (sudo apt-get install guestfs-tools), or set [seal] enabled = false in ingot.toml.",
         )
     await _seal(job, made)
+    await disks.sound(job, made)
     for name in (Path(one.path).name for one in files if one != made):
         job.say(f"{name} is no disk that can be opened here: it is registered as it is, and nobody looked into it.")
     return {"sealed": True, "stamp": ""}

@@ -9,6 +9,7 @@ import pytest
 
 from core.adapters import qemu
 from core.errors import ToolError
+from tests.support.leaking_disk import damage, leak
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 with_qemu = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="qemu-system-x86_64 is not installed")
@@ -62,18 +63,39 @@ async def test_a_relative_name_is_never_taken_for_a_protocol(
 
 
 async def test_a_damaged_disk_does_not_pass(disk: Path) -> None:
-    await qemu.check(disk)
-    content = bytearray(disk.read_bytes())
-    table = int.from_bytes(content[40:48], "big")  # offset of the L1 table in a qcow2's header
-    content[table : table + 8] = (0x8000_0000_FFFF_0000).to_bytes(8, "big")
-    disk.write_bytes(content)
+    assert await qemu.check(disk)
+    damage(disk)
     with pytest.raises(ToolError, match="damaged"):
         await qemu.check(disk)
+    with pytest.raises(ToolError, match="damaged") as raised:
+        await qemu.free_leaks(disk, "qcow2")
+    assert "build it again" in raised.value.next_step
 
 
-async def test_a_raw_disk_has_nothing_to_check(tmp_path: Path) -> None:
-    (tmp_path / "disk.raw").write_bytes(bytes(1 << 16))
-    await qemu.check(tmp_path / "disk.raw")
+async def test_room_in_a_disk_that_belongs_to_nothing_is_given_back(disk: Path) -> None:
+    leak(disk, 2)
+    before = disk.stat()
+    assert not await qemu.check(disk, "qcow2")
+    assert await qemu.free_leaks(disk, "qcow2") == 2 * 65536
+    assert disk.stat().st_size == before.st_size
+    assert await qemu.check(disk, "qcow2")
+    assert await qemu.free_leaks(disk, "qcow2") == 0
+
+
+async def test_a_disk_that_cannot_be_looked_at_is_not_called_damaged(disk: Path) -> None:
+    letter = disk.with_name("letter")
+    letter.write_text("Dear reader")
+    with pytest.raises(ToolError, match=r"letter cannot be checked: .*not in qcow2 format"):
+        await qemu.check(letter, "qcow2")
+
+
+@pytest.mark.parametrize("kind", ["raw", "vpc", "vmdk", "vdi", "vhdx"])
+async def test_a_disk_of_a_format_that_leaks_nothing_passes(disk: Path, kind: str) -> None:
+    """Some of them cannot be repaired by qemu-img, and some not even checked."""
+    other = disk.with_name(f"disk.{kind}")
+    await qemu.convert(disk, other, kind)
+    assert await qemu.check(other, kind)
+    assert await qemu.free_leaks(other, kind) == 0
 
 
 async def test_a_compressed_copy_is_whole_and_leaves_no_part(disk: Path, tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ from core.model.seal_items import IDS
 from core.model.sealing import SealSettings
 from core.model.stamp import Stamp, read_back
 from core.stages import prove
+from tests.support.leaking_disk import damage, leak
 from tests.support.leftovers import BUILD_USER, LEFTOVERS, NOT_SEALED_AWAY
+from tests.support.stages import plain_stages
 
 pytestmark = [
     pytest.mark.skipif(process.find("packer") is None, reason="packer is not installed"),
@@ -231,12 +233,7 @@ async def test_a_second_disk_is_never_registered_beside_a_sealed_one(
     assert "ingot convert" in raised.value.next_step
     assert workshop.ledger.images() == []
     # Without [seal] nothing is promised of any of them.
-    find = process.find
-
-    def found(program: str) -> Path | None:
-        return None if program == "guestfish" else find(program)
-
-    monkeypatch.setattr(process, "find", found)
+    without_guestfish(monkeypatch)
     plain = workshop.new_run(DISK_ROLE, stages=STAGES)
     await workshop.until(plain, "register")
     assert len(workshop.ledger.images()[0].artifacts) == 3
@@ -262,6 +259,42 @@ async def test_sealing_that_was_asked_for_is_not_left_out(
     await workshop.until(run, "register")
     assert "guestfish is not installed" in workshop.log(run, f"prove/{BUILD}")
     assert not workshop.ledger.images()[0].artifacts[0].stamped_inside
+
+
+def without_guestfish(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = process.find
+
+    def found(program: str) -> Path | None:
+        return None if program == "guestfish" else find(program)
+
+    monkeypatch.setattr(process, "find", found)
+
+
+@pytest.mark.parametrize("stages", [STAGES, plain_stages((BUILD,))])
+async def test_what_a_killed_qemu_left_in_a_disk_that_belongs_to_nothing_is_freed(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[str]
+) -> None:
+    make_disk(workshop, system(tmp_path / "tree"), tmp_path)
+    leak(tmp_path / "disk.qcow2", 3)
+    without_guestfish(monkeypatch)
+    run = workshop.new_run(DISK_ROLE, stages=stages)
+    await workshop.until(run, "register")
+    call("qemu-img", "check", workshop.ledger.images()[0].artifacts[0].location)
+    said = "disk.qcow2: 197 kB in it belonged to nothing, as after a QEMU that was killed: freed."
+    first = "register" if stages != STAGES else f"seal/{BUILD}"
+    assert workshop.log(run, first).count(said) == 1
+
+
+async def test_a_disk_that_is_damaged_is_not_sealed(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_disk(workshop, system(tmp_path / "tree"), tmp_path)
+    damage(tmp_path / "disk.qcow2")
+    without_guestfish(monkeypatch)
+    run = workshop.new_run(DISK_ROLE, stages=STAGES)
+    with pytest.raises(ToolError, match="is damaged") as raised:
+        await workshop.until(run, f"seal/{BUILD}")
+    assert "build it again" in raised.value.next_step
 
 
 @pytest.mark.vm
