@@ -37,6 +37,8 @@ class Artifact:
     """The machine that has the file; empty for the cloud."""
     stamped_inside: bool = False
     """`/etc/image-release` in it was read back and says this version."""
+    account: str = ""
+    """Number of the account of the cloud that has it; empty for a file, and where nobody noted it."""
 
 
 @dataclass(frozen=True, slots=True)

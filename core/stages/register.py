@@ -18,7 +18,7 @@ import msgspec
 
 from core import __version__, process
 from core.adapters import packer, qemu
-from core.adapters.aws import Ec2
+from core.adapters.aws import Ami, Ec2
 from core.adapters.download import shown
 from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
@@ -233,11 +233,19 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
                 "IngotCommit": image.commit,
             }
             endpoint = packer.custom_endpoint(job.run.request.role, checkout_of(job), _variables(environment))
-            virtual = await asyncio.to_thread(_tag, one.location, tags, environment, endpoint)
+            ami = await asyncio.to_thread(_tag, one.location, tags, environment, endpoint)
             job.say(f"Tagged {one.location}: {', '.join(f'{key}={value}' for key, value in tags.items())}")
             if job.run.request.role.seal.enabled:
                 job.say(f"{one.location} cannot be opened here: whether its machine sealed itself is not known.")
-            found.append(Artifact(build=build, format="ami", location=one.location, virtual_size=virtual))
+            found.append(
+                Artifact(
+                    build=build,
+                    format="ami",
+                    location=one.location,
+                    virtual_size=ami.volume_bytes,
+                    account=ami.owner,
+                )
+            )
     return found
 
 
@@ -258,12 +266,12 @@ async def _have_secrets(job: StageJob) -> None:
         )
 
 
-def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> int | None:
+def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> Ami:
     region, _, ami_id = location.partition(":")
     ec2 = Ec2(region, environment, endpoint)
     ami = ec2.ami(ami_id)
     ec2.tag(ami, tags)
-    return ami.volume_bytes
+    return ami
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:

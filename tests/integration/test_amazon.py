@@ -50,6 +50,7 @@ async def test_an_ami_comes_out_tagged_and_registered(workshop: Workshop, machin
     (image,) = workshop.ledger.images()
     (artifact,) = image.artifacts
     assert (artifact.format, artifact.build, artifact.host) == ("ami", "amazon-ebs.web", "")
+    assert artifact.account == "123456789012"
     region, _, ami = artifact.location.partition(":")
     assert region == REGION
     (found,) = machine.ec2.describe_images(ImageIds=[ami])["Images"]

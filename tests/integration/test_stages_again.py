@@ -2,15 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
+from core.adapters.aws import Ami
 from core.engine.job import Job
-from core.model.run import StageState
+from core.model.run import RunState, StageState
+from core.secrets import MARK
 from core.stages import register
 from core.stages.leftovers import RUN_NOTE
 
@@ -23,6 +25,8 @@ SLOW_TEMPLATE = FILE_TEMPLATE.replace(
     inline = ["echo x >> $TRACES/begun", "sleep 4", "echo x >> $TRACES/ended"]
   }""",
 )
+
+SECRET = "a-key-that-was-typed"
 
 
 @pytest.fixture
@@ -156,6 +160,45 @@ async def test_an_image_that_never_came_into_the_ledger_is_taken_back(workshop: 
     workshop.end(run, succeeded=False)
     assert not [file for file in workshop.places.images.rglob("*") if file.is_file()]
     assert workshop.ledger.read().reservations == ()
+
+
+async def test_what_tags_an_ami_waits_for_forgotten_credentials_and_keeps_them_out_of_its_log(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.engine.job._SECRETS_COME_WITHIN", 0.0)
+    workshop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    run = workshop.new_run(role(build="amazon-ebs.web"), secrets={"AWS_SECRET_ACCESS_KEY": SECRET})
+    await workshop.until(run, "upstream")
+    made = [{"format": "ami", "location": f"eu-central-1:{SECRET}"}]
+    for key, result in (("validate", {}), ("build/amazon-ebs.web", {"made": made})):
+        workshop.index.update_stage(run.uid, key, state=StageState.SUCCEEDED, result=result)
+    workshop.memory.forget(run.uid)
+    given: list[str] = []
+
+    class Cloud:
+        def __init__(self, region: str, environment: Mapping[str, str], _: str) -> None:
+            self.region = region
+            given.append(environment["AWS_SECRET_ACCESS_KEY"])
+
+        def ami(self, name: str) -> Ami:
+            return Ami(self.region, name, "web", "available", (), None, {})
+
+        def tag(self, *_: object) -> None:
+            """Nobody looks at them here: test_amazon.py does."""
+
+    monkeypatch.setattr(register, "Ec2", Cloud)
+    registering = asyncio.ensure_future(workshop.stage(run, "register"))
+    async with asyncio.timeout(60):
+        while workshop.again(run).state is not RunState.WAITING:
+            assert not registering.done(), registering.result()
+            await asyncio.sleep(0.05)
+    assert f"forgotten AWS_SECRET_ACCESS_KEY; give it again: ingot resume {run.id}" in workshop.again(run).reason
+    workshop.memory.give(run.uid, {"AWS_SECRET_ACCESS_KEY": SECRET})
+    await registering
+    assert given == [SECRET]
+    log = workshop.log(run, "register")
+    assert f"Tagged eu-central-1:{MARK.decode()}: ImageVersion=" in log
+    assert SECRET not in log
 
 
 async def test_a_finished_build_is_not_built_again(workshop: Workshop) -> None:
