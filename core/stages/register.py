@@ -266,7 +266,7 @@ async def _have_secrets(job: StageJob) -> None:
         )
 
 
-def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> Ami:
+def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> int | None:
     region, _, ami_id = location.partition(":")
     ec2 = Ec2(region, environment, endpoint)
     ami = ec2.ami(ami_id)
