@@ -218,7 +218,7 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
     """Tag the AMIs with what they are. Repeating it changes nothing."""
     if not any(one.location for all_of_it in made.values() for one in all_of_it):
         return []
-    await _have_secrets(job)
+    await job.wait_for_secrets()  # the credentials of the cloud may be among them
     environment = base_environment(job)
     found: list[Artifact] = []
     for build, all_of_it in made.items():
@@ -249,24 +249,7 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
     return found
 
 
-async def _have_secrets(job: StageJob) -> None:
-    """Credentials may have been typed, and a worker that was restarted since has forgotten them."""
-
-    def missing() -> list[str]:
-        return [name for name in job.run.request.secret_names if name not in job.secrets]
-
-    async def given() -> bool:
-        return not missing()
-
-    if names := missing():
-        await job.waiting(
-            f"the worker was restarted and has forgotten {', '.join(names)}; give it again: ingot resume {job.run.id}",
-            given,
-            every=0.25,
-        )
-
-
-def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> int | None:
+def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str], endpoint: str) -> Ami:
     region, _, ami_id = location.partition(":")
     ec2 = Ec2(region, environment, endpoint)
     ami = ec2.ami(ami_id)
