@@ -30,8 +30,9 @@ from core.store.index import Index
 from core.store.ledger import Ledger
 from core.store.ledger_tree import REF
 
-WORKING = ("output", "register", "convert", "seal", "reading", "test", "tmp", "keys")
-"""Directories of a run that it needs while it works, and nobody after it: overlays, half files, copies, keys."""
+WORKING = ("output", "register", "convert", "seal", "reading", "test", "tmp", "keys", "evidence")
+"""Directories of a run that it needs while it works, and nobody after it: overlays, half files, copies, keys,
+reports."""
 NEW = 3600.0
 """Seconds: what is younger may belong to somebody who is at work this moment, such as a lock on a ledger."""
 
@@ -257,6 +258,7 @@ _WORDS = {
     "test": "disks and consoles of test machines",
     "tmp": "temporary files",
     "keys": "keys",
+    "evidence": "reports on their way to the ledger",
 }
 
 

@@ -6,17 +6,34 @@ from collections.abc import Iterable
 
 import msgspec
 
+from core.adapters import packer
 from core.secrets import Redactor
+from core.stages.environment import checkout_of
 from core.stages.stage import StageJob
+from core.stages.work import in_thread
 
 
-def write(job: StageJob, name: str, report: object) -> None:
-    """Keep a report (what msgspec makes JSON of) under a name such as `seal-qemu.web`; the newest of a name counts."""
+async def write(job: StageJob, name: str, report: object) -> None:
+    """Keep a report (what msgspec makes JSON of) under a name such as `seal-qemu.web`; the newest of a name counts.
+
+    It is redacted with what the worker knows now; what it has forgotten is taken out of what the ledger gets, and the
+    file goes with the run (leftovers.py).
+    """
+    # In a thread: a report may have megabytes.
+    await in_thread(_write, job, name, report)
+
+
+def _write(job: StageJob, name: str, report: object) -> None:
     place = job.directory / "evidence"
     place.mkdir(mode=0o700, exist_ok=True)
     part = place / f".{name}.part"
-    part.write_bytes(msgspec.json.encode(report))
+    part.write_bytes(Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
     part.rename(place / f"{name}.json")
+
+
+def read(job: StageJob, name: str) -> bytes:
+    """What `write` kept. Raises OSError."""
+    return (job.directory / "evidence" / f"{name}.json").read_bytes()
 
 
 def names(job: StageJob) -> tuple[str, ...]:
@@ -34,8 +51,15 @@ async def packed(job: StageJob) -> dict[str, bytes]:
 
 
 def _packed(job: StageJob, found: Iterable[str]) -> dict[str, bytes]:
-    secrets = job.secrets.values()
-    return {name: compressed((job.directory / "evidence" / f"{name}.json").read_bytes(), secrets) for name in found}
+    secrets = _secrets(job)
+    return {name: compressed(read(job, name), secrets) for name in found}
+
+
+def _secrets(job: StageJob) -> list[str]:
+    """All that the run knows, what its template's files set among it. Reads them: in a thread."""
+    role = job.run.request.role
+    in_files = packer.sensitive_values(role, checkout_of(job)) if role.sensitive else []
+    return [*job.secrets.values(), *in_files]
 
 
 def compressed(report: bytes, secrets: Iterable[str]) -> bytes:

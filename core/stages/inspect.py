@@ -24,7 +24,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         found = True
     elif found := (place / "listing.json").is_file():
         inventory = await in_thread(_inventory, place)
-        evidence.write(job, name, inventory)
+        await evidence.write(job, name, inventory)
         for line in _summary(inventory):
             job.say(line)
     else:

@@ -18,15 +18,16 @@ RUN_NOTE = ".run"
 
 
 def clean_up(places: Places, run: Run, *, succeeded: bool, kept: bool = False) -> None:
-    """Take away keys, temporary files and what came from outside Git always; the checkout when the run succeeded, for
-    after a failure a person may want to look at it. Logs stay. An image version that never came into the ledger has no
-    place under `images/`. Can be repeated.
+    """Take away keys, temporary files, reports and what came from outside Git always; the checkout when the run
+    succeeded, for after a failure a person may want to look at it. Logs stay. An image version that never came into the
+    ledger has no place under `images/`. Can be repeated.
 
     `kept`: a machine of the run lives on, with its disk, the keys that open it and the files that it was started with;
     these go when it has gone.
     """
     directory = places.run(run.uid)
-    for name in ("register", "convert", "reading", "seal"):
+    # Of the reports the ledger has those that it takes, and without any secret.
+    for name in ("register", "convert", "reading", "seal", "evidence"):
         shutil.rmtree(directory / name, ignore_errors=True)
     for note in (directory / "results").glob("test-*"):  # what came of a boot test is on the ledger
         note.unlink(missing_ok=True)

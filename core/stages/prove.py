@@ -45,7 +45,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         return {"proved": False, "why": error.what, "stamp": error.what.rstrip(".")}
     reading = await asyncio.to_thread(Reading, reading_of_run(job.directory, build))
     report, stamp = await asyncio.to_thread(_look, job, reading)
-    evidence.write(job, f"seal-{build}", report)
+    await evidence.write(job, f"seal-{build}", report)
     _tell(job, report)
     wrong, why_not = _compared(job, stamp, reading.content(guestfs.RELEASE_FILE) is not None)
     if settings.enabled and report.found:
@@ -87,7 +87,7 @@ def _look(job: StageJob, reading: Reading) -> tuple[SealReport, Stamp]:
     report = SealReport(
         build=build,
         sealed=settings.enabled,
-        items=check(reading.listing, reading.content, settings, Facts(_marks(job))),
+        items=check(reading.listing, reading.content, settings, Facts(marks(job))),
         stamp=f"{stamp.role} {stamp.version}".strip(),
         host_keys_by=host_keys_by(reading.listing, reading.content),
         ssh_server=has_ssh_server(reading.listing),
@@ -95,7 +95,7 @@ def _look(job: StageJob, reading: Reading) -> tuple[SealReport, Stamp]:
     return report, stamp
 
 
-def _marks(job: StageJob) -> tuple[str, ...]:
+def marks(job: StageJob) -> tuple[str, ...]:
     """The comment of the keys that Ingot makes for a run, and what is known of the keys themselves."""
     keys = [path.read_text().split() for path in (job.directory / "public-keys").glob("*.pub")]
     return (f"ingot-{job.run.uid}", *(words[1] for words in keys if len(words) > 1))

@@ -138,7 +138,7 @@ async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Work
         place = job.directory / "evidence"
         place.mkdir(parents=True)
         (place / ".seal-web.part").symlink_to("/dev/full")
-        evidence.write(job, "seal-web", {"found": "nothing"})
+        await evidence.write(job, "seal-web", {"found": "nothing"})
         return {}
 
     execution = Execution(workshop.around, Pipeline({"checkout": proves}, lambda _run, _succeeded: None), lambda: None)

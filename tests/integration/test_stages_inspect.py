@@ -1,5 +1,6 @@
 """What is in a disk is written down from what was read of it, once, and the copies go."""
 
+import gzip
 import json
 import lzma
 import shutil
@@ -17,6 +18,7 @@ from core.engine.job import Job
 from core.model.inventory import PATHS, Inventory, Password, Port
 from core.model.inventory_taking import inventory_of
 from core.model.run import Run, Stage
+from core.secrets import MARK
 from core.stages import evidence, inspect
 
 FILES = {
@@ -104,6 +106,30 @@ async def test_an_inventory_goes_with_the_image_and_the_copies_of_its_files_go(w
 
     assert await carried_out(workshop, run) == {"inventory": True}  # after a crash: what was read is gone
     assert json.loads(report.read_bytes())["packages"]
+
+
+async def test_no_report_of_a_run_holds_a_secret_that_it_knows_and_none_stays_when_it_has_ended(
+    workshop: Workshop,
+) -> None:
+    typed, in_a_file = "a-token-that-was-typed", "a-password-in-a-file"
+    workshop.commit({"web/web.auto.pkrvars.hcl": f'password = "{in_a_file}"\n', "web/web.pkr.hcl": ""})
+    run = workshop.new_run(role(sensitive=("token", "password")), secrets={"PKR_VAR_token": typed})
+    await workshop.until(run, "checkout")
+    place = workshop.places.run(run.uid) / "evidence"
+    job = Job(workshop.around, workshop.again(run), Stage("prove/file.hello"))
+    await evidence.write(job, "seal-file.hello", {"found": f"/opt/{typed}/{in_a_file}"})
+    job.close()
+    report = place / "seal-file.hello.json"
+    assert msgspec.json.decode(report.read_bytes()) == {"found": f"/opt/{MARK.decode()}/{MARK.decode()}"}
+
+    # A worker that had forgotten what was typed could not know it.
+    report.write_text(json.dumps({"found": f"/opt/{typed}/{in_a_file}"}))
+    job = Job(workshop.around, workshop.again(run), Stage("register"))
+    packed = await evidence.packed(job)
+    job.close()
+    assert json.loads(gzip.decompress(packed["seal-file.hello"])) == {"found": f"/opt/{MARK.decode()}/{MARK.decode()}"}
+    workshop.end(run, succeeded=False)
+    assert not place.exists()
 
 
 async def test_a_disk_that_was_not_read_is_no_failure(workshop: Workshop) -> None:

@@ -53,7 +53,7 @@ def fill(shop: Shop, run: Run, *names: str) -> None:
 
 def test_what_a_run_that_died_left_is_listed_with_size_and_reason_and_goes(shop: Shop) -> None:
     lost, failed = shop.run("web", state=RunState.LOST), shop.run("api", state=RunState.FAILED)
-    fill(shop, lost, *sweeping.WORKING, "checkout", "results", "evidence")
+    fill(shop, lost, *sweeping.WORKING, "checkout", "results")
     fill(shop, failed, "convert", "checkout")
     (shop.places.runtime / tmp_name(lost.uid)).mkdir()
     found = listed(shop)
@@ -69,7 +69,7 @@ def test_what_a_run_that_died_left_is_listed_with_size_and_reason_and_goes(shop:
     assert sum(result.freed for result in done) >= 20_000 * (len(sweeping.WORKING) + 1)
     assert listed(shop) == {}
     left = {path.name for path in shop.places.run(lost.uid).iterdir()}
-    assert left == {"logs", "checkout", "results", "evidence"}, "what tells what happened stays"
+    assert left == {"logs", "checkout", "results"}, "what tells what happened stays"
 
 
 def test_nothing_of_a_living_run_or_a_kept_machine_is_listed(shop: Shop) -> None:
