@@ -34,15 +34,13 @@ _REFUSED = (OSError, IOError, select.error)
 
 
 def _guarded(what, *of):
-    """What it gives; None where it fails. The one door to what Ansible hands over, and nothing is too odd to end here.
-
-    An event that cannot be made must never break the play that it is about, nor put a warning into its output. Which
-    objects come, and what they lack, differs from Ansible to Ansible, and a module may give anything as its result: no
-    list of what they may raise would be complete.
-    """
+    """What it gives; None where it fails. The one door to what Ansible hands over: nothing is too odd to end here."""
     try:
         return what(*of)
     except Exception:
+        # An event that cannot be made must never break the play that it is about, nor put a warning into its output.
+        # Which objects come, and what they lack, differs from Ansible to Ansible, and a module may give anything as
+        # its result: no list of what they may raise would be complete.
         return None
 
 
