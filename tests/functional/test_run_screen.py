@@ -37,9 +37,7 @@ async def test_it_moves_with_the_run_from_stage_to_stage(house: House) -> None:
 
 
 async def test_a_stage_that_was_chosen_stays_until_the_one_at_work_is_chosen(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "building\n")
+    run = house.building()
     app = house.app(run)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")
@@ -58,9 +56,7 @@ async def test_a_stage_that_was_chosen_stays_until_the_one_at_work_is_chosen(hou
 
 async def test_news_do_not_take_back_a_move_to_another_stage(house: House) -> None:
     """They may come between the key and what the screen hears of it."""
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "building\n")
+    run = house.building()
     app = house.app(run)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")
@@ -74,9 +70,7 @@ async def test_news_do_not_take_back_a_move_to_another_stage(house: House) -> No
 
 
 async def test_each_pause_says_what_went_wrong_before_it(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web")
+    run = house.building("")
     app = house.app(run)
 
     def pause(number: int, sample: str) -> Pause:
@@ -119,9 +113,7 @@ async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House)
 
 
 async def test_the_list_of_stages_chooses_too(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "building\n")
+    run = house.building()
     app = house.app(run)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")
@@ -133,9 +125,7 @@ async def test_the_list_of_stages_chooses_too(house: House) -> None:
 
 
 async def test_a_failed_run_opens_on_what_went_wrong(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "    qemu.web: early\n" * 200)
+    run = house.building("    qemu.web: early\n" * 200)
     house.fail(run)
     app = house.app(run)
     async with app.run_test(size=(140, 42)):
@@ -156,9 +146,7 @@ async def test_a_failed_run_opens_on_what_went_wrong(house: House) -> None:
 
 
 async def test_a_run_that_fails_while_it_is_watched_shows_why(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "    qemu.web: at work\n")
+    run = house.building("    qemu.web: at work\n")
     app = house.app(run)
     async with app.run_test(size=(140, 42)):
         await seen(app, "at work", "following")
@@ -186,9 +174,7 @@ async def test_a_queued_run_says_what_is_before_it(house: House) -> None:
 
 
 async def test_a_lost_run_says_what_may_be_left(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "the last words\n")
+    run = house.building("the last words\n")
     house.end(run, "build/qemu.web", StageState.LOST)
     house.index.set_run_state(run.uid, RunState.LOST, "Its holder vanished; QEMU 4711 may still run.")
     app = house.app(run)
@@ -197,9 +183,7 @@ async def test_a_lost_run_says_what_may_be_left(house: House) -> None:
 
 
 async def test_cancelling_asks_and_enter_alone_means_no(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "building\n")
+    run = house.building()
     app = house.app(run)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")
@@ -210,9 +194,7 @@ async def test_cancelling_asks_and_enter_alone_means_no(house: House) -> None:
 
 
 async def test_what_cannot_be_done_says_why(house: House) -> None:
-    run = house.run()
-    house.begin(run)
-    house.stage(run, "build/qemu.web", "building\n")
+    run = house.building()
     app = house.app(run, readonly=True)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "building")

@@ -1,9 +1,13 @@
-"""Reading what an app shows, as the terminal would."""
+"""Reading what an app shows, as the terminal would, and what it said."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import App
 from textual.pilot import Pilot
+
+if TYPE_CHECKING:
+    from tui.app import Ingot
 
 
 def lines(app: App[None]) -> list[str]:
@@ -22,6 +26,11 @@ def line_with(app: App[None], *words: str) -> str:
     found = next((line for line in lines(app) if all(word in line for word in words)), None)
     assert found is not None, f"no line with {words} in:\n{shown(app)}"
     return found
+
+
+def said(app: "Ingot") -> str:
+    """All notices so far."""
+    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

@@ -59,6 +59,13 @@ class House:
             self.stage(run, key, f"{key}: done\n")
             self.end(run, key)
 
+    def building(self, log: str = "building\n") -> Run:
+        """A run that is at its build, and what that has said."""
+        run = self.run()
+        self.begin(run)
+        self.stage(run, "build/qemu.web", log)
+        return run
+
     def stage(self, run: Run, key: str, log: str = "", progress: str = "") -> None:
         self.index.update_stage(run.uid, key, state=StageState.RUNNING, started=self.now, attempt=1, progress=progress)
         self.say(run, key, log)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from held import hold, key_of, with_real_shells
+from into_machine import in_real_shell
 from screen import shown, until
 from shop import Shop
 from ssh_machine import SshMachine, missing
@@ -11,8 +11,6 @@ from ssh_machine import SshMachine, missing
 from core.store.touches import Touches
 from tui.screens.debug import DebugScreen
 from tui.screens.questions import Question
-from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
 
@@ -24,30 +22,18 @@ def changed(real: SshMachine) -> None:
 
 
 async def test_a_shell_does_not_come_back_to_another_host_key_and_no_other_opens(shop: Shop, tmp_path: Path) -> None:
-    run = hold(shop)
-    real = SshMachine(tmp_path / "machine")
-    real.start()
-    try:
-        machine = real.machine(run_uid=run.uid, stage_key=key_of(run), build="qemu.database")
-        app = with_real_shells(shop, machine)
-        async with app.run_test(size=(140, 42)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, RunScreen))
-            await pilot.pause()
-            await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.focused, Terminal))
-            log = real.place / "sshd.log"
-            before = log.read_text().count("Accepted")
-            changed(real)
-            await until(pilot, lambda: "shows another host key than on first contact" in shown(app))
-            await pilot.pause(1.2)  # what is typed when a shell ends is for nobody
-            await pilot.press("n")
-            await until(pilot, lambda: "No shell yet" in shown(app) and "Nothing was sent to" in shown(app))
-            assert "A machine keeps its key when it reboots" in shown(app)
-            assert log.read_text().count("Accepted") == before, "nobody was logged in anywhere"
-            assert len(Touches(shop.places.run(run.uid)).all()) == 1, "a shell that did not open is no touch"
-            await pilot.press("ctrl+right_square_bracket", "r")
-            await until(pilot, lambda: isinstance(app.screen, Question))
-            await pilot.press("escape")
-            await until(pilot, lambda: isinstance(app.screen, DebugScreen))
-    finally:
-        real.stop()
+    async with in_real_shell(shop, tmp_path / "machine") as (run, real, app, pilot):
+        log = real.place / "sshd.log"
+        before = log.read_text().count("Accepted")
+        changed(real)
+        await until(pilot, lambda: "shows another host key than on first contact" in shown(app))
+        await pilot.pause(1.2)  # what is typed when a shell ends is for nobody
+        await pilot.press("n")
+        await until(pilot, lambda: "No shell yet" in shown(app) and "Nothing was sent to" in shown(app))
+        assert "A machine keeps its key when it reboots" in shown(app)
+        assert log.read_text().count("Accepted") == before, "nobody was logged in anywhere"
+        assert len(Touches(shop.places.run(run.uid)).all()) == 1, "a shell that did not open is no touch"
+        await pilot.press("ctrl+right_square_bracket", "r")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, DebugScreen))

@@ -2,15 +2,14 @@
 
 import pytest
 from held import NOBODY, Door, hold, put_machine
+from into_machine import WAY_OUT, enter, in_machine
 from screen import lines, shown, until
 from shop import Shop
 
 from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 from tui.widgets.shells import Shells
 
 FULL = (140, 42)
-WAY_OUT = "ctrl+right_square_bracket"
 DRAWN = (
     "größer “x” 日本 👩‍💻 ┌─┐ █▓ … → ✓\r\n".encode()
     + b"\x1b[6 q\x1b(0lqqk\x1b(B \x1b]8;;http://example.org\x1b\\link\x1b]8;;\x1b\\ \x1b[5mdone\x1b[0m\r\n"
@@ -34,10 +33,8 @@ async def test_nothing_but_ascii_is_drawn(shop: Shop, size: tuple[int, int]) -> 
     door = Door(shop)
     app = shop.app(debugging=door, ascii_only=True)
     async with app.run_test(size=size, notifications=True) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.pause()
-        await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
+        await enter(pilot, app)
+        await in_machine(pilot, app)
         door.shells[0].say(DRAWN)
         await until(pilot, lambda: "done" in shown(app))
         for keys in STEPS:

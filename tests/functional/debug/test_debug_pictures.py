@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from held import NOBODY, Door, hold, keep
+from into_machine import WAY_OUT, enter, in_machine
 from screen import shown, until
 from shop import Shop
 from textual.pilot import Pilot
@@ -14,13 +15,11 @@ from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.pausing import HowToPause
 from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 from tui.widgets.shells import Shells
 
 SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
 Compare = Callable[..., bool]
 Size = tuple[int, int]
-WAY_OUT = "ctrl+right_square_bracket"
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +41,9 @@ def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], 
 
     async def prepare(pilot: Pilot[Any]) -> None:
         app = pilot.app
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.pause()
-        await pilot.press("d")
+        await enter(pilot, app)
         if shell:
-            await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
+            await in_machine(pilot, app)
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.1)

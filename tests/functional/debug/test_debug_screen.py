@@ -2,10 +2,10 @@
 
 import pytest
 from held import NOBODY, Door, hold, keep, pause_in, put_machine
-from screen import line_with, lines, shown, until
+from into_machine import WAY_OUT, enter, in_machine
+from screen import line_with, lines, said, shown, until
 from shop import NOW, Shop
 from textual import events
-from textual.pilot import Pilot
 
 from core.errors import RefusedError
 from core.model.pause import Answer, PauseKind
@@ -17,23 +17,6 @@ from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
 
 FULL = (140, 42)
-WAY_OUT = "ctrl+right_square_bracket"
-
-
-def said(app: Ingot) -> str:
-    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
-
-
-async def enter(pilot: Pilot[None], app: Ingot) -> None:
-    """One key, from what is shown first."""
-    await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    await pilot.pause()
-    await pilot.press("d")
-
-
-async def in_machine(pilot: Pilot[None], app: Ingot, door: Door) -> None:
-    """Wait until what is typed goes to the machine."""
-    await until(pilot, lambda: door.shells and isinstance(app.focused, Terminal) and "df -h" in shown(app))
 
 
 async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> None:
@@ -43,7 +26,7 @@ async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> 
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await pilot.press("escape", "4", "d")
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await until(pilot, lambda: all(words in shown(app) for words in ("load 0.31", "base 0.1.0", "holds")))
         top = lines(app)[0]
         for words in (f"run {run.id}", "paused in build after a failure", "database", "root@127.0.0.1:3059", "1:56:00"):
@@ -72,7 +55,7 @@ async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_lead
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         assert "Ctrl+] then:" in lines(app)[-1]
         await pilot.press(WAY_OUT)
         await until(pilot, lambda: "Ctrl+] then:" not in lines(app)[-1])
@@ -90,7 +73,7 @@ async def test_keys_that_come_right_after_the_way_out_never_reach_the_machine(sh
     app = shop.app(debugging=door)
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         for key, character in (("ctrl+right_square_bracket", "\x1d"), ("1", "1")):
             app.post_message(events.Key(key, character))  # at once, as a paste or a quick hand sends them
         await until(pilot, lambda: "TASK [create the cluster]" in shown(app))
@@ -103,7 +86,7 @@ async def test_retrying_says_what_it_does_and_waits_for_a_yes(shop: Shop) -> Non
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "r")
         await until(pilot, lambda: isinstance(app.screen, Question))
         assert "Packer runs all 4 provisioners again, from the first" in shown(app)
@@ -124,7 +107,7 @@ async def test_cleaning_up_wants_the_name_of_the_role(shop: Shop) -> None:
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "x")
         await until(pilot, lambda: isinstance(app.screen, Question))
         assert "The machine and its disk are destroyed" in shown(app)
@@ -143,7 +126,7 @@ async def test_going_on_where_the_machine_goes_wants_the_name_too(shop: Shop) ->
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "c")
         await until(pilot, lambda: isinstance(app.screen, Question))
         assert f"let the machine of run {run.id} go?" in shown(app)
@@ -200,7 +183,7 @@ async def test_what_is_typed_while_the_shell_is_being_opened_is_for_the_shell(sh
         await pilot.press("r", "y", "k", "y", "l", "s", "enter")
         assert isinstance(app.screen, DebugScreen)
         door.opens.set()
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         assert door.shells[0].typed == b"rykyls\r"
         assert door.heard == ["shell root@127.0.0.1:3059"], "no answer was given"
 
@@ -217,7 +200,7 @@ async def test_the_way_out_works_before_the_shell_is_there(shop: Shop) -> None:
         await until(pilot, lambda: isinstance(app.screen, Question))
         await pilot.press("escape")
         door.opens.set()
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         assert door.shells[0].typed == b""
 
 
@@ -227,7 +210,7 @@ async def test_a_terminal_too_small_for_a_moment_gives_the_shell_its_keyboard_ba
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.resize_terminal(20, 5)
         await until(pilot, lambda: app.focused is None)
         await pilot.press("r", "y")
@@ -245,7 +228,7 @@ async def test_keeping_the_machine_waits_for_a_yes_and_says_until_when(shop: Sho
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         line_with(app, "k", "Keep the machine until 13:02")
         await pilot.press(WAY_OUT, "k")
         await until(pilot, lambda: isinstance(app.screen, Question))
@@ -266,7 +249,7 @@ async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: "machine kept" in shown(app))
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         top = lines(app)[0]
         assert "machine kept by Ada Ops" in top
         assert "cleaned up in 1:00:00" in top
@@ -289,7 +272,7 @@ async def test_somebody_else_who_was_first_is_named(shop: Shop) -> None:
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         shop.index.answered(f"{run.uid}/build/qemu.database/1", Answer.RETRY.value, "Bob <bob@example.org>", NOW)
         await until(pilot, lambda: "Bob answered at 11:06: retry" in said(app))
         assert "Packer goes on" in lines(app)[0] or "paused" not in lines(app)[0]
@@ -316,7 +299,7 @@ async def test_before_ssh_it_says_what_was_tried_and_what_the_console_says(
         line_with(app, "Started ssh.service")
         line_with(app, "Retry StepConnect")
         door.refuse = None
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
 
 
 async def test_a_machine_without_ssh_gets_a_clear_message(shop: Shop) -> None:
@@ -350,7 +333,7 @@ async def test_several_shells_are_tabs(shop: Shop) -> None:
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "n")
         await until(pilot, lambda: len(door.shells) == 2 and isinstance(app.focused, Terminal))
         await until(pilot, lambda: "shell 1  shell 2" in shown(app))
@@ -368,7 +351,7 @@ async def test_a_shell_that_has_ended_takes_no_keys_and_the_footer_says_whose_th
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         door.shells[0].exit_status = 0
         door.shells[0].say(b"")
         await until(pilot, lambda: "This shell has ended" in shown(app))
@@ -387,7 +370,7 @@ async def test_the_failed_command_is_put_into_the_shell_and_not_run(shop: Shop) 
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "a")
         await until(pilot, lambda: door.shells[0].typed)
         assert b"/tmp/script_" in door.shells[0].typed
@@ -402,7 +385,7 @@ async def test_a_breakpoint_is_gone_on_from_at_once_and_has_no_retry(shop: Shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         line_with(app, "Why it waits")
         line_with(app, "Breakpoint: look at the cluster")
         await pilot.press(WAY_OUT, "r")
@@ -436,7 +419,7 @@ async def test_a_pause_is_heard_everywhere_and_d_goes_there(shop: Shop, monkeypa
         assert "⏸ 1 paused" in lines(app)[0]
         line_with(app, "⏸ paused", "1:56:00 left")
         await pilot.press("d")
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         shop.index.set_run_state(run.uid, RunState.RUNNING)
         shop.index.set_run_state(run.uid, RunState.FAILED, "it broke")
         await until(pilot, lambda: f"Run {run.id} failed: build backend" in said(app))
@@ -476,7 +459,7 @@ async def test_what_it_holds_is_said_and_since_when(shop: Shop, machine: dict[st
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and f"it holds {words}" in shown(app))
         line_with(app, "since 11:02", "cleaned up in 1:56:00")
         await pilot.press("d")
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
 
         def side() -> str:
             """The text at the left, on one line."""
@@ -492,7 +475,7 @@ async def test_it_lives_at_every_size(shop: Shop, size: tuple[int, int]) -> None
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.resize_terminal(*size)
         await pilot.pause(0.3)
         if size == (20, 5):
@@ -516,7 +499,7 @@ async def test_binary_garbage_and_hostile_names_do_nothing(shop: Shop) -> None:
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         door.shells[0].say(bytes(range(256)) * 4 + b"\x1b]52;c;aGk=\x07\r\nstill here\r\n")
         await until(pilot, lambda: "still here" in shown(app))
         assert not any(character in shown(app) for character in "\x1b\x07\u202e\x9b")

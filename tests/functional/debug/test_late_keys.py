@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 from held import NOBODY, Door, hold, pause_in
+from into_machine import WAY_OUT, enter, in_machine
 from screen import lines, shown, until
 from shop import NOW, Shop
 from textual import events
-from textual.pilot import Pilot
 
 from core.model.machine import MachineState
 from core.model.pause import Answer, PauseKind
@@ -17,27 +17,15 @@ from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.questions import Question
 from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 from tui.widgets.shells import MachineTerminal, Shells
 
 FULL = (140, 42)
-WAY_OUT = "ctrl+right_square_bracket"
 
 
 @pytest.fixture(autouse=True)
 def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of a test may come slowly."""
     monkeypatch.setattr(late_keys, "QUIET", 3.0)
-
-
-async def enter(pilot: Pilot[None], app: Ingot) -> None:
-    await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    await pilot.pause()
-    await pilot.press("d")
-
-
-async def in_machine(pilot: Pilot[None], app: Ingot, door: Door) -> None:
-    await until(pilot, lambda: door.shells and isinstance(app.focused, Terminal) and "df -h" in shown(app))
 
 
 def at_breakpoint(shop: Shop) -> None:
@@ -54,7 +42,7 @@ async def test_the_rest_of_a_line_is_no_answer_when_the_shell_ends(shop: Shop) -
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         door.shells[0].say(b"")
         for key in "cat":
             app.post_message(events.Key(key, key))
@@ -92,7 +80,7 @@ async def test_after_the_way_out_keys_are_for_the_screen_at_once(shop: Shop) -> 
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         door.shells[0].say(b"")
         await until(pilot, lambda: careful(app, "No shell any more"))
         await pilot.press("x", WAY_OUT, "r")
@@ -105,7 +93,7 @@ async def test_the_rest_of_a_line_is_no_key_of_the_screen_when_the_machine_goes(
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         (machine,) = shop.index.machines(run.uid)
         shop.index.save_machine(replace(machine, state=MachineState.GONE))
         await until(pilot, lambda: careful(app, "No shell any more"))
@@ -120,7 +108,7 @@ async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop, w
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT)
         if where == "in a shell that has ended":
             door.shells[0].say(b"")
@@ -156,7 +144,7 @@ async def test_a_key_that_comes_while_the_terminal_is_made_is_the_shells(
         await until(pilot, lambda: isinstance(app.focused, Shells))
         await pilot.press("a", "b")
         door.opens.set()
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         await pilot.press("d")
         await asyncio.sleep(0)
         assert door.shells[0].typed == b"abcd"
@@ -178,5 +166,5 @@ async def test_what_is_pasted_while_the_shell_is_being_opened_is_for_the_shell(s
         await until(pilot, lambda: any("this would be more" in notice.text for notice in app.notices))
         await pilot.press("enter")
         door.opens.set()
-        await in_machine(pilot, app, door)
+        await in_machine(pilot, app)
         assert door.shells[0].typed == "aecho  é\rlsb\r".encode()

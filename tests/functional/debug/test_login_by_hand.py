@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from held import hold, key_of, with_real_shells
+from into_machine import enter
 from screen import shown, until
 from shop import Shop
 from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing
@@ -17,16 +18,13 @@ from core.model.machine import Login, Machine, MachineState
 from core.services.debugging import Debugging
 from tui.app import Ingot
 from tui.screens.login import AskLogin
-from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
 from tui.widgets.shells import Shells
 
 
 async def turned_away(pilot: Pilot[None], app: Ingot) -> None:
     """From the run to its machine, which lets nobody in, and to the question for another login."""
-    await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    await pilot.pause()
-    await pilot.press("d")
+    await enter(pilot, app)
     await until(pilot, lambda: "Other user, key or password" in shown(app))
     await until(pilot, lambda: not app.screen.query_one(Shells).late.why)  # keys typed right then are for nobody
     await pilot.press("u")

@@ -4,14 +4,12 @@ from collections.abc import Callable
 
 import pytest
 from held import Door, Scripted, hold
+from into_machine import enter, in_machine
 from screen import shown, until
 from shop import Shop
-from textual.pilot import Pilot
 
 from core.errors import IngotError
 from core.model.machine import Machine
-from tui.app import Ingot
-from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
 from tui.widgets.shells import MachineTerminal
 
@@ -21,12 +19,6 @@ FULL = (140, 42)
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.02)
-
-
-async def enter(pilot: Pilot[None], app: Ingot) -> None:
-    await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    await pilot.pause()
-    await pilot.press("d")
 
 
 @pytest.mark.parametrize("error", [IngotError("No terminal can be drawn here.", "Try ssh."), RuntimeError("no render")])
@@ -75,5 +67,5 @@ async def test_an_error_that_nobody_expected_is_shown_and_it_is_tried_again(shop
         await enter(pilot, app)
         await until(pilot, lambda: "RuntimeError: the moon is full" in shown(app))
         door.fails = False
-        await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
+        await in_machine(pilot, app)
         assert [shell.closed for shell in door.shells] == [False]

@@ -1,16 +1,16 @@
 """The way out of a machine that a user has chosen in config.toml."""
 
 from held import Door, hold
+from into_machine import WAY_OUT, enter
 from screen import line_with, lines, shown, until
 from shop import Shop
 from textual import events
 
 from tui.screens.debug import DebugScreen
-from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
 
 FULL = (140, 42)
-USUAL = "ctrl+right_square_bracket"
+USUAL = WAY_OUT
 
 
 async def test_the_key_that_was_chosen_leads_out_and_in_again_and_the_usual_one_is_the_machines(shop: Shop) -> None:
@@ -18,9 +18,7 @@ async def test_the_key_that_was_chosen_leads_out_and_in_again_and_the_usual_one_
     door = Door(shop)
     app = shop.app(debugging=door, leave_key="ctrl+g")
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.pause()
-        await pilot.press("d")
+        await enter(pilot, app)
         await until(pilot, lambda: door.shells and isinstance(app.focused, Terminal))
         await until(pilot, lambda: "Ctrl+G then:" in lines(app)[-1])
         line_with(app, "shell 1", "Ctrl+G leaves")
@@ -49,9 +47,7 @@ async def test_pressed_twice_by_a_quick_hand_it_goes_to_the_machine(shop: Shop) 
     door = Door(shop)
     app = shop.app(debugging=door, leave_key="f12")
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.pause()
-        await pilot.press("d")
+        await enter(pilot, app)
         await until(pilot, lambda: door.shells and isinstance(app.focused, Terminal))
         for _ in range(2):
             app.post_message(events.Key("f12", None))  # both wait before the first is looked at

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from held import Door, hold, key_of, put_machine
+from into_machine import enter, in_machine
 from screen import line_with, lines, shown, until
 from shop import NOW, Shop
-from textual.pilot import Pilot
 
 from core.model.failure import Failure
 from core.model.machine import MachineState
@@ -14,21 +14,11 @@ from core.model.run import Run, RunState, StageState
 from core.model.touch import Touch, TouchKind
 from core.services.debugging import DebugView
 from core.store.touches import Touches
-from tui.app import Ingot
 from tui.debug_story import story
-from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 from tui.theme import pieces_of
 
 FULL = (140, 42)
 ADA = "Ada Ops <ada@example.org>"
-
-
-async def enter(pilot: Pilot[None], app: Ingot) -> None:
-    await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    await pilot.pause()
-    await pilot.press("d")
-    await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
 
 
 def answered(shop: Shop, run: Run, answer: Answer, progress: str) -> None:
@@ -52,6 +42,7 @@ async def test_while_packer_goes_on_it_tells_what_it_does_and_who_had_it_do_that
     app = shop.app(debugging=Door(shop))
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
+        await in_machine(pilot, app)
         answered(shop, run, Answer.RETRY, "TASK [create the cluster]")
         await until(pilot, lambda: "What it does now" in shown(app))
         line_with(app, "◐ build …")
@@ -69,6 +60,7 @@ async def test_when_the_machine_is_gone_it_tells_what_follows_up_to_the_version(
     app = shop.app(debugging=Door(shop))
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
+        await in_machine(pilot, app)
         answered(shop, run, Answer.RETRY, "")
         gone(shop, run)
         await until(pilot, lambda: "◐ shut down by Packer · " in lines(app)[0])
@@ -91,6 +83,7 @@ async def test_a_run_that_fails_after_the_machine_is_gone_says_why(shop: Shop) -
     app = shop.app(debugging=Door(shop))
     async with app.run_test(size=FULL) as pilot:
         await enter(pilot, app)
+        await in_machine(pilot, app)
         answered(shop, run, Answer.RETRY, "")
         gone(shop, run)
         last = run.stages[-1].key

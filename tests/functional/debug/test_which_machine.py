@@ -3,20 +3,17 @@
 from dataclasses import replace
 
 from held import Door, hold, keep, put_machine
+from into_machine import WAY_OUT, in_machine
 from screen import line_with, lines, shown, until
 from shop import Shop
-from textual.pilot import Pilot
 
 from core.model.machine import MachineState
 from core.model.run import Run
-from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.machines import Machines
 from tui.screens.run import RunScreen
-from tui.terminal.widget import Terminal
 
 FULL = (140, 42)
-WAY_OUT = "ctrl+right_square_bracket"
 
 
 KEY, BUILD = "build/amazon-ebs.database", "amazon-ebs.database"
@@ -34,10 +31,6 @@ def second_build(shop: Shop, run: Run) -> None:
     (pause,) = shop.index.pauses(run.uid)
     shop.index.add_pause(replace(pause, stage_key=KEY, why="the second one failed"))
     put_machine(shop, run, stage_key=KEY, build=BUILD, kind="amazon-ebs", host="192.0.2.7")
-
-
-async def in_shell(pilot: Pilot[None], app: Ingot) -> None:
-    await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
 
 
 async def test_of_two_runs_one_is_chosen(shop: Shop) -> None:
@@ -58,14 +51,14 @@ async def test_of_two_runs_one_is_chosen(shop: Shop) -> None:
         await until(pilot, lambda: isinstance(app.screen, Machines))
         await pilot.press("slash", *"nginx", "enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, DebugScreen))
-        await in_shell(pilot, app)
+        await in_machine(pilot, app)
         assert door.heard == ["shell root@127.0.0.1:4011"]
         # And from there to the other one.
         await pilot.press(WAY_OUT, "m")
         await until(pilot, lambda: isinstance(app.screen, Machines))
         await pilot.press("slash", *"ansible", "enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, DebugScreen) and f"run {first.id}" in lines(app)[0])
-        await in_shell(pilot, app)
+        await in_machine(pilot, app)
         assert door.heard == ["shell root@127.0.0.1:4011", "shell root@127.0.0.1:3059"]
         assert sum(isinstance(screen, DebugScreen) for screen in app.screen_stack) == 1
         assert door.shells[0].closed
@@ -83,7 +76,7 @@ async def test_of_two_builds_of_one_run_one_is_chosen(shop: Shop) -> None:
         assert door.heard == []
         await pilot.press("slash", *"second one", "enter", "enter")
         await until(pilot, lambda: "root@192.0.2.7:3059" in lines(app)[0])
-        await in_shell(pilot, app)
+        await in_machine(pilot, app)
         assert door.heard == ["shell root@192.0.2.7:3059"]
         await until(pilot, lambda: "amazon-ebs.database" in shown(app))
 
@@ -95,7 +88,7 @@ async def test_the_screen_stays_with_its_machine(shop: Shop) -> None:
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await pilot.press("d")
-        await in_shell(pilot, app)
+        await in_machine(pilot, app)
         second_build(shop, run)
         put_machine(shop, run, state=MachineState.GONE)
         await until(pilot, lambda: "The machine is gone." in shown(app))
@@ -110,6 +103,6 @@ async def test_the_only_one_is_opened_at_once_and_m_says_that_there_is_no_other(
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await pilot.press("escape", "1", "d")
-        await in_shell(pilot, app)
+        await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "m")
         await until(pilot, lambda: any("No other machine waits" in notice.text for notice in app.notices))

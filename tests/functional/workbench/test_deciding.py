@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from at_image import opened, typed
-from screen import line_with, shown, until
+from screen import line_with, said, shown, until
 from shop import Ruling, Shop
 from textual import events
 from textual.pilot import Pilot
@@ -35,10 +35,6 @@ async def promoting(pilot: Pilot[None], app: Ingot, version: str, channel: str) 
     await until(pilot, lambda: screen.channel is not None and screen.channel.name == channel)
     await pilot.pause()
     return screen
-
-
-def said(app: Ingot) -> str:
-    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
 
 
 async def test_the_list_shows_what_was_decided(shop: Shop, ruled: Ruling) -> None:

@@ -1,7 +1,7 @@
 """The workbench as a person uses it: what the panes say, and what the keys do."""
 
 import pytest
-from screen import line_with, lines, shown, until
+from screen import line_with, lines, said, shown, until
 from shop import NOW, Shop
 from textual.pilot import Pilot
 
@@ -20,11 +20,6 @@ async def settled(pilot: Pilot[None], app: Ingot) -> None:
     """The index was read and what followed from it is on screen."""
     await until(pilot, lambda: app.loaded and app.fresh.worker_asked and not app.discovering and not app.busy)
     await pilot.pause()
-
-
-def said(app: Ingot) -> str:
-    """All notices so far."""
-    return "\n".join(f"{notice.title}\n{notice.text}" for notice in app.notices)
 
 
 async def test_the_first_picture_says_where_things_stand(shop: Shop) -> None:
