@@ -2,7 +2,8 @@
 why it makes no sense where that is nothing, or not of the kind.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from core.model.image import ImageVersion
 from core.model.run import Run
@@ -10,9 +11,12 @@ from core.text import visible
 from tui.emptiness import no_images
 from tui.news import newest_paused
 from tui.undecided import NO_LEDGER, why_not_restored
+from tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from tui.screens.workbench import Workbench
+
+T = TypeVar("T")
 
 _NO_IMAGE = "Choose an image version first: 2 goes to them."
 
@@ -59,17 +63,11 @@ class Subjects:
         if not argument:
             return self._image_here()
         role, _, version = argument.partition(" ")
-        named = self._screen.overview.image(role, version)
-        if named is None:
-            self._screen.notify(f"There is no image version {visible(argument)} here.", severity="warning")
-        return named
+        return self._there(self._screen.overview.image(role, version), f"image version {visible(argument)} here")
 
     def images(self, argument: str) -> list[ImageVersion]:
         """The image version named, else the marked ones, else the chosen one."""
-        if not argument:
-            return self._screen.images.chosen_or_marked
-        named = self.image(argument)
-        return [named] if named is not None else []
+        return self._several(argument, self.image, self._screen.images)
 
     def two_images(self, argument: str) -> tuple[ImageVersion, ImageVersion] | None:
         """The two marked image versions, the older first; else the chosen one and the one named, or the one before."""
@@ -107,15 +105,24 @@ class Subjects:
         if not argument:
             return self._run_here()
         found = next((run for run in self._screen.overview.runs if argument in (str(run.id), run.uid)), None)
-        if found is None:
-            self._screen.notify(f"There is no run {visible(argument)} in this workspace.", severity="warning")
-        return found
+        return self._there(found, f"run {visible(argument)} in this workspace")
 
     def runs(self, argument: str) -> list[Run]:
         """The run named, else the marked ones, else the chosen one."""
+        return self._several(argument, self.run, self._screen.runs)
+
+    # of whatever kind
+
+    def _there(self, named: T | None, words: str) -> T | None:
+        """What was named. Where it does not exist, that is said in these words."""
+        if named is None:
+            self._screen.notify(f"There is no {words}.", severity="warning")
+        return named
+
+    def _several(self, argument: str, one: Callable[[str], T | None], listed: Table[T]) -> list[T]:
         if not argument:
-            return self._screen.runs.chosen_or_marked
-        named = self.run(argument)
+            return listed.chosen_or_marked
+        named = one(argument)
         return [named] if named is not None else []
 
     # why an action applies to nothing
