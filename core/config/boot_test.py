@@ -1,15 +1,18 @@
 """`[test]` of ingot.toml, for all roles or one. Its reference is docs/workspace.md."""
 
+import ipaddress
 import re
 from dataclasses import replace
 from difflib import get_close_matches
 
 from core.config.table import Table
 from core.model.boot_checks import ALL
-from core.model.boot_test import BootTest
+from core.model.boot_test import AmazonTest, BootTest
 from core.model.pause import seconds_of
 
-KEYS = ("enabled", "suites", "skip", "user", "memory", "cpus", "limit", "keep")
+KEYS = ("enabled", "suites", "skip", "user", "memory", "cpus", "limit", "keep", "amazon")
+AMAZON = ("instance_type", "subnet", "security_groups", "address", "user", "allow")
+_ADDRESSES = ("public", "private")
 
 
 def read(parent: Table, before: BootTest) -> BootTest:
@@ -41,7 +44,51 @@ def read(parent: Table, before: BootTest) -> BootTest:
     if skip is not None:
         skip = table.those("skip", skip, ALL.__contains__, "is nothing that a boot test looks at", _nearest)
         found = replace(found, skip=skip)
+    return replace(found, amazon=_amazon(table.table("amazon", AMAZON), before.amazon))
+
+
+def _amazon(table: Table, before: AmazonTest) -> AmazonTest:
+    groups, allow = table.texts("security_groups"), table.texts("allow")
+    found = replace(
+        before,
+        instance_type=_like(
+            table, "instance_type", before.instance_type, r"[a-z0-9-]+\.[a-z0-9-]+", "no type of machine", "t3.small"
+        ),
+        subnet=_like(table, "subnet", before.subnet, r"subnet-[0-9a-f]+", "no id of a subnet", "subnet-0a1b2c3d"),
+        user=table.text("user") or before.user,
+    )
+    address = table.text("address")
+    if address is not None and address not in _ADDRESSES:
+        table.wrong("address", f"{address!r} is no kind of address", 'Write: address = "public" or "private"')
+    elif address:
+        found = replace(found, address=address)
+    if groups is not None:
+        are = re.compile(r"sg-[0-9a-f]+").fullmatch
+        told = table.those("security_groups", groups, lambda one: bool(are(one)), "is no id of a security group",
+                           'Write: security-groups = ["sg-0a1b2c3d"]')  # fmt: skip
+        found = replace(found, security_groups=told)
+    if allow is not None:
+        told = table.those("allow", allow, _is_block, "is no block of addresses", 'Write: allow = ["203.0.113.0/24"]')
+        if told:  # a group that lets in nobody would only look like a machine that does not answer
+            found = replace(found, allow=told)
     return found
+
+
+def _like(table: Table, key: str, before: str, pattern: str, reason: str, such_as: str) -> str:
+    """A text of that form."""
+    said = table.text(key)
+    if said and not re.fullmatch(pattern, said):
+        table.wrong(key, f"{said!r} is {reason}", f'Write: {key.replace("_", "-")} = "{such_as}"')
+        return before
+    return said or before
+
+
+def _is_block(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _nearest(name: str) -> str:

@@ -11,7 +11,7 @@ from core.config.paths import INSIDE, is_inside, normal
 from core.model import naming
 from core.model.role import Problem
 
-_WITH_A_DASH = ("variable_files", "tag_prefix", "disk_size", "on_revoked")
+_WITH_A_DASH = (*("variable_files", "tag_prefix", "disk_size", "on_revoked", "instance_type", "security_groups"),)
 """Keys that are shown with `-`; both are read."""
 _NO_PATH = "is no path inside the workspace"
 

@@ -1,6 +1,24 @@
 """The boot test: how a throwaway machine is started from an image version, and what is looked at in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class AmazonTest:
+    """`[test.amazon]` and `[roles.NAME.test.amazon]`: how machines of an AMI are launched. What is empty is as the
+    template's source has it for the machine of the build."""
+
+    instance_type: str = ""
+    subnet: str = ""
+    """Its id."""
+    security_groups: tuple[str, ...] = ()
+    """Ids of those that the machines have; without, the test has one of its own, which lets in SSH alone."""
+    address: str = ""
+    """`public` or `private`: by which of its addresses a machine is entered."""
+    user: str = ""
+    """As whom."""
+    allow: tuple[str, ...] = ("0.0.0.0/0",)
+    """CIDR blocks from where the test's own security group lets SSH in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +30,7 @@ class BootTest:
     suites: tuple[str, ...] = ()
     """Paths relative to the root: directories or files of pytest/testinfra, goss files, InSpec profiles, programs."""
     user: str = "root"
-    """As whom the machine is entered."""
+    """As whom the machine of a disk is entered."""
     memory: int = 1024
     """MiB."""
     cpus: int = 2
@@ -22,3 +40,4 @@ class BootTest:
     """Names of built-in cases (core/model/boot_checks.py) that are not looked at."""
     keep: bool = False
     """Keep the machine for the debug screen when a case fails."""
+    amazon: AmazonTest = field(default_factory=AmazonTest)

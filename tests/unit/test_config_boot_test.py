@@ -6,7 +6,7 @@ import pytest
 
 from core import config
 from core.model import boot_checks as rules
-from core.model.boot_test import BootTest
+from core.model.boot_test import AmazonTest, BootTest
 
 WHOLE = f"""\
 [test]
@@ -40,6 +40,46 @@ def test_a_role_has_what_all_have_but_for_what_it_says_itself() -> None:
     )
     assert config.parse(b"").test == BootTest()
     assert config.parse(b"test = { limit = '45s' }").test.limit == 45.0
+
+
+def test_a_role_has_its_machines_in_the_cloud_as_all_have_them_but_for_what_it_says() -> None:
+    found = config.parse(b"""\
+[test.amazon]
+instance-type = "t4g.small"
+subnet = "subnet-0a1b2c3d"
+address = "private"
+allow = ["203.0.113.0/24", "2001:db8::/32"]
+
+[roles.web.test.amazon]
+instance_type = "m7i-flex.large"
+security-groups = ["sg-0a1b2c3d"]
+user = "admin"
+""")
+    assert found.problems == ()
+    of_all = AmazonTest("t4g.small", "subnet-0a1b2c3d", (), "private", "", ("203.0.113.0/24", "2001:db8::/32"))
+    assert found.test.amazon == of_all
+    of_web = replace(of_all, instance_type="m7i-flex.large", security_groups=("sg-0a1b2c3d",), user="admin")
+    assert found.roles["web"].test.amazon == of_web
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "fix"),
+    [
+        ("instance-type = 'large'", "'large' is no type", 'instance-type = "t3.small"'),
+        ("subnet = 'vpc-1'", "'vpc-1' is no id", 'subnet = "subnet-0a1b2c3d"'),
+        ("security-groups = ['default']", "'default' is no id", 'security-groups = ["sg-0a1b2c3d"]'),
+        ("address = 'dns'", "'dns' is no kind of address", '"public" or "private"'),
+        ("allow = ['here']", "'here' is no block", 'allow = ["203.0.113.0/24"]'),
+        ("instance = 't3.small'", "'instance' is not known", "Did you mean 'instance-type'?"),
+    ],
+)
+def test_what_is_wrong_about_the_cloud_is_said_with_its_line(line: str, reason: str, fix: str) -> None:
+    found = config.parse(f"[test.amazon]\n{line}\n".encode())
+    assert found.test == BootTest()
+    (problem,) = found.problems
+    assert problem.line == 2
+    assert reason in problem.reason
+    assert fix in problem.fix
 
 
 @pytest.mark.parametrize(
