@@ -15,10 +15,11 @@ from core.places import Places
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """`ingot doctor`: fails when something stands in the way of building."""
-    from core.services.doctor import examine
+    """`ingot doctor`: fails when something stands in the way of building; in a workspace, of building its roles."""
+    from core.services.doctor import examine, roles_of
 
-    findings = asyncio.run(examine(Places.of(os.environ), os.environ))
+    roles = roles_of(arguments.directory.resolve())
+    findings = asyncio.run(examine(Places.of(os.environ), os.environ, roles))
     blocked = [finding for finding in findings if finding.stands_in_the_way]
     if arguments.json:
         print_json(

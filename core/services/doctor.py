@@ -6,13 +6,14 @@ import re
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
 from core import __version__, process
 from core.errors import IngotError
+from core.model.role import DISK_BUILDERS, Role, Syntax, UpstreamKind
 from core.places import Places
 
 
@@ -38,8 +39,8 @@ class Finding:
     needed_by: str = ""
     install: str = ""
     """How to get or mend it."""
-    required: bool = True
-    """Without it no image can be built."""
+    required: bool = False
+    """Without it something that is wanted here cannot be built (`needed`)."""
 
     @property
     def sign(self) -> str:
@@ -60,7 +61,6 @@ class _Tool:
     """The command that prints its version."""
     package: str
     needed_by: str
-    required: bool = True
     oldest: tuple[int, ...] = ()
 
 
@@ -75,27 +75,60 @@ _TOOLS = (
         ("virt-sysprep", "--version"),
         "guestfs-tools",
         "sealing images ([seal] in ingot.toml)",
-        required=False,
     ),
     _Tool(
         "ansible",
         ("ansible-playbook", "--version"),
         "ansible-core",
-        "templates with an ansible provisioner",
-        required=False,
+        "playbooks: builds by Ansible, and templates with an ansible provisioner",
     ),
-    _Tool("mmdebstrap", ("mmdebstrap", "--version"), "mmdebstrap", "upstreams from a signed archive", required=False),
-    _Tool("gpgv", ("gpgv", "--version"), "gpgv", "upstreams from a signed archive", required=False),
-    _Tool("gpg", ("gpg", "--version"), "gpg", "upstreams that a vendor signs", oldest=(2, 2), required=False),
-    _Tool("ssh", ("ssh", "-V"), "openssh-client", "reaching a machine", required=False),
-    _Tool("git-lfs", ("git-lfs", "--version"), "git-lfs", "workspaces that keep files in Git LFS", required=False),
+    _Tool("mmdebstrap", ("mmdebstrap", "--version"), "mmdebstrap", "upstreams from a signed archive"),
+    _Tool("gpgv", ("gpgv", "--version"), "gpgv", "upstreams from a signed archive"),
+    _Tool("gpg", ("gpg", "--version"), "gpg", "upstreams that a vendor signs", oldest=(2, 2)),
+    _Tool("ssh", ("ssh", "-V"), "openssh-client", "reaching a machine"),
+    _Tool("git-lfs", ("git-lfs", "--version"), "git-lfs", "workspaces that keep files in Git LFS"),
 )
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
-async def examine(places: Places, environment: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Look at everything, side by side. QEMU is started once, to try its accelerator."""
+def roles_of(directory: Path) -> tuple[Role, ...]:
+    """The roles of the workspace that holds a directory; none outside of one, or where it cannot be read."""
+    from core.adapters.git import GitRepository
+    from core.services.catalogue import discover
+
+    try:
+        return discover(directory).roles if GitRepository.find(directory) else ()
+    except IngotError:
+        return ()
+
+
+def needed(roles: Sequence[Role]) -> frozenset[str]:
+    """The names of the findings without which one of these roles cannot be built; without roles, what most need."""
+    if not roles:
+        return frozenset({"ingot", "git", "packer", "qemu", "qemu-img", "guestfish", "kernel"})
+    found = {"ingot", "git"}
+    for role in roles:
+        kinds = {build.kind for build in role.builds}
+        disks = bool(kinds & DISK_BUILDERS)
+        wants = {
+            "packer": role.syntax is not Syntax.ANSIBLE,
+            "ansible": role.syntax is Syntax.ANSIBLE or "ansible" in role.provisioners,
+            "ssh": role.syntax is Syntax.ANSIBLE or "ansible" in role.provisioners,
+            "qemu": bool(kinds & {"qemu", "ansible"}) or (disks and role.test.enabled),
+            "qemu-img": disks or bool(role.formats) or role.upstream.kind is UpstreamKind.ARCHIVE,
+            **dict.fromkeys(("guestfish", "kernel", "virt-sysprep"), disks and role.seal.enabled),
+            **dict.fromkeys(("mmdebstrap", "gpgv"), role.upstream.kind is UpstreamKind.ARCHIVE),
+            "gpg": role.upstream.kind is UpstreamKind.FILE and bool(role.upstream.key),
+        }
+        found.update(name for name, wanted in wants.items() if wanted)
+    return frozenset(found)
+
+
+async def examine(places: Places, environment: Mapping[str, str], roles: Sequence[Role] = ()) -> tuple[Finding, ...]:
+    """Look at everything, side by side. QEMU is started once, to try its accelerator. What is required depends on the
+    roles that are to be built (`needed`)."""
+    wanted = needed(roles)
     questions: list[Awaitable[Finding]] = [_tool(tool) for tool in _TOOLS]
     questions += [
         _accelerator(),
@@ -105,7 +138,8 @@ async def examine(places: Places, environment: Mapping[str, str]) -> tuple[Findi
         _aside(lambda: _home(places)),
         _aside(lambda: _terminal(environment)),
     ]
-    return (_ingot(), *await asyncio.gather(*questions))
+    found = (_ingot(), *await asyncio.gather(*questions))
+    return tuple(replace(finding, required=finding.name in wanted) for finding in found)
 
 
 async def _aside(question: Callable[[], Finding]) -> Finding:
@@ -121,33 +155,29 @@ async def _tool(tool: _Tool) -> Finding:
         f"apt install {tool.package}" if shutil.which("apt-get") else f"install {tool.name} with your package manager"
     )
     if process.find(tool.ask[0]) is None:
-        return Finding(tool.name, Health.MISSING, "", "not found on PATH", tool.needed_by, install, tool.required)
+        return Finding(tool.name, Health.MISSING, "", "not found on PATH", tool.needed_by, install)
     try:
         said = await process.run(tool.ask, timeout=20)
     except IngotError as error:
-        return Finding(tool.name, Health.BROKEN, "", error.what, tool.needed_by, install, tool.required)
+        return Finding(tool.name, Health.BROKEN, "", error.what, tool.needed_by, install)
     text = (said.out + said.err).decode(errors="replace")
     version = match.group() if (match := _VERSION.search(text)) else ""
     if said.code != 0 or not version:
         first = next((line for line in text.splitlines() if line.strip()), f"exit status {said.code}")
-        return Finding(
-            tool.name, Health.BROKEN, version, f"does not start: {first}", tool.needed_by, install, tool.required
-        )
+        return Finding(tool.name, Health.BROKEN, version, f"does not start: {first}", tool.needed_by, install)
     if tool.oldest and tuple(int(part) for part in version.split(".")) < tool.oldest:
         oldest = ".".join(str(part) for part in tool.oldest)
-        return Finding(
-            tool.name, Health.BROKEN, version, f"older than {oldest}", tool.needed_by, install, tool.required
-        )
-    return Finding(tool.name, Health.OK, version, "", tool.needed_by, "", tool.required)
+        return Finding(tool.name, Health.BROKEN, version, f"older than {oldest}", tool.needed_by, install)
+    return Finding(tool.name, Health.OK, version, "", tool.needed_by, "")
 
 
 def _testinfra() -> Finding:
     needed_by = "boot tests with suites of testinfra"
     try:
-        return Finding("testinfra", Health.OK, metadata.version("pytest-testinfra"), "", needed_by, required=False)
+        return Finding("testinfra", Health.OK, metadata.version("pytest-testinfra"), "", needed_by)
     except metadata.PackageNotFoundError:
         install = "pip install 'ingot[testinfra]', in Ingot's own Python"
-        return Finding("testinfra", Health.MISSING, "", "not installed", needed_by, install, required=False)
+        return Finding("testinfra", Health.MISSING, "", "not installed", needed_by, install)
 
 
 async def _accelerator() -> Finding:
@@ -162,11 +192,10 @@ async def _accelerator() -> Finding:
             "QEMU is not there to try it",
             needed_by,
             "apt install qemu-system-x86",
-            required=False,
         )
     found = await qemu.accelerator()
     if found == "kvm":
-        return Finding(name, Health.OK, "kvm", "", needed_by, required=False)
+        return Finding(name, Health.OK, "kvm", "", needed_by)
     why = (
         "there is no /dev/kvm"
         if not Path("/dev/kvm").exists()
@@ -181,7 +210,6 @@ async def _accelerator() -> Finding:
         f"{why}: machines are emulated, slowly",
         needed_by,
         "sudo usermod -aG kvm $USER, or enable nested virtualisation",
-        required=False,
     )
 
 
@@ -208,7 +236,7 @@ def _logout() -> Finding:
     """Whether the system kills a user's processes at log-out (logind.conf(5), KillUserProcesses)."""
     name, needed_by = "log-out", "builds that go on when you log out"
     if not Path("/run/systemd/system").is_dir():
-        return Finding(name, Health.OK, "", "no systemd here; processes outlive a log-out", needed_by, required=False)
+        return Finding(name, Health.OK, "", "no systemd here; processes outlive a log-out", needed_by)
     kills = False
     files = [Path("/etc/systemd/logind.conf")]
     for directory in ("/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"):
@@ -230,9 +258,8 @@ def _logout() -> Finding:
             "this system kills your processes when you log out, running builds too",
             needed_by,
             f"loginctl enable-linger {user}",
-            required=False,
         )
-    return Finding(name, Health.OK, "", "processes outlive a log-out", needed_by, required=False)
+    return Finding(name, Health.OK, "", "processes outlive a log-out", needed_by)
 
 
 def _home(places: Places) -> Finding:
@@ -251,9 +278,8 @@ def _home(places: Places) -> Finding:
             f"only {detail}",
             "images and caches",
             "ingot cache, ingot images: see what can go",
-            required=False,
         )
-    return Finding("disk", Health.OK, "", detail, "images and caches", required=False)
+    return Finding("disk", Health.OK, "", detail, "images and caches")
 
 
 def _terminal(environment: Mapping[str, str]) -> Finding:
@@ -267,7 +293,6 @@ def _terminal(environment: Mapping[str, str]) -> Finding:
             "cannot show the workbench; the commands work",
             "the workbench",
             "export TERM=xterm-256color",
-            required=False,
         )
     locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
     if "utf" not in locale.lower():
@@ -278,6 +303,5 @@ def _terminal(environment: Mapping[str, str]) -> Finding:
             f"locale {locale or 'C'} has no Unicode: signs are drawn in ASCII",
             "the workbench",
             "export LANG=C.UTF-8",
-            required=False,
         )
-    return Finding("terminal", Health.OK, colours, "", "the workbench", required=False)
+    return Finding("terminal", Health.OK, colours, "", "the workbench")

@@ -175,3 +175,28 @@ def test_the_doctor_says_what_is_there_and_how_to_get_what_is_not(site: Site) ->
     assert packer["health"] == "missing"
     assert packer["stands_in_the_way"]
     assert packer["install"]
+
+
+def test_where_everything_is_built_by_ansible_no_packer_is_in_the_way(site: Site, tmp_path: Path) -> None:
+    shop, programs = tmp_path / "shop", tmp_path / "bin"
+    shop.mkdir()
+    programs.mkdir()
+    for name in ("git", "env"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    (shop / "site.yml").write_text("- hosts: all\n")
+    (shop / "ingot.toml").write_text(
+        '[roles.web]\nbuilder = "ansible"\nplaybook = "site.yml"\n'
+        f'upstream = {{ url = "a.qcow2", checksum = "sha256:{"0" * 64}" }}\n'
+    )
+    subprocess.run(("git", "init", "-q", str(shop)), check=True)
+    done = subprocess.run(
+        (sys.executable, "-m", "core.cli", "-C", str(shop), "doctor", "--json"),
+        env={**site.ingot.environment, "PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert (found["packer"]["health"], found["packer"]["stands_in_the_way"]) == ("missing", False)
+    assert found["ansible"]["stands_in_the_way"]
+    assert done.returncode == 1
