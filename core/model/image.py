@@ -81,7 +81,7 @@ class ImageVersion:
     state: ImageState = ImageState.CANDIDATE
     """As it counted when the ledger was read; a manifest says `candidate` for ever, the rest was decided later."""
     marks: tuple[str, ...] = ()
-    """`development`, `touched by hand`."""
+    """`touched by hand`; what else is among them is of another Ingot, and shown as it is."""
     evidence: tuple[str, ...] = ()
     """Names of the reports that were registered with it, which lie beside it on the ledger: `seal-qemu.web`, …"""
     touches: tuple[Touch, ...] = ()

@@ -18,9 +18,6 @@ from core.model.states import Verdict, by_whom
 from core.model.test_report import first_bad
 from core.model.touch import TOUCHED
 
-DEVELOPMENT = "development"
-"""The mark of an image version that was built from a tree with uncommitted changes."""
-
 
 class CheckState(StrEnum):
     """What a check came to."""
@@ -160,14 +157,6 @@ def _by_hand(dossier: Dossier, rule: ChannelRule) -> Check:
 
 def _committed(dossier: Dossier) -> Check:
     image = dossier.image
-    if DEVELOPMENT in image.marks:
-        return Check(
-            "commit",
-            "Source",
-            CheckState.WARNING,
-            f"{image.commit[:7]} with changes that are in no commit",
-            f"Commit them, and build again: ingot build {image.role}",
-        )
     if image.outside:
         says = f"{image.commit[:7]} and {amount(len(image.outside), 'file')} that Git does not hold: {image.outside[0]}"
         return Check("commit", "Source", CheckState.WARNING, says, "Put them into Git, and build again.")

@@ -261,21 +261,18 @@ def _contents(
 def _history(desk: _Desk, before: ImageVersion, after: ImageVersion) -> Difference:
     """The commits and the sources; what cannot be had of them is among the notes."""
     plain = Difference(before, after)
-    notes = [
-        f"{image.role} {image.version} was built with changes that are in no commit."
-        for image in (before, after)
-        if "development" in image.marks
-    ]
     gone = [image for image in (before, after) if not git_history.has(desk.repository, image.commit)]
     if gone:
-        notes += [
-            f"Commit {image.commit[:12]} of {image.role} {image.version} is not in this clone:"
-            " what was committed in between is not known."
-            for image in gone
-        ]
-        return replace(plain, notes=tuple(notes))
+        return replace(
+            plain,
+            notes=tuple(
+                f"Commit {image.commit[:12]} of {image.role} {image.version} is not in this clone:"
+                " what was committed in between is not known."
+                for image in gone
+            ),
+        )
     if before.commit == after.commit:
-        return replace(plain, notes=tuple(notes))
+        return plain
     old, new, repository = before.commit, after.commit, desk.repository
     try:
         paths = _paths(repository, before, after)
@@ -288,10 +285,9 @@ def _history(desk: _Desk, before: ImageVersion, after: ImageVersion) -> Differen
                 Source(_STATUS.get(one.status, Change.CHANGED), one.path, one.added, one.removed) for one in files
             ),
             patch=git_history.patch_between(repository, old, new, paths),
-            notes=tuple(notes),
         )
     except IngotError as error:
-        return replace(plain, notes=(*notes, error.what))
+        return replace(plain, notes=(error.what,))
 
 
 def _paths(repository: GitRepository, before: ImageVersion, after: ImageVersion) -> list[str]:

@@ -102,10 +102,6 @@ TOUCHES = (Touch(TouchKind.SHELL, ADA, 0.0, "qemu.web"),)
             PRODUCTION, "by_hand", CheckState.FAILED, True, "it never becomes good",
         ),
         (
-            good(image=image(on="base 1", marks=("development",))),
-            PRODUCTION, "commit", CheckState.WARNING, False, "in no commit",
-        ),
-        (
             good(image=image(on="base 1", outside=("secret.bin",))),
             PRODUCTION, "commit", CheckState.WARNING, False, "secret.bin",
         ),
