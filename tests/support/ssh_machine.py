@@ -39,10 +39,11 @@ def fingerprint_of(key: Path) -> str:
 class SshMachine:
     """One sshd. `login` is a key that it lets in, `host` its own key."""
 
-    def __init__(self, place: Path, port: int = 0) -> None:
+    def __init__(self, place: Path, port: int = 0, address: str = "127.0.0.1") -> None:
         self.place = place
         place.mkdir(mode=0o700, parents=True)
         self.port = port or free_port()
+        self.address = address
         self.user = getpass.getuser()
         self.host = make_key(place / "host")
         self.login = make_key(place / "login")
@@ -73,7 +74,7 @@ class SshMachine:
         lines = (
             *more,
             f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
+            f"ListenAddress {self.address}",
             *(() if any(line.startswith("HostKey ") for line in more) else (f"HostKey {self.host}",)),
             f"AuthorizedKeysFile {self.authorized}",
             "PidFile none",
@@ -93,7 +94,7 @@ class SshMachine:
         with (self.place / "sshd.log").open("ab") as log:
             argv = (*self._inside(), str(_sshd()), "-D", "-e", "-f", str(config))
             self._running = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(self.port)
+        wait_for(self.port, self.address)
 
     def _inside(self) -> tuple[str, ...]:
         """What starts the server."""
@@ -200,9 +201,9 @@ def free_port() -> int:
             return port
 
 
-def wait_for(port: int) -> None:
+def wait_for(port: int, address: str = "127.0.0.1") -> None:
     for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
         time.sleep(0.05)
     raise AssertionError("sshd does not answer")

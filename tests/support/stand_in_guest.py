@@ -1,5 +1,6 @@
-"""A stand-in for QEMU: on the port that would lead into the machine it runs this machine's sshd, which lets in the key
-that the machine would get from its firmware. What it says of itself is what a test wants it to say."""
+"""Machines that are an sshd on this one, and say of themselves what a test wants them to say; and a stand-in for QEMU
+that starts them: on the port that would lead into the machine, and letting in the key that it would get from its
+firmware."""
 
 import os
 import stat
@@ -60,8 +61,7 @@ own.mkdir()
 key = re.search(r"authorized_keys.root=([A-Za-z0-9+/=]+)", words)[1]
 (own / "authorized").write_bytes(base64.b64decode(key) + b"\\n")
 subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(own / "host")], check=True)
-answer = (here / "answer").read_text().replace("{{own}}", name[-1])
-(own / "answer").write_text(answer)
+own.joinpath("own").write_text(name[-1])
 Path(words.partition("-serial file:")[2].partition(" ")[0]).write_text("booting\\n")
 if os.getuid() == 0:
     Path("/run/sshd").mkdir(exist_ok=True)
@@ -90,10 +90,13 @@ sys.exit(server.wait())
 _SAY = """\
 #!/bin/sh
 case "$SSH_ORIGINAL_COMMAND" in
-  *"section machine-id"*) cat "$1/answer";;
+  *"section machine-id"*) sed "s/{{own}}/$(cat "$1/own")/g" {here}/answer;;
   *is-system-running*) [ -s {here}/failed ] && echo degraded || echo running;;
   *list-units*--failed*) cat {here}/failed;;
-  sftp-server) PATH="$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh" exec sftp-server;;
+  sftp-server|internal-sftp) PATH="$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh" exec sftp-server;;
+  *"/proc/self/mounts"*)  # what is on its disks
+    exec sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed "s#^cd / #cd {here}/disk #; s#/proc/self/mounts#/dev/null#")"
+    ;;
   journalctl*) echo "it could not be started";;
   *) exec sh -c "$SSH_ORIGINAL_COMMAND";;
 esac
@@ -101,8 +104,8 @@ esac
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """Where the stand-in is told what to be."""
+class Guests:
+    """Where all such machines are told what to be."""
 
     here: Path
 
@@ -115,9 +118,30 @@ class StandIn:
     def has_failed(self, unit: str) -> None:
         (self.here / "failed").write_text(f"{unit} loaded failed failed Something\n")
 
+    def has_on_disk(self, path: str, text: str) -> None:
+        """What was there long before any machine was started."""
+        file = self.here / "disk" / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        os.utime(file, (1, 1))
+
     def is_silent(self) -> None:
         """It boots, and never answers."""
         (self.here / "silent").touch()
+
+    @property
+    def silent(self) -> bool:
+        return (self.here / "silent").exists()
+
+    def forced(self, own: Path, name: str) -> str:
+        """The line of sshd_config by which a server speaks as the machine `name`; `own` is a directory of its own."""
+        (own / "own").write_text(name)
+        return f"ForceCommand {self.here}/say {own}"
+
+
+@dataclass(frozen=True)
+class StandIn(Guests):
+    """Those that the stand-in for QEMU starts."""
 
     def finds_its_port_taken(self) -> None:
         """The first of the next machines."""
@@ -141,16 +165,21 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Put it before the real QEMU on PATH."""
-    programs = place / "bin"
-    programs.mkdir(parents=True)
-    here = place / "guests"
-    here.mkdir()
+def guests(here: Path) -> Guests:
+    """Machines that pass every case of a boot test. `here` is made."""
+    (here / "disk").mkdir(parents=True)
     (here / "answer").write_text(_ANSWER)
     (here / "failed").touch()
-    write_program(programs / "qemu-system-x86_64", _QEMU.format(python=sys.executable, here=str(here)))
     write_program(here / "say", _SAY.format(here=here))
+    return Guests(here)
+
+
+def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Put it before the real QEMU on PATH."""
+    here = guests(place / "guests").here
+    programs = place / "bin"
+    programs.mkdir()
+    write_program(programs / "qemu-system-x86_64", _QEMU.format(python=sys.executable, here=str(here)))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return StandIn(here)
 
