@@ -60,7 +60,11 @@ def _give_back(places: Places, run: Run) -> None:
     workspace = run.request.workspace
     ledger = Ledger(Path(workspace.root), workspace.remote)
     try:
-        registered = any(image.run == run.uid for image in ledger.images())
+        contents = ledger.read()
+        if contents.problems:
+            return  # what cannot be read may be the image of this run
+        # One that lost its version to somebody else is on the ledger all the same, and names its files.
+        registered = any(image.run == run.uid for image in (*contents.images, *contents.lost))
         if not registered:
             ledger.release(run.role, run.uid, run.request.asked_by, "the run registered nothing")
     except IngotError:

@@ -439,8 +439,7 @@ class Ledger:
         if reservation.run != image.run:
             raise LostRaceError(
                 f"{image.role} {image.version} is reserved by {reservation.by} (run {reservation.run}).",
-                "Reserve another version for this run, and build again.",
-                kept="What was built is where it was built.",
+                "Build again: the run gets another version.",
             )
 
     def _must_stand(self, path: str, image: ImageVersion) -> None:
