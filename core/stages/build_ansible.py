@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core import text
-from core.adapters import ansible_prompts, formats
+from core.adapters import ansible_prompts, formats, qemu
 from core.adapters.formats import Source
 from core.adapters.packer_output import OutputReader
 from core.ansible_tool.plan import VARIABLES, Ended
@@ -23,7 +23,7 @@ from core.holding import Exit
 from core.model.machine import Login, Machine
 from core.model.pause import Pause, PauseKind
 from core.model.tasks import HostTask, Task
-from core.stages import built, space
+from core.stages import built, file_manifest, space
 from core.stages.artifacts import Made
 from core.stages.built import Built
 from core.stages.convert import run_qemu_img
@@ -80,11 +80,22 @@ async def _build(job: StageJob) -> Built:
 
 
 async def _take(job: StageJob, disk: Path) -> None:
-    """Have what the machine left as one whole disk; until it is that it has another name."""
+    """Have what the machine left as one whole disk; until it is that it has another name.
+
+    That qemu-img ended well is on record for good, so what it wrote is, too: after a power cut the disk is found whole.
+    Raises ToolError, SpaceError.
+    """
     part = disk.with_name(f".{disk.name}.part")
     overlay = Source(_guest(job) / "overlay.qcow2", "qcow2")
-    await run_qemu_img(job, "qemu-img", formats.convert(overlay, part, "qcow2", ()), f"taking {disk.name}", part)
+    await qemu.check(overlay.path, overlay.of_qemu)
+    argv = formats.convert(overlay, part, "qcow2", (), lasting=True)
+    await run_qemu_img(job, "qemu-img", argv, f"taking {disk.name}", part)
+    if not part.exists():
+        # An attempt before this took it away as the room ran out, and died before it said so.
+        job.say(f"{disk.name} was written before the interruption, and is gone: once more.")
+        await run_qemu_img(job, "qemu-img-again", argv, f"taking {disk.name}", part)
     part.rename(disk)
+    await asyncio.to_thread(file_manifest.flush, disk.parent)
 
 
 class _Watched:

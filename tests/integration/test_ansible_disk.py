@@ -13,17 +13,19 @@ import pytest
 from workshop import Workshop, role
 
 from core import process, text
-from core.adapters import ssh_keys
+from core.adapters import qemu, ssh_keys
 from core.engine.holds import tool_directory
 from core.engine.job import Job
-from core.errors import SpaceError
+from core.errors import SpaceError, ToolError
 from core.hold import Exit
 from core.holding import Hold
 from core.model.ansible_build import KIND, AnsibleBuild
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, StageState
-from core.stages import build
+from core.stages import build, build_ansible
 from core.stages.artifacts import Made
+from core.stages.convert import run_qemu_img
+from tests.support.leaking_disk import damage
 
 pytestmark = [
     pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
@@ -79,11 +81,11 @@ class Site(Workshop):
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(place)
-        self.begun, self.gate = place / "begun", place / "gate"
+        self.begun, self.asked, self.gate = place / "begun", place / "asked", place / "gate"
         programs = place / "bin"
         programs.mkdir()
         (programs / "qemu-img").write_text(
-            f'#!/bin/sh\nif [ "$1" = convert ]; then echo x >> {self.begun}\n'
+            f'#!/bin/sh\nif [ "$1" = convert ]; then echo x >> {self.begun}; echo "$@" > {self.asked}\n'
             f"until [ -e {self.gate} ]; do sleep 0.05; done\n"
             f"[ ! -s {self.gate} ] || {{ for last; do :; done; echo half > $last; cat {self.gate}; exit 1; }}; fi\n"
             f'exec {shutil.which("qemu-img")} "$@"\n'
@@ -200,6 +202,49 @@ async def test_what_the_machine_left_goes_when_the_disk_is_noted_and_not_before(
         assert (site.output(run) / "machine" / "overlay.qcow2").exists()
     await site.attempt(run)
     await whole(site, run)
+
+
+async def test_a_disk_that_was_written_and_is_gone_is_written_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.gate.touch()
+    run = await site.run()
+
+    async def killed_behind_it(*arguments: object) -> None:
+        await run_qemu_img(*arguments)  # pyright: ignore[reportArgumentType] - as they came
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build_ansible, "run_qemu_img", killed_behind_it)
+        with pytest.raises(Killed):
+            await site.attempt(run)
+    (part,) = site.output(run).glob(".*.part")
+    part.unlink()
+    await site.attempt(run)
+    assert site.begun.read_text() == "x\nx\n"
+    await whole(site, run)
+
+
+async def test_the_disk_is_safe_before_it_is_on_record_that_it_was_written(site: Site) -> None:
+    """No power is cut here: what is asked of qemu-img is all that can be seen of it."""
+    site.gate.touch()
+    await site.attempt(await site.run())
+    assert "-t writeback" in site.asked.read_text()
+
+
+async def test_of_a_machine_whose_disk_is_damaged_none_is_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.gate.touch()
+    run = await site.run()
+    check = qemu.check
+
+    async def damaged_first(disk: Path, disk_format: str) -> bool:
+        damage(disk)
+        return await check(disk, disk_format)
+
+    monkeypatch.setattr(qemu, "check", damaged_first)
+    with pytest.raises(ToolError, match=r"overlay\.qcow2 is damaged"):
+        await site.attempt(run)
+    assert not site.begun.exists()
 
 
 async def test_when_the_holder_that_writes_the_disk_is_killed_only_that_is_done_again(site: Site) -> None:
