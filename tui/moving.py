@@ -57,10 +57,11 @@ class Moves:
     def _has_moved(self, channel: str) -> None:
         self._moved = channel
 
-    def back(self, image: ImageVersion, channel: ChannelHere) -> None:
-        """What was moved from here a moment ago goes back at once; what others moved is asked about first."""
+    def back(self, image: ImageVersion, channel: ChannelHere, lost: Callable[[], None]) -> None:
+        """What was moved from here a moment ago goes back at once; what others moved is asked about first. `lost` as in
+        `promote`."""
         if channel.name == self._moved and channel.here:
-            self._go_back(image, channel, "moved a moment ago, and taken back")
+            self._go_back(image, channel, "moved a moment ago, and taken back", lost)
             return
         by = f" by {person(channel.newest.by)}" if channel.newest else ""
         lines = (
@@ -71,16 +72,17 @@ class Moves:
 
         def answered(typed: Mapping[str, str] | None) -> None:
             if typed is not None:
-                self._go_back(image, channel, typed["why"])
+                self._go_back(image, channel, typed["why"], lost)
 
         self._house.push_screen(Reasons(f"Move {channel.name} back?", lines, yes="move it back"), answered)
 
-    def _go_back(self, image: ImageVersion, channel: ChannelHere, why: str) -> None:
+    def _go_back(self, image: ImageVersion, channel: ChannelHere, why: str, lost: Callable[[], None]) -> None:
         if (deciding := self._house.deciding) is not None:
             self._moved = ""
             self._house.decisions.decide(
                 f"moving {channel.name} of {image.role} back…",
-                partial(deciding.back, image.role, channel.name, why),
+                partial(deciding.back, image.role, channel.name, why, expected=channel.version),
+                lost=lost,
             )
 
 

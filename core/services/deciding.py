@@ -76,11 +76,11 @@ class Deciding:
 
         return Promoting(self.places, self.directory).promote(role, version, channel, why, expected=expected)
 
-    def back(self, role: str, channel: str, why: str) -> "Outcome":
-        """Move a channel to what it had before."""
+    def back(self, role: str, channel: str, why: str, *, expected: str) -> "Outcome":
+        """Move a channel to what it had before; `expected` as in `promote`."""
         from core.services.promoting import Promoting
 
-        return Promoting(self.places, self.directory).back(role, channel, why)
+        return Promoting(self.places, self.directory).back(role, channel, why, expected=expected)
 
     def consequences(self, role: str, version: str) -> "Consequences":
         """What revoking an image version at once would bring with it; looks at the remote first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from core import config
 from core.adapters.git import GitRepository
 from core.errors import LostRaceError, RefusedError, WorkspaceError
-from core.model.channels import ChannelMove, ChannelRule, OnRevoked
+from core.model.channels import ChannelMove, ChannelRule, OnRevoked, Trail
 from core.model.decided import Decided, Decision, Effective, Key
 from core.model.image import ImageState, ImageVersion
 from core.model.states import Act, StateChange, by_whom
@@ -101,6 +101,16 @@ class _Desk:
             f"Name it in ingot.toml: [channels.{channel}]" if channel else "",
         )
 
+    def seen(self, role: str, channel: str, expected: str | None) -> Trail:
+        """The way of a channel. Raises LostRaceError where it is not at `expected` (None: wherever it is)."""
+        trail = self.decided.trail(role, channel)
+        if expected is not None and trail.newest and trail.version != expected:
+            raise LostRaceError(
+                f"{channel} of {role} is at {trail.newest.version} meanwhile, {by_whom_moved(trail.newest)}.",
+                f"Look again: ingot channels {role} {channel}",
+            )
+        return trail
+
     def move(self, image: ImageVersion, rule: ChannelRule, why: str, *, back: bool = False) -> ChannelMove:
         before = self.decided.trail(image.role, rule.name).version
         return ChannelMove(
@@ -146,25 +156,20 @@ class Promoting:
         """
         desk = self._desk()
         rule, image = desk.rule(channel), desk.image(role, version)
-        before = desk.decided.trail(role, channel)
-        if expected is not None and before.newest and before.version != expected:
-            newest = before.newest
-            raise LostRaceError(
-                f"{channel} of {role} is at {newest.version} meanwhile, {by_whom_moved(newest)}.",
-                f"Look again: ingot channels {role} {channel}",
-            )
+        before = desk.seen(role, channel, expected)
         if desk.decided.points_to((role, channel)) == (role, version):
             return Outcome(f"{channel} of {role} is at {version} already.", changed=False)
         self._decide(desk, [desk.move(image, rule, why)], f"promote {role} {version} to {channel}", why)
         return Outcome(f"{channel} of {role} is at {version} now{_was(before.version)}.", _shared(desk))
 
-    def back(self, role: str, channel: str, why: str = "") -> Outcome:
-        """Move a channel to what it had before, or to the newest before that which it still takes.
+    def back(self, role: str, channel: str, why: str = "", *, expected: str | None = None) -> Outcome:
+        """Move a channel to what it had before, or to the newest before that which it still takes. `expected` as in
+        `promote`.
 
-        Raises RefusedError when there is none, LostRaceError when somebody moved the channel first.
+        Raises RefusedError when there is none, LostRaceError, naming who, when somebody moved the channel first.
         """
         desk = self._desk()
-        rule, before = desk.rule(channel), desk.decided.trail(role, channel).version
+        rule, before = desk.rule(channel), desk.seen(role, channel, expected).version
         passed: list[str] = []
         for move, forbidden in desk.steps_back(role, rule, why):
             if forbidden:

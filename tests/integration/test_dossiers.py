@@ -162,7 +162,11 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told_who(two: tuple
         deciding(bo).promote("web", "3", "production", "smaller", expected=seen)
     standing = deciding(bo).standing()
     assert standing.decided.trail("web", "production").version == "2", "the loser sees the new state"
-    assert deciding(bo).back("web", "production", "too fast").done.startswith("production of web is back at 1")
+    with pytest.raises(LostRaceError, match=r"at 2 meanwhile, moved by Ada"):
+        deciding(bo).back("web", "production", "too fast", expected="1")
+    assert deciding(bo).standing().decided.trail("web", "production").version == "2"
+    done = deciding(bo).back("web", "production", "too fast", expected="2").done
+    assert done.startswith("production of web is back at 1")
 
 
 def test_the_checks_of_a_shell_are_those_of_the_screen(two: tuple[Path, Path]) -> None:

@@ -138,19 +138,13 @@ class Ruling:
 
     def promote(self, role: str, version: str, channel: str, why: str, *, expected: str) -> Said:
         self._heard(f"promote {role} {version} {channel} from {expected or 'nowhere'}: {why}")
-        before: Trail = self.decided.trail(role, channel)
-        if before.version != expected and before.newest:
-            newest = before.newest
-            raise LostRaceError(
-                f"{channel} of {role} is at {newest.version} meanwhile, moved by {newest.by}: {newest.why}.",
-                f"Look again: ingot channels {role} {channel}",
-            )
+        before = self._seen(role, channel, expected)
         self.move(role, channel, version, why=why)
         return Said(f"{channel} of {role} is at {version} now (was {before.version}).")
 
-    def back(self, role: str, channel: str, why: str) -> Said:
-        self._heard(f"back {role} {channel}: {why}")
-        trail = self.decided.trail(role, channel)
+    def back(self, role: str, channel: str, why: str, *, expected: str) -> Said:
+        self._heard(f"back {role} {channel} from {expected}: {why}")
+        trail = self._seen(role, channel, expected)
         earlier = trail.way[-2]
         image = self.image(role, earlier.version)
         made = ChannelMove(
@@ -181,6 +175,15 @@ class Ruling:
         self._heard(f"restore {role} {version}: {why}")
         self.change(role, version, Act.RESTORED, why=why)
         return Said(f"{role} {version} is back.")
+
+    def _seen(self, role: str, channel: str, expected: str) -> Trail:
+        trail: Trail = self.decided.trail(role, channel)
+        if trail.version != expected and (newest := trail.newest):
+            raise LostRaceError(
+                f"{channel} of {role} is at {newest.version} meanwhile, moved by {newest.by}: {newest.why}.",
+                f"Look again: ingot channels {role} {channel}",
+            )
+        return trail
 
     def _heard(self, words: str) -> None:
         if self.refuse is not None:

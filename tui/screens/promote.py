@@ -300,7 +300,7 @@ class PromoteScreen(Acting):
 
     def do_back(self, _: str) -> None:
         if self.channel is not None:
-            self.moves.back(self._image, self.channel)
+            self.moves.back(self._image, self.channel, self._read)
 
     def do_revoke(self, _: str) -> None:
         self.house.decisions.revoke(self._image)

@@ -69,7 +69,7 @@ async def test_a_channel_is_moved_for_a_reason_and_one_key_takes_it_back(shop: S
         line_with(app, "✓ It has this one.", "u takes it back to 0.0.9")
         await pilot.press("u")
         await until(pilot, lambda: len(ruled.heard) == 2)
-        assert ruled.heard[1].startswith("back frontend production: ")
+        assert ruled.heard[1].startswith("back frontend production from 0.1.0: ")
         await until(pilot, lambda: screen.channel is not None and not screen.channel.here)
         assert app.standing.decided.trail("frontend", "production").version == "0.0.9"
 
@@ -86,7 +86,23 @@ async def test_a_channel_that_others_moved_goes_back_only_for_a_reason(shop: Sho
         assert ruled.heard == [], "Enter alone means no"
         await pilot.press("u")
         await typed(pilot, app, "slow")
-        await until(pilot, lambda: ruled.heard == ["back frontend staging: slow"])
+        await until(pilot, lambda: ruled.heard == ["back frontend staging from 0.1.0: slow"])
+
+
+async def test_what_others_moved_meanwhile_does_not_go_back_with_one_key(shop: Shop, ruled: Ruling) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        screen = await promoting(pilot, app, "0.1.0", "production")
+        await pilot.press("enter")
+        await typed(pilot, app, "tried")
+        await until(pilot, lambda: screen.channel is not None and screen.channel.here)
+        ruled.good("frontend", "0.1.0.2", 10)
+        ruled.move("frontend", "production", "0.1.0.2", by="Grace Lee <grace@example.org>", why="0.1.0 is slow")
+        await pilot.press("u")
+        await until(pilot, lambda: "moved by Grace Lee" in said(app))
+        await until(pilot, lambda: screen.channel is not None and screen.channel.version == "0.1.0.2")
+        await pilot.pause()
+        line_with(app, "production", "0.1.0.2", "Grace Lee", "0.1.0 is slow")
 
 
 async def test_warnings_want_a_yes(shop: Shop, ruled: Ruling) -> None:
