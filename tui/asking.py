@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from core.model.at_stake import AtStake
 from core.model.image import ImageVersion
 from core.model.pause import WATCHED, Wish
 from core.model.run import Run, RunState
@@ -78,35 +79,45 @@ class Asking:
         self._house.push_screen(trust_question(name, overview.root), answered)
 
     def cancel(self, runs: Sequence[Run], then: Callable[[], None] | None = None) -> None:
-        """`then` is called when a person said yes. One that has paused while it was asked is asked about anew: its
-        machine goes only by its name."""
+        """`then` is called when a person said yes. One question for those that work and one for each that is paused: a
+        name typed once must not stand for a machine that was not read of."""
+        overview = self._house.overview
+        self._cancel([AtStake.of(run, overview.pauses, overview.machines) for run in runs], then)
+
+    def _cancel(self, ending: Sequence[AtStake], then: Callable[[], None] | None) -> None:
         from tui.screens.questions import cancel_question
 
-        def look_again() -> list[Run]:
-            return [self._house.changes.run(run.uid) or run for run in runs]
+        paused = [one for one in ending if one.paused]
+        asked = [one for one in ending if not one.paused] or paused[:1]
+        following = [one for one in paused if one not in asked]
+
+        def look_again() -> list[AtStake]:
+            return [self._house.changes.at_stake(one.run.uid) for one in asked]
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self._house.carry_out("looking at what is to be cancelled…", look_again, go_on)
 
-        def go_on(now: list[Run]) -> None:
-            told = {run.uid for run in runs if run.state is RunState.PAUSED}
-            paused = [str(run.id) for run in now if run.state is RunState.PAUSED and run.uid not in told]
-            if paused:
-                which = f"Run {paused[0]} has" if len(paused) == 1 else f"Runs {', '.join(paused)} have"
+        def go_on(now: list[AtStake]) -> None:
+            told = frozenset[str]().union(*(one.told for one in asked))
+            new = [str(one.run.id) for one in now if one.told - told]
+            if new:
+                which = f"Run {new[0]} has" if len(new) == 1 else f"Runs {', '.join(new)} have"
                 self._house.notify(f"{which} paused meanwhile: nothing was cancelled yet.", severity="warning")
-                self.cancel([run for run in now if not run.state.ended], then)
+                self._cancel([one for one in [*now, *following] if not one.run.state.ended], then)
                 return
-            for run in runs:
+            for one in asked:
                 self._house.carry_out(
-                    f"cancelling run {run.id}…",
-                    partial(self._house.changes.cancel, run.uid),
+                    f"cancelling run {one.run.id}…",
+                    partial(self._house.changes.cancel, one.run.uid, one.told),
                     lambda run: self._house.notify(_cancelled(run), timeout=4),
                 )
             if then is not None:
                 then()
+            if following:
+                self._cancel(following, None)
 
-        self._house.push_screen(cancel_question(runs), answered)
+        self._house.push_screen(cancel_question(asked), answered)
 
     def delete(self, images: Sequence[ImageVersion]) -> None:
         """One question for each: a name typed once must not stand for what was not read."""

@@ -150,6 +150,9 @@ def parser() -> argparse.ArgumentParser:
     cancel.add_argument("run", metavar="RUN", help="its number")
     cancel.add_argument("--wait", action="store_true", help="until it has ended")
 
+    cancel.add_argument(
+        "--yes", action="store_true", help="destroy the machine of a paused run without asking for the role's name"
+    )
     debug = add(
         "debug",
         "debugging",

@@ -6,6 +6,7 @@ import os
 from core.cli.following import announce, as_they_are, follow
 from core.cli.listing import run_as_json
 from core.cli.output import ExitStatus, print_json, say
+from core.cli.sure import confirm
 from core.errors import RefusedError
 from core.model.pause import LIMIT_WORDS, STOPS, PauseMode, Wish, is_stop, seconds_of
 from core.model.run import Run
@@ -82,10 +83,15 @@ def cancel(arguments: argparse.Namespace) -> int:
     """`ingot cancel RUN`."""
     if arguments.readonly:
         raise RefusedError("--readonly is on: nothing is cancelled.")
-    run = _run(arguments.run)
+    building = Building(Places.of(os.environ), os.environ)
+    ending = building.at_stake(_run(arguments.run).uid)
+    run = ending.run
     if run.state.ended:
         raise RefusedError(f"Run {run.id} has ended: {run.state.value}.", "There is nothing to cancel.")
-    Building(Places.of(os.environ), os.environ).cancel(run.uid)
+    if ending.paused:
+        gone = "; ".join(ending.lines) or "where it is, nobody has said"
+        confirm(run, f"It and its unfinished disk are destroyed: {gone}.", yes=arguments.yes)
+    building.cancel(run.uid, ending.told)
     say(f"run {run.id}: cancelling {run.role}; what it started is cleaned up")
     if not arguments.wait:
         return ExitStatus.DONE

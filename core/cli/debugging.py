@@ -12,6 +12,7 @@ from typing import TextIO
 from core import process, text
 from core.cli import login
 from core.cli.output import ExitStatus, print_json, say, table
+from core.cli.sure import confirm
 from core.errors import DeniedError, RefusedError
 from core.model.machine import Machine, MachineState
 from core.model.pause import LIMIT_WORDS, Answer, PauseMode, seconds_of
@@ -213,7 +214,7 @@ def _answer(debugging: Debugging, view: DebugView, answer: Answer, *, yes: bool)
             f"It has: {', '.join(choice.answer.value for choice in view.choices)}.",
         )
     if choice.destroys:
-        _confirm(view.run, choice.consequence, yes=yes)
+        confirm(view.run, choice.consequence, yes=yes)
     say(f"run {view.run.id}: {choice.title}. {asyncio.run(debugging.answer(view.pause, answer))}")
     return ExitStatus.DONE
 
@@ -234,22 +235,10 @@ def _end(debugging: Debugging, view: DebugView, machine: Machine, *, yes: bool) 
             f"The machine of run {view.run.id} is not kept: it belongs to the build.",
             f"ingot debug {view.run.id} --answer clean-up, or ingot cancel {view.run.id}.",
         )
-    _confirm(view.run, "The machine and its disk are destroyed; the log stays.", yes=yes)
+    confirm(view.run, "The machine and its disk are destroyed; the log stays.", yes=yes)
     asyncio.run(debugging.end_machine(machine))
     say(f"run {view.run.id}: its machine is being ended")
     return ExitStatus.DONE
-
-
-def _confirm(run: Run, consequence: str, *, yes: bool) -> None:
-    """Raises RefusedError unless the role's name is typed, or `yes`."""
-    if yes:
-        return
-    told = f"The machine of run {run.id} ({run.role}): {consequence}"
-    if not sys.stdin.isatty():
-        raise RefusedError(f"{told} That needs the name of the role, typed.", "Or say --yes.")
-    say(told)
-    if input("Type the role's name to do it: ").strip() not in (run.role, text.visible(run.role)):
-        raise RefusedError("That is not its name: nothing was done.", f"Its name: {run.role}")
 
 
 # The way in

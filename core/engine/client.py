@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from core.engine.settings import PASSED_ON
 from core.errors import EngineError, RefusedError, ToolError
 from core.living import Identity
 from core.model.notify import VARIABLE
+from core.model.pause import Pause
 from core.model.pipeline import stages_of
 from core.model.run import Run, RunRequest
 from core.places import Places
@@ -75,23 +76,66 @@ class Engine:
         self._tell(GiveSecrets(run.uid, given) if given else Wake())
         return run
 
-    def cancel(self, which: int | str, by: str) -> Run:
+    def cancel(self, which: int | str, by: str, told: Collection[str] | None = None) -> Run:
         """Ask for the end of a run, by number or uid: what it started is cleaned up. Gives it as it is right after.
 
-        Raises RefusedError where there is no such run, or it has ended.
+        `told` are the ids of the pauses that whoever asks knows of (none: it works); without it, whatever it waits for.
+        Compare and swap: a pause that somebody has answered meanwhile, or another one, is not hit. Not on an event
+        loop. Raises RefusedError, and nothing is cancelled, where that is so, there is no such run, or it has ended.
         """
         index = Index(self._places.index)
         try:
             run = index.run(which)
             if run is None:
                 raise RefusedError(f"There is no run {which} on this machine.", "ingot runs --all lists them.")
-            index.ask_cancel(run.uid, by)
+            answered = [self._answer_with_cancel(index, pause_id, by) for pause_id in sorted(told or ())]
+            try:
+                index.ask_cancel(run.uid, by, told)
+            except RefusedError:
+                if not any(answered):  # else the answer was enough: it was quick, and the run has ended
+                    raise
             run = index.run(run.uid) or run
         finally:
             index.close()
         if not run.state.ended:
             self._tell(Wake())
         return run
+
+    def _answer_with_cancel(self, index: Index, pause_id: str, by: str) -> bool:
+        """The holder of the paused tool decides who was first, whether a worker lives or not. False where nothing of
+        it can be answered any more. Raises RefusedError when somebody else has answered."""
+        # Here: only who cancels a paused run needs them.
+        import asyncio
+
+        from core.engine.holds import build_directory
+        from core.hold import Answered, PromptRecord
+        from core.holding import Hold
+
+        def first(over: Answered) -> RefusedError:
+            return RefusedError(str(over), "Nothing was cancelled: look at what it does now.")
+
+        async def answer(pause: Pause) -> bool:
+            hold = await Hold.adopt(build_directory(self._places, pause.run_uid, pause.stage_key))
+            if hold is None:
+                return False
+            try:
+                await hold.answer(pause.number, b"", by, "cancel", end=True)
+            except RefusedError:
+                answers = PromptRecord.read(hold.directory).answers
+                over = next((one for one in answers if one.number == pause.number), None)
+                if over is not None and over.what != "the tool ended":
+                    raise first(over) from None
+                return False
+            except EngineError:  # it answers nobody now: the worker ends it when it does
+                return False
+            return True
+
+        pause = next((one for one in index.pauses() if one.id == pause_id), None)
+        if pause is None:
+            raise RefusedError("There is no record of the pause that was asked about.", "Nothing was cancelled.")
+        if not pause.open:
+            raise first(Answered(pause.number, pause.answered_by, pause.answer, pause.answered_at or 0.0))
+        return asyncio.run(answer(pause))
 
     def give_secrets(self, uid: str, secrets: Mapping[str, str]) -> None:
         """Give a run that waits for them its secrets again (a worker that ended has forgotten them)."""

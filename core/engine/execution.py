@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from core.engine.holds import end_tool, holds_of, kept_stages, tools_directory
+from core.engine.holds import build_directory, end_tool, holds_of, kept_stages, tools_directory
 from core.engine.job import Job, LostError
+from core.engine.pausing import Noted
 from core.engine.surroundings import Surroundings
 from core.errors import EngineError, IngotError, SpaceError, StoreError
 from core.holding import sweep
@@ -99,6 +100,9 @@ class Execution:
         """Bring a run into its last state and leave nothing of it behind but what it made and its logs."""
         run = self._index.run(uid)
         if run is not None and not run.state.ended:
+            for stage in run.stages:  # a machine may have been kept while no worker lived
+                Noted(self._around, run, stage).settle(build_directory(self._around.places, uid, stage.key))
+            run = self._index.run(uid) or run
             kept = kept_stages(self._index, uid)
             for hold in await holds_of(self._around.places, uid, without=kept):
                 await end_tool(hold)

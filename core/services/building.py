@@ -4,7 +4,7 @@ What is built is always a commit: the role is read as it is there, and the worke
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from core import config
 from core.adapters.git import GitRepository
 from core.engine.client import Engine
 from core.errors import RefusedError, WorkspaceError
+from core.model.at_stake import AtStake
 from core.model.image import ImageVersion
 from core.model.machine import MachineState
 from core.model.pause import NEVER, UNWATCHED, Pausing, Wish
@@ -218,10 +219,18 @@ class Building:
             asked.workspace, who, asked.role, asked.commit, asked.ref, asked.builds, "", asked.pausing, about
         )
 
-    def cancel(self, which: int | str) -> Run:
+    def at_stake(self, which: int | str) -> AtStake:
+        """What ends with a run that is cancelled now. Raises RefusedError where there is no such run."""
+        run = self._run(which)
+        with self._index() as index:
+            return AtStake.of(index.run(run.uid) or run, index.pauses(run.uid), index.machines(run.uid))
+
+    def cancel(self, which: int | str, told: Collection[str] | None = None) -> Run:
         """Ask for the end of a run; what it started is cleaned up. Gives the run as it is right after.
 
-        Raises RefusedError where there is no such run or it has ended.
+        `told` are the ids of the pauses that whoever asks knows of: one that was answered meanwhile, or another one, is
+        not hit. Without it, whatever the run waits for. Raises RefusedError where that is so, there is no such run, or
+        it has ended.
         """
         run = self._run(which)
         try:
@@ -230,7 +239,7 @@ class Building:
             repository = None
         # The tree may be gone by now: who cancels is then known by the machine alone.
         who = repository.identity() if repository else self._environ.get("USER") or "somebody on this machine"
-        return self.engine.cancel(run.uid, who)
+        return self.engine.cancel(run.uid, who, told)
 
     def give_secrets(self, which: int | str) -> Run:
         """Give a run that waits for credentials those of this shell; also one that has ended, where its machine was

@@ -4,11 +4,12 @@ All methods block, for as long as Git and a worker that must be started take: ca
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import WorkspaceError
+from core.model.at_stake import AtStake
 from core.model.pause import WATCHED, Wish
 from core.model.run import Run
 from core.places import Places
@@ -40,21 +41,18 @@ class Changing:
 
         return Building(self.places, os.environ).build_outdated(self.directory, trust=trust, pausing=pausing)
 
-    def run(self, uid: str) -> Run | None:
-        """How a run stands now; None where there is no such run."""
-        from core.store.index import Index
-
-        index = Index(self.places.index)
-        try:
-            return index.run(uid)
-        finally:
-            index.close()
-
-    def cancel(self, uid: str) -> Run:
-        """Ask for the end of a run; what it started is cleaned up."""
+    def at_stake(self, uid: str) -> AtStake:
+        """What ends with a run that is cancelled now."""
         from core.services.building import Building
 
-        return Building(self.places, os.environ).cancel(uid)
+        return Building(self.places, os.environ).at_stake(uid)
+
+    def cancel(self, uid: str, told: Collection[str]) -> Run:
+        """Ask for the end of a run; what it started is cleaned up. `told` are the ids of the pauses that were named to
+        who asks: one that was answered meanwhile, or another one, is not hit."""
+        from core.services.building import Building
+
+        return Building(self.places, os.environ).cancel(uid, told)
 
     def wake(self) -> None:
         """See to it that a worker lives: one that was killed left its runs to the next."""

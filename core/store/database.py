@@ -61,6 +61,13 @@ class Database:
             others: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
             return others + self._connection.total_changes
 
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """What is read and written inside is one transaction: all of it or, where something is raised, nothing; and
+        nobody else writes in between."""
+        with self._writing():
+            yield
+
     def _prepare(self) -> None:
         connection = self._connection
         connection.row_factory = sqlite3.Row

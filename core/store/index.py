@@ -7,7 +7,7 @@ rebuilt from the ledgers. Holds no secret, and no log.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -203,17 +203,24 @@ class Index(Pauses):
         rows = self._read("SELECT result FROM stages WHERE run_uid = ? AND key = ?", uid, key)
         return decode(rows[0]["result"], dict[str, object]) if rows and rows[0]["result"] is not None else {}
 
-    def ask_cancel(self, uid: str, by: str) -> None:
+    def ask_cancel(self, uid: str, by: str, told: Collection[str] | None = None) -> None:
         """Ask for the end of a run; the worker acts on it, now or when one lives again.
 
-        A queued run has begun nothing and is cancelled at once. Raises RefusedError where the run has ended,
-        EngineError where there is no such run.
+        A queued run has begun nothing and is cancelled at once. `told` are the ids of the pauses that whoever asks
+        knows of; without it, all are meant. Raises RefusedError where the run has ended, or waits in a pause that is
+        not among those; EngineError where there is no such run.
         """
         with self._writing() as write:
             row = self._state_row(uid)
             state = RunState(row["state"])
             if state.ended:
                 raise RefusedError(f"Run {row['id']} has ended already: it {_ENDED_AS[state]}.")
+            new = [pause for pause in self.pauses(uid, open_only=True) if told is not None and pause.id not in told]
+            if new:
+                raise RefusedError(
+                    f"Run {row['id']} has paused meanwhile: {new[0].why or 'it waits for an answer.'}",
+                    "Nothing was cancelled: look at what it waits for, and cancel it then.",
+                )
             write("UPDATE runs SET cancel_asked_by = ? WHERE uid = ? AND cancel_asked_by = ''", (by, uid))
             if state is RunState.QUEUED:
                 self.set_run_state(uid, RunState.CANCELLED, f"cancelled by {by} before it began")

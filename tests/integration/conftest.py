@@ -27,7 +27,7 @@ def make_ingot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
     yield make
     for ingot in made:
         for run in (line.split()[1] for line in ingot("runs", "--all").stdout.splitlines() if line[:1] in "◐·!⏸"):
-            ingot("cancel", run, "--wait")
+            ingot("cancel", run, "--wait", "--yes")
         ingot("worker", "stop")
         deadline = time.monotonic() + 20
         while (left := ingot.left_behind()) and time.monotonic() < deadline:

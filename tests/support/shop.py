@@ -1,10 +1,11 @@
 """A workspace as the index knows it, for tests of screens, and the app on it with no engine behind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import IngotError
+from core.model.at_stake import AtStake
 from core.model.dossier import Dossier
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.pause import WATCHED, Wish
@@ -77,12 +78,14 @@ class Asked:
         self._say("build outdated")
         return [self.index.add_run(self.requests["frontend"], plain_stages(("qemu.frontend",)))]
 
-    def run(self, uid: str) -> Run | None:
-        return self.index.run(uid)
+    def at_stake(self, uid: str) -> AtStake:
+        run = self.index.run(uid)
+        assert run is not None
+        return AtStake.of(run, self.index.pauses(uid), self.index.machines(uid))
 
-    def cancel(self, uid: str) -> Run:
+    def cancel(self, uid: str, told: Collection[str]) -> Run:
         self._say("cancel")
-        self.index.ask_cancel(uid, "you")
+        self.index.ask_cancel(uid, "you", told)
         run = self.index.run(uid)
         assert run is not None
         return run

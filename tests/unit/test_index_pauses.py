@@ -10,7 +10,7 @@ from core.errors import EngineError, RefusedError
 from core.model.machine import Jump, Login, Machine, MachineState
 from core.model.pause import NEVER, Pause, PauseKind, PauseMode, Pausing
 from core.model.role import Build, Role, Syntax
-from core.model.run import Run, RunRequest
+from core.model.run import Run, RunRequest, RunState
 from core.model.workspace import Workspace
 from core.store.index import Index
 
@@ -126,3 +126,17 @@ def test_another_login_changes_nothing_else_of_a_machine(index: Index, run: Run)
     with pytest.raises(RefusedError, match=r"qemu\.web has ended"):
         index.set_machine_login(run.uid, KEY, login)
     assert index.machines() == []
+
+
+def test_a_cancel_hits_no_pause_that_whoever_asked_was_not_told_of(index: Index, run: Run) -> None:
+    first, second = pause_of(run), pause_of(run, 2)
+    index.add_pause(first)
+    index.answered(first.id, "retry", "Bob", 50.0)
+    index.add_pause(second)
+    for told in (frozenset[str](), frozenset({first.id})):
+        with pytest.raises(RefusedError, match="Run 1 has paused meanwhile: It failed"):
+            index.ask_cancel(run.uid, "Ada", told)
+    assert getattr(index.run(run.uid), "cancel_asked_by", None) == ""
+    index.set_run_state(run.uid, RunState.RUNNING)
+    index.ask_cancel(run.uid, "Ada", frozenset({second.id}))
+    assert getattr(index.run(run.uid), "cancel_asked_by", None) == "Ada"

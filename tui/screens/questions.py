@@ -14,10 +14,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from core.model.at_stake import AtStake
 from core.model.image import ImageVersion
 from core.model.machine import Machine
 from core.model.pause import Answer, Choice
-from core.model.run import Run, RunState
+from core.model.run import Run
 from core.text import moment, size, visible
 from tui.widgets.typed import Typed
 
@@ -96,27 +97,32 @@ def trust_question(name: str, root: str) -> Question:
     )
 
 
-def cancel_question(runs: Sequence[Run]) -> Question:
-    """Asked before runs are cancelled. A machine that is held for a person goes only by the name of its role."""
-    held = next((run for run in runs if run.state is RunState.PAUSED), None)
-    if len(runs) == 1:
-        run = runs[0]
+def cancel_question(ending: Sequence[AtStake]) -> Question:
+    """Asked before runs are cancelled; names each machine that goes. One that is held for a person goes only by the
+    name of its role: then this is about one run alone."""
+    held = next((one.run for one in ending if one.paused), None)
+    if len(ending) == 1:
+        run = ending[0].run
         title, what = f"Cancel run {run.id}?", f"The build of {run.role} ends; what was done so far is thrown away."
     else:
-        title = f"Cancel {len(runs)} runs?"
-        what = "These builds end: " + ", ".join(f"{run.id} {run.role}" for run in runs)
+        title = f"Cancel {len(ending)} runs?"
+        what = "These builds end: " + ", ".join(f"{one.run.id} {one.run.role}" for one in ending)
+    machines = [f"    {line}" for one in ending for line in one.lines]
+    if len(machines) > 1 or len(ending) > 1:
+        gone = "Their machines are shut down and their unfinished disks deleted"
+    else:
+        gone = "Its machine is shut down and its unfinished disk deleted"
     return Question(
         title,
         (
             what,
-            "Its machine is shut down and its unfinished disk deleted."
-            if len(runs) == 1
-            else "Their machines are shut down and their unfinished disks deleted.",
+            f"{gone}{':' if machines else '.'}",
+            *machines,
             *([f"Run {held.id} is paused: nobody can look into its machine after that."] if held is not None else ()),
             "",
             "Image versions that exist stay, and so do the logs.",
         ),
-        yes="cancel it" if len(runs) == 1 else "cancel them",
+        yes="cancel it" if len(ending) == 1 else "cancel them",
         name=held.role if held is not None else "",
         danger=held is not None,
     )
