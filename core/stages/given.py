@@ -79,8 +79,9 @@ async def verified_again(job: StageJob, path: Path, wanted: str, name: str) -> s
         job.say(f"{name} was verified before, and size, time and inode of {path.name} have not changed since.")
     else:
         digest = await metered(job, f"verifying {name}", lambda meter: file_digest(path, meter))
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write(note, msgspec.json.encode(_Seen(digest, found.st_size, found.st_mtime_ns, found.st_ino)))
+        with contextlib.suppress(OSError):  # then it is computed once more the next time
+            note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write(note, msgspec.json.encode(_Seen(digest, found.st_size, found.st_mtime_ns, found.st_ino)))
     if f"sha256:{digest}" != wanted:
         note.unlink(missing_ok=True)
         raise UpstreamError(

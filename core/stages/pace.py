@@ -1,5 +1,6 @@
 """How far a build is, by when an earlier one of the same role reached the same steps."""
 
+import contextlib
 import hashlib
 import time
 from pathlib import Path
@@ -50,10 +51,12 @@ class Pace:
         return min(before / whole, 1.0) if whole > 0 and before is not None else None
 
     def keep(self) -> None:
-        """The build is good: the next one is measured by it. One that was adopted half-way is not kept."""
+        """The build is good: the next one is measured by it. One that was adopted half-way is not kept, and none
+        where it cannot be written."""
         if not self.whole or not self._reached:
             return
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._file.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode({**self._reached, "": time.monotonic() - self._began}))
-        part.rename(self._file)
+        with contextlib.suppress(OSError):  # a disk that is full now takes no finished build away
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = self._file.with_suffix(".part")
+            part.write_bytes(msgspec.json.encode({**self._reached, "": time.monotonic() - self._began}))
+            part.rename(self._file)

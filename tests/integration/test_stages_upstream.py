@@ -66,6 +66,15 @@ async def test_what_was_promised_is_fetched_verified_and_kept(
         workshop.end(run, succeeded=False)
 
 
+async def test_what_cannot_be_noted_in_the_cache_is_verified_all_the_same(workshop: Workshop, server: Server) -> None:
+    server.files = {"/disk.qcow2": CONTENT}
+    (workshop.places.cache / "digests").write_text("in the way")
+    for _ in range(2):  # the second time from the cache
+        run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
+        assert (await workshop.until(run, "upstream"))["digest"] == f"sha256:{SHA256}"
+        workshop.end(run, succeeded=False)
+
+
 async def test_what_is_not_as_promised_is_refused_and_removed(workshop: Workshop, server: Server) -> None:
     server.files = {"/disk.qcow2": CONTENT[:-1] + b"!"}
     run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
