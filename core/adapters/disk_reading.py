@@ -23,11 +23,12 @@ from core.model.listing import GLOB_SIGNS, Entry, Listing
 
 LARGEST_FILE = 128 * 1024 * 1024
 """Bytes: larger ones are listed and not copied."""
-_MOST = 1024 * 1024 * 1024
+MOST = 1024 * 1024 * 1024
 """Bytes of the list and the copies together."""
 
 _PATTERN = re.compile(r"/[A-Za-z0-9/._+*?@-]+")
-_FIELDS = r"%y\0%m\0%U\0%G\0%s\0%T@\0%P\0%l\0"
+FIELDS = r"%y\0%m\0%U\0%G\0%s\0%T@\0%P\0%l\0"
+"""What find(1) says of each path, NUL after each, as `entries` takes it."""
 _PART = 2 * 1024 * 1024
 
 # Each is one command of guestfish's; a quoted text there ends at the next quote.
@@ -69,8 +70,7 @@ async def read_disk(disk: Path, disk_format: str, wanted: Sequence[str], into: P
     """
     script = "\n".join(
         (
-            _FIND.format(fields=_FIELDS, largest=LARGEST_FILE, wanted=expression(wanted), part=_PART)
-            + " | cat > parts",
+            _FIND.format(fields=FIELDS, largest=LARGEST_FILE, wanted=expression(wanted), part=_PART) + " | cat > parts",
             f"<! {_TAKE}",
             "",
         )
@@ -103,24 +103,9 @@ def expression(wanted: Sequence[str]) -> str:
 
 def unpack(disk: Path, packed: Path, into: Path) -> None:
     """Raises ToolError."""
-    into.mkdir(mode=0o700)
-    (into / "tree").mkdir(mode=0o700)
-    left = _MOST
     try:
         with tarfile.open(packed, "r|gz") as archive:
-            for member in archive:
-                left -= member.size
-                if left < 0:
-                    raise ToolError(f"There is more in {disk.name} than can be looked at.", "Look into it by hand.")
-                stream = archive.extractfile(member) if member.isreg() else None
-                if stream is None:
-                    continue
-                if member.name == "listing":
-                    (into / "listing.json").write_bytes(msgspec.json.encode(list(entries(stream.read()))))
-                elif place := _place(into / "tree", member.name):
-                    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    with place.open("xb") as copy:
-                        shutil.copyfileobj(stream, copy)
+            take_apart(archive, into, disk.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ToolError(
             f"What libguestfs said of {disk.name} is not whole: {error}.",
@@ -128,6 +113,34 @@ def unpack(disk: Path, packed: Path, into: Path) -> None:
         ) from error
     if not (into / "listing.json").is_file():
         raise ToolError(f"libguestfs gave no list of {disk.name}.", "`libguestfs-test-tool` says whether it works.")
+
+
+def take_apart(archive: tarfile.TarFile, into: Path, name: str) -> None:
+    """Make `into` of an archive with the copies of files and, where it has one, the list as `listing`.
+
+    Raises ToolError where there is more than anybody looks at, and what reading the archive raises.
+    """
+    into.mkdir(mode=0o700)
+    (into / "tree").mkdir(mode=0o700)
+    left = MOST
+    for member in archive:
+        left -= member.size
+        if left < 0:
+            raise ToolError(f"There is more in {name} than can be looked at.", "Look into it by hand.")
+        stream = archive.extractfile(member) if member.isreg() else None
+        if stream is None:
+            continue
+        if member.name == "listing":
+            write_listing(into, stream.read())
+        elif place := _place(into / "tree", member.name):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with place.open("xb") as copy:
+                shutil.copyfileobj(stream, copy)
+
+
+def write_listing(into: Path, listing: bytes) -> None:
+    """Keep what find(1) said."""
+    (into / "listing.json").write_bytes(msgspec.json.encode(list(entries(listing))))
 
 
 def _place(tree: Path, name: str) -> Path | None:
@@ -146,7 +159,7 @@ def entries(listing: bytes) -> Iterator[Entry]:
     for at in range(0, len(fields) - 8, 8):
         kind, mode, uid, gid, size, mtime, path, target = fields[at : at + 8]
         yield Entry(
-            path=f"/{_readable(path)}",
+            path=_absolute(_readable(path)),
             kind=kind.decode("ascii"),
             mode=int(mode, 8),
             uid=int(uid),
@@ -155,6 +168,11 @@ def entries(listing: bytes) -> Iterator[Entry]:
             mtime=float(mtime),
             target=_readable(target),
         )
+
+
+def _absolute(path: str) -> str:
+    """find(1) begins with the place where it began to look, `.`, unless it was told to leave that out."""
+    return "/" if path == "." else f"/{path.removeprefix('./')}"
 
 
 def _readable(name: bytes) -> str:
