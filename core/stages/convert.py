@@ -153,10 +153,14 @@ async def _made(job: StageJob, image: ImageVersion, disk: Disk, wanted: str, tar
     staging.mkdir(mode=0o700, exist_ok=True)
     staged = staging / target.name
     size = (await qemu.info(source.path, source.of_qemu)).virtual_size
-    content = await disk_formats.measured(source)
-    # For an OVA of which no VMDK is there, that is made first.
-    needed = (content + ROOM) * (2 if wanted == "ova" and not _streamed(disk) else 1)
-    await space.make_sure_of(job, staging, needed, f"making {target.name}")
+    # One that an earlier attempt began has its room, and adopting it must not wait for more: nobody would watch it.
+    if not any(staging.glob(f"{disk.name}.*")):
+        for half in staging.glob(".*.part"):
+            half.unlink()
+        content = await disk_formats.measured(source)
+        # For an OVA of which no VMDK is there, that is made first.
+        needed = (content + ROOM) * (2 if wanted == "ova" and not _streamed(disk) else 1)
+        await space.make_sure_of(job, staging, needed, f"making {target.name}")
     if wanted == "ova":
         await _make_ova(job, image, disk, source, size, staged)
     else:
@@ -207,11 +211,15 @@ async def _convert(job: StageJob, source: Source, staged: Path, wanted: str, siz
         )
     argv = disk_formats.convert(source, staged, of.of_qemu, of.options, into=whole != size)
     await run_qemu_img(job, f"convert-{name}", argv, f"writing {name}", staged)
+    if not staged.exists():  # an attempt before this took it away as the room ran out, and died before it said so
+        raise ToolError(f"{name} was written before the interruption, and is gone.", _ANEW)
 
 
 async def _read_back(job: StageJob, source: Source, made: Source, wanted: str, size: int) -> None:
     """Raises ToolError when what was made is not, for a machine, what it was made of."""
     name = made.path.name
+    # The end of the comparison is on record for good: so must be what was compared.
+    await in_thread(file_manifest.flush, made.path)
     if made.length is None:
         found = (await qemu.info(made.path, made.of_qemu)).virtual_size
         if found != virtual_size(wanted, size):
@@ -229,6 +237,7 @@ async def _read_back(job: StageJob, source: Source, made: Source, wanted: str, s
     job.say(f"{name}: read back, the same as {source.path.name}.")
 
 
+_ANEW = "Ask for the format again: ingot convert. Nothing half is left."
 _AGAIN = "This is a defect of qemu-img or of Ingot; the disk that it was made of is as it was."
 
 
@@ -309,11 +318,14 @@ _LEFT = "Nothing half of it is left. The log of this stage has all that qemu-img
 
 
 async def _watch(job: StageJob, doing: str, *, writes: bool) -> None:
-    """Show how far qemu-img is; ends when it writes and there is no room left for it."""
+    """Show how far qemu-img is; ends when it writes and there is no room left for it. It is not looked at once: one
+    that is adopted may have ended already, and needs none."""
     log = job.places.log(job.run.uid, job.stage.key)
-    while not writes or space.free(job.directory) >= LEAST:
+    while True:
         job.progress(doing, await asyncio.to_thread(disk_formats.fraction, log))
         await asyncio.sleep(_EVERY)
+        if writes and space.free(job.directory) < LEAST:
+            return
 
 
 @asynccontextmanager

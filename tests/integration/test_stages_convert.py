@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -409,21 +410,107 @@ def test_a_disk_that_fills_ends_the_conversion_before_nothing_can_be_written_any
     assert shop.files() == {"qemu.web.qcow2"}
 
 
+class Interrupted:
+    """A conversion to raw whose worker leaves while qemu-img writes, which it ends when `gate` is there; and then the
+    disk has next to no room."""
+
+    def __init__(self, shop: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shop = shop
+        self.run = shop.conversion("raw")
+        directory = shop.places.run(self.run.uid)
+        self.staged = directory / "convert" / "qemu.web.raw"
+        self.gate = shop.places.home / "gate"
+        self.end = directory / "tools" / "convert" / "convert-qemu.web.raw" / "exit.json"
+        written = formats.convert
+
+        def slowly(*words: Any, **more: Any) -> list[str]:
+            gate = f"echo half > {self.staged}; until [ -e {self.gate} ]; do sleep 0.05; done"
+            return ["sh", "-c", f'{gate}; exec "$@"', "sh", *written(*words, **more)]
+
+        monkeypatch.setattr(formats, "convert", slowly)
+        asyncio.run(asyncio.wait_for(self._leave(), 120))
+
+        def next_to_none(_: Path) -> Any:
+            return shutil._ntuple_diskusage(1 << 40, 0, convert.LEAST - 1)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+
+        monkeypatch.setattr(space.shutil, "disk_usage", next_to_none)
+
+    async def _leave(self) -> None:
+        working = asyncio.ensure_future(self.shop.stage(self.run, "convert"))
+        while not self.staged.exists():
+            await asyncio.sleep(0.05)
+            assert not working.done(), working.result()
+        self.shop.around.leaving = True
+        working.cancel()
+        await asyncio.wait({working})
+        self.shop.around.leaving = False
+
+    def finish(self) -> None:
+        """What qemu-img writes, while no worker lives."""
+        self.gate.touch()
+        deadline = time.monotonic() + 120
+        while not self.end.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def again(self) -> None:
+        asyncio.run(asyncio.wait_for(self.shop.stage(self.run, "convert"), 120))
+
+
+def test_a_conversion_that_ended_while_no_worker_lived_needs_no_more_room(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.image()
+    interrupted = Interrupted(shop, monkeypatch)
+    interrupted.finish()
+    interrupted.again()
+    assert set(shop.artifacts()) == {"qcow2", "raw"}
+    assert "Waiting" not in shop.log(interrupted.run, "convert")
+
+
+def test_a_conversion_that_is_adopted_without_room_is_ended_and_leaves_nothing(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.image()
+    interrupted = Interrupted(shop, monkeypatch)
+    with pytest.raises(SpaceError, match=r"qemu\.web\.raw has no room on it") as raised:
+        interrupted.again()
+    assert raised.value.kept == "Nothing half is left; what was made before is whole."
+    assert interrupted.end.exists(), "nobody writes any more"
+    assert not interrupted.staged.exists()
+    assert shop.files() == {"qemu.web.qcow2"}
+
+
+def test_a_conversion_whose_file_was_taken_away_for_want_of_room_before_the_worker_died_says_so(
+    shop: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.image()
+    with monkeypatch.context() as patched:
+        interrupted = Interrupted(shop, patched)
+        interrupted.finish()
+        interrupted.staged.unlink()
+    with pytest.raises(ToolError, match=r"qemu\.web\.raw was written before the interruption, and is gone") as raised:
+        interrupted.again()
+    assert "ingot convert" in raised.value.next_step
+    shop.end(interrupted.run, succeeded=False)
+    shop.convert("raw")
+    assert set(shop.artifacts()) == {"qcow2", "raw"}
+
+
 def test_a_failure_without_room_is_a_full_disk_whatever_qemu_img_calls_it(
     shop: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.image()
-    rooms = iter([1 << 40])
 
-    def none_after_the_first_look(_: Path) -> int:
-        return next(rooms, 0)
+    def none(_: Path) -> int:
+        return 0
 
     def failing(*_: object, **__: object) -> list[str]:
         return ["sh", "-c", "echo qemu-img: error while writing at byte 5: Invalid argument; exit 1"]
 
     monkeypatch.setattr(formats, "convert", failing)
     monkeypatch.setattr(convert, "_EVERY", 600.0)
-    monkeypatch.setattr(space, "free", none_after_the_first_look)
+    monkeypatch.setattr(space, "free", none)
     with pytest.raises(SpaceError, match="is full: error while writing at byte 5: Invalid argument"):
         shop.convert("raw")
 
