@@ -306,7 +306,7 @@ async def test_sealing_that_was_killed_half_way_is_done_again_to_the_end(worksho
     await workshop.until(run, f"build/{BUILD}")
     (disk,) = (workshop.places.run(run.uid) / "output").rglob("disk.qcow2")
     sealing = asyncio.create_task(workshop.stage(run, f"seal/{BUILD}"))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):  # libguestfs' machine has to start, beside whatever else is at work here
         while "Deleting: /root/.ansible" not in workshop.log(run, f"seal/{BUILD}"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     for one in at_work(run.uid):
