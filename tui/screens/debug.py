@@ -7,7 +7,7 @@ from here but by the name of its role, typed.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -18,7 +18,7 @@ from core.errors import NoShellError
 from core.model.machine import Machine
 from core.model.pause import Answer, Pause
 from core.services.debugging import DebugView
-from tui.actions import Acting, Action, app_of, bindings, key_name, offers
+from tui.actions import Acting, Action, bindings, key_name, offers
 from tui.debug_cells import Try, again, no_shell, why_no_shell
 from tui.debug_story import header_parts, title
 from tui.screens.debug_actions import ACTIONS, TO_ANSWERS
@@ -35,9 +35,6 @@ from tui.widgets.line import Line, Part
 from tui.widgets.pages import Pages
 from tui.widgets.panel import PanelRow
 from tui.widgets.shells import Shell, Shells
-
-if TYPE_CHECKING:
-    from tui.app import Ingot
 
 LOW = 20
 """Rows below which the facts of the machine give way to what went wrong."""
@@ -64,11 +61,6 @@ class DebugScreen(Acting):
         self.watching = Watching(self)
         self.machine_says = MachineSays(self)
         self.answers = Answers(self)
-
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
 
     @property
     def view(self) -> DebugView | None:

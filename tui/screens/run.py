@@ -6,7 +6,7 @@ It shows the stage that is at work until a person chooses another. On a small te
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from textual.widget import Widget
 from core.errors import IngotError
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
-from tui.actions import Acting, Action, app_of, bindings
+from tui.actions import Acting, Action, bindings
 from tui.news import newest_paused
 from tui.run_cells import facts, header_parts, log_title, signs, stage_columns, why_no_lines
 from tui.screens.run_actions import ACTIONS, TO_THE_LOG
@@ -31,9 +31,6 @@ from tui.widgets.log_view import LogView
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.task_view import TaskView
-
-if TYPE_CHECKING:
-    from tui.app import Ingot
 
 POLL = 0.25
 """Seconds between two looks at whether the run's record changed."""
@@ -54,11 +51,6 @@ class RunScreen(Acting):
         self._chosen: str | None = None
         """The stage that a person chose; None shows the one at work."""
         self._shown: str | None = None
-
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
 
     @property
     def view(self) -> RunView | None:

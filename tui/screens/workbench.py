@@ -4,7 +4,7 @@ Four panes: roles, the image versions of the chosen role, fleets, runs. On a sma
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from core.model.role import Problem
 from core.model.run import Run
 from core.model.standing import Standing
 from core.services.overview import Overview, RoleView
-from tui.actions import Acting, Action, app_of, bindings
+from tui.actions import Acting, Action, bindings
 from tui.cells import image_columns, role_columns, run_columns
 from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
 from tui.screens.workbench_actions import ACTIONS
@@ -87,11 +87,6 @@ class Workbench(Acting):
         )
 
         self.upper = Horizontal(self.roles, self.images, id="upper")
-
-    @property
-    def house(self) -> "Ingot":
-        """The app, as what it is."""
-        return cast("Ingot", app_of(self))
 
     def compose(self) -> ComposeResult:
         yield self.header
