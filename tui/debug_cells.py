@@ -213,8 +213,8 @@ def no_shell(
         rows.append(PanelRow(Piece(f"{UNICODE.busy} connecting to {where}…", Tone.BUSY)))
     else:
         last = tries[-1].error
-        rows += paragraph(last.what, width, Tone.STRONG, 3)
-        rows += [row for line in last.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 2)]
+        # Fingerprints are compared, and a path is copied: nothing of them may be missing.
+        rows += [*whole(last.what, width, Tone.STRONG), *whole(last.next_step, width, Tone.ACCENT)]
         if isinstance(last, DeniedError):
             rows.append(PanelRow((Piece("u  ", Tone.ACCENT), Piece("Other user, key or password…", Tone.STRONG))))
         rows.append(PanelRow())

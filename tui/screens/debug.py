@@ -231,9 +231,11 @@ class DebugScreen(Acting):
         return isinstance(self.focused, Terminal | Shells) and self.focused.takes_every_key
 
     def on_shells_changed(self, message: Shells.Changed) -> None:
-        """A shell that was just opened has the keyboard, unless a person is elsewhere."""
+        """A shell that was just opened has the keyboard, unless a person is elsewhere: in another one, too."""
         message.stop()
-        if self.shells.alive and self._page == "shell" and self.is_current:
+        if not message.here:
+            pass
+        elif self.shells.alive and self._page == "shell" and self.is_current:
             self.set_focus(self.shells.terminal)
             self.machine_says.measure()
         elif not self.shells.alive and not self.shells.connecting:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.content import Content
@@ -41,6 +41,23 @@ def paragraph(text: str, width: int, tone: Tone, most: int) -> list[PanelRow]:
     if len(rows) > most:
         rows = [*rows[: most - 1], f"{rows[most - 1]} …"]
     return [PanelRow(Piece(row, tone)) for row in rows]
+
+
+def whole(text: str, width: int, tone: Tone) -> list[PanelRow]:
+    """Words on rows of a width, none of them cut: a path that is to be copied goes over several rows if it must."""
+    room = max(width - 2, 1)
+    rows = [""]
+    for line in text.splitlines():
+        for word in visible(line).split(" "):
+            if rows[-1] and cell_len(rows[-1]) + 1 + cell_len(word) > room:
+                rows.append(word)
+            else:
+                rows[-1] = f"{rows[-1]} {word}".strip()
+            while cell_len(rows[-1]) > room:
+                head = set_cell_size(rows[-1], room).rstrip()
+                rows[-1:] = [head, rows[-1][len(head) :]]
+        rows.append("")
+    return [PanelRow(Piece(row, tone)) for row in rows if row]
 
 
 class Panel(Widget):

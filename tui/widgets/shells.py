@@ -104,6 +104,11 @@ class Shells(Vertical):
     class Changed(Message):
         """Another shell is chosen, one was opened, could not be opened, or has ended."""
 
+        def __init__(self, *, here: bool) -> None:
+            """`here`: it is the chosen one, and not one in the background."""
+            super().__init__()
+            self.here = here
+
     class Late(Message):
         """Keys are swallowed from now on, or not any more: see `late`."""
 
@@ -188,7 +193,7 @@ class Shells(Vertical):
             if event.key == tab.terminal.leave_key:
                 tab.ahead.clear()
                 self.screen.set_focus(None)
-                self.post_message(self.Changed())
+                self._say_changed()
             else:
                 self._keep(tab, _SENDS.get(event.key, event.character or ""))
         elif tab is not None and self.alive:
@@ -227,6 +232,10 @@ class Shells(Vertical):
     @property
     def _tab(self) -> _Tab | None:
         return self._tabs[self._at] if self._tabs else None
+
+    def _say_changed(self, tab: _Tab | None = None) -> None:
+        """Of one shell, or of all."""
+        self.post_message(self.Changed(here=tab is None or tab is self._tab))
 
     # opening and closing
 
@@ -275,7 +284,7 @@ class Shells(Vertical):
             self._show()
             if tab is self._tab and self.screen.focused is self:
                 self.screen.set_focus(tab.terminal)  # now: what is typed next is for the shell
-            self.post_message(self.Changed())
+            self._say_changed(tab)
             return
 
     @property
@@ -310,7 +319,7 @@ class Shells(Vertical):
         tab.ahead.clear()
         self._lose(tab, "No shell yet")
         self._show()
-        self.post_message(self.Changed())
+        self._say_changed(tab)
 
     def _lose(self, tab: _Tab, why: str) -> None:
         """It takes no keys any more: who types into it right now does not know that yet."""
@@ -327,7 +336,7 @@ class Shells(Vertical):
             if tab.shell is not None:
                 tab.terminal.end(why)
         self._show()
-        self.post_message(self.Changed())
+        self._say_changed()
 
     @property
     def refused(self) -> str:
@@ -344,7 +353,7 @@ class Shells(Vertical):
         tab.over = True
         self._lose(tab, "No shell any more")
         tab.terminal.end(f"{ended} n opens a new one.")
-        self.post_message(self.Changed())
+        self._say_changed(tab)
 
     # choosing
 
@@ -353,7 +362,7 @@ class Shells(Vertical):
         if 0 <= at < len(self._tabs) and at != self._at:
             self._at = at
             self._show()
-            self.post_message(self.Changed())
+            self._say_changed()
 
     def step(self, by: int) -> None:
         if self._tabs:
