@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from core.model.image import ImageState, ImageVersion, may_become_good
+from core.model.report_names import tested_build
 
 
 class Verdict(StrEnum):
@@ -66,10 +67,9 @@ class StateChange:
 
     @property
     def build(self) -> str:
-        """The build that was tested, as the name of the report says it (`test-<build>-<run>`); empty where it does not,
-        then it is about the image as a whole."""
-        kind, _, rest = self.evidence.partition("-")
-        return rest.rpartition("-")[0] if kind == "test" else ""
+        """The build that was tested, as the name of the report says it; empty where it does not, then it is about the
+        image as a whole."""
+        return tested_build(self.evidence)
 
     @property
     def begins(self) -> float:

@@ -15,6 +15,7 @@ from core import process, text
 from core.adapters import packer, qemu, ssh_keys, test_machine
 from core.adapters.test_machine import Guest
 from core.errors import RefusedError, ToolError
+from core.model import report_names
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
 from core.model.states import Act, StateChange, Verdict
@@ -49,7 +50,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
         await asyncio.to_thread(_note, job, note, report)
     else:
         job.say("It was tested before the interruption.")
-    name = f"test-{job.stage.build}-{job.run.uid[-8:]}"
+    name = report_names.of_test(job.stage.build, job.run.uid)
     await _decide(job, image, report, name)
     if report.verdict is not Verdict.PASSED:
         bad = report.counted(Outcome.FAILED, Outcome.ERROR)

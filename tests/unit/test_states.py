@@ -3,10 +3,12 @@ back."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.model import report_names
 from core.model.channels import ChannelMove, trail_of
 from core.model.decided import Decided, decided
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
@@ -64,9 +66,22 @@ def test_only_what_passed_its_tests_becomes_good() -> None:
     assert "only a candidate" in refusal(WEB, GOOD, change(Act.GOOD))
 
 
+BUILDS = st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_.+-]*[A-Za-z0-9_])?", fullmatch=True)
+
+
+@given(BUILDS, st.uuids())
+def test_the_build_is_read_from_the_name_that_was_made_for_its_report(build: str, run: UUID) -> None:
+    assert change(Act.TESTED, evidence=report_names.of_test(build, run.hex)).build == build
+
+
+def test_the_build_of_a_test_of_old_is_read() -> None:
+    assert change(Act.TESTED, evidence="test-amazon-ebs.web-9c21d7e4").build == "amazon-ebs.web"
+    assert change(Act.TESTED, evidence="").build == ""
+
+
 def test_a_build_that_failed_is_not_made_up_for_by_another_that_passed() -> None:
     def tested(build: str, run: str, verdict: Verdict) -> StateChange:
-        return change(Act.TESTED, verdict=verdict, evidence=f"test-{build}-{run}")
+        return change(Act.TESTED, verdict=verdict, evidence=report_names.of_test(build, run))
 
     a, b = "qemu.web-a", "qemu.web"
     earlier = (tested(a, "x", Verdict.PASSED), tested(a, "y", Verdict.FAILED), tested(b, "x", Verdict.PASSED))
