@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.model.channels import ChannelMove
 from core.model.decided import Effective
 from core.model.image import ImageVersion
+from core.model.report_names import tested_build
 from core.model.run import Run
 from core.model.sealing import SealReport
 from core.model.states import StateChange, Verdict
@@ -25,6 +26,11 @@ class TestRound:
     why: str = ""
     report: Report | None = None
     """None where there is none, or where it cannot be read."""
+
+    @property
+    def build(self) -> str:
+        """The build that was tested; empty where it is about the image as a whole."""
+        return tested_build(self.name)
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -94,3 +100,12 @@ class Dossier:
     """Locations of files that should be on this machine and are not."""
     problems: tuple[str, ...] = ()
     """What of it cannot be read, in sentences."""
+
+    @property
+    def decisive(self) -> tuple[TestRound, ...]:
+        """The rounds that make its verdict what it is, the newest first: of each build the newest one counts, and one
+        that failed, whichever was tested last."""
+        newest: dict[str, TestRound] = {}
+        for one in self.rounds:
+            newest.setdefault(one.build, one)
+        return tuple(one for one in newest.values() if one.verdict is self.effective.verdict)

@@ -114,15 +114,17 @@ def _good(dossier: Dossier, rule: ChannelRule) -> Check:
 
 def _tested(dossier: Dossier) -> Check:
     name = f"{dossier.image.role} {dossier.image.version}"
-    newest = next(iter(dossier.rounds), None)
-    verdict = dossier.effective.verdict
+    verdict, told = dossier.effective.verdict, dossier.decisive
     if verdict is Verdict.UNTESTED:
         return Check("tests", "Tests", CheckState.UNKNOWN, "not tested yet", f"Test it: ingot test {name}")
-    cases = newest.cases if newest is not None else ()
+    several = len({artifact.build for artifact in dossier.image.artifacts}) > 1
     if verdict is Verdict.FAILED:
-        says = f"failed: {first_bad(cases)}" if first_bad(cases) else "the newest tests failed"
+        whys = [f"{one.build}: {why}" if several else why for one in told if (why := first_bad(one.cases))]
+        says = f"failed: {'; '.join(whys)}" if whys else "the newest tests failed"
         return _failed("tests", "Tests", says, f"Mend it and build again, or test once more: ingot test {name}")
-    return _ok("tests", "Tests", f"passed, {amount(len(cases), 'case')}" if cases else "passed")
+    cases = sum(len(one.cases) for one in told)
+    says = f"passed, {amount(cases, 'case')}" if cases else "passed"
+    return _ok("tests", "Tests", f"{says} of {len(told)} builds" if len(told) > 1 else says)
 
 
 def _sealed(dossier: Dossier) -> Check:

@@ -16,6 +16,8 @@ from core.model.standing import standing_of
 from core.model.states import Act, StateChange, Verdict
 from core.model.test_report import Case, Outcome, Report
 from core.model.touch import TOUCHED, Touch, TouchKind
+from tui.image_sections.overview import SECTION as OVERVIEW
+from tui.image_sections.tests import SECTION as TESTS
 
 ADA = "Ada Example <ada@example.org>"
 PRODUCTION = ChannelRule("production")
@@ -36,9 +38,9 @@ def sealed(state: ItemState = ItemState.CLEAN, *, asked: bool = True) -> SealRep
     return SealReport("qemu.web", asked, (found, other), "web 1")
 
 
-def a_round(*cases: Case) -> TestRound:
-    report = Report("web", "1", "qemu.web", "", "r", "c", 0, 9, "kvm", 4.0, cases)
-    return TestRound("test-qemu.web-1", 9.0, ADA, report.verdict, report=report)
+def a_round(*cases: Case, build: str = "qemu.web", at: float = 9.0) -> TestRound:
+    report = Report("web", "1", build, "", "r", "c", 0, 9, "kvm", 4.0, cases)
+    return TestRound(f"test-{build}-1", at, ADA, report.verdict, report=report)
 
 
 def good(**more: object) -> Dossier:
@@ -65,6 +67,28 @@ def test_nothing_is_to_be_said_of_what_is_well() -> None:
     assert (found["tests"].says, found["sealed"].says) == ("passed, 1 case", "2 items clean")
     assert found["upstream"].says == "Debian, verified by signature", "of the one at the beginning of the line"
     assert found["parents"].says == "base 1, none of them revoked"
+
+
+def test_of_several_builds_the_one_that_failed_is_named_and_counted_whichever_was_tested_last() -> None:
+    artifacts = tuple(Artifact(f"qemu.{name}", "qcow2", f"/images/{name}.qcow2") for name in "ab")
+    well, bad = Case("boot", "answers", Outcome.PASSED), Case("boot", "clock", Outcome.FAILED, message="an hour off")
+    dossier = good(
+        image=image(on="base 1", artifacts=artifacts),
+        effective=FAILED,
+        rounds=(
+            a_round(well, build="qemu.b", at=9),
+            a_round(well, bad, build="qemu.a", at=8),
+            a_round(bad, bad, bad, build="qemu.b", at=7),
+        ),
+    )
+    assert by_id(dossier, ANYTHING)["tests"].says == "failed: qemu.a: boot, clock: an hour off"
+    assert [one.build for one in dossier.decisive] == ["qemu.a"]
+    assert TESTS.note(dossier).text == "✗ 1"
+    (told,) = (row for row in OVERVIEW.rows(dossier, 20.0) if "failed" in str(row.cells))
+    assert "12s ago" in str(told.cells), "when that one was tested"
+    passed = good(image=dossier.image, rounds=(a_round(well, build="qemu.a"), a_round(well, well, build="qemu.b")))
+    assert by_id(passed)["tests"].says == "passed, 3 cases of 2 builds"
+    assert TESTS.note(passed).text == "✓"
 
 
 CANDIDATE = Effective(ImageState.CANDIDATE, ImageState.CANDIDATE, Verdict.UNTESTED)

@@ -29,8 +29,8 @@ def _rows(dossier: Dossier, now: float) -> Iterator[Row]:
         yield _fact("", Piece(f"{coming.act} from {moment(coming.begins)[:16]} on, {by_whom(coming)}", Tone.STALE))
     if reason := may_become_good(image):
         yield _fact("", Piece(reason, Tone.STALE))
-    newest = dossier.rounds[0] if dossier.rounds else None
-    tested = f"  {ago(newest.at, now)}" if newest else ""
+    told = dossier.decisive
+    tested = f"  {ago(told[0].at, now)}" if told else ""
     if effective.verdict is Verdict.UNTESTED:
         tested = f"  ingot test {image.role} {image.version}"
     yield _fact("tests", (verdict(effective.verdict), Piece(tested, Tone.FAINT)))

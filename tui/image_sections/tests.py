@@ -72,7 +72,7 @@ def _note(dossier: Dossier) -> Piece:
     if not dossier.rounds:
         return Piece("")
     found = dossier.effective.verdict
-    bad = sum(case.outcome.bad for case in dossier.rounds[0].cases)
+    bad = sum(case.outcome.bad for one in dossier.decisive for case in one.cases)
     return Piece(f"{verdict(found).text[:1]}{f' {bad}' if bad else ''}", verdict(found).tone)
 
 
