@@ -6,15 +6,13 @@ loop is never held. Closing it ends nothing but itself.
 
 import asyncio
 import gc
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -26,25 +24,22 @@ from textual.screen import ModalScreen, Screen
 from core.errors import IngotError
 from core.model.image import ImageVersion
 from core.model.standing import Standing
-from core.places import Places
 from core.services import terminal_settings
-from core.services.changing import Changing
-from core.services.deciding import Deciding
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
+from tui import ahead
 from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, key_of, offers
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
-from tui.hangup import end_with
-from tui.news import begun, failed, newest_paused
+from tui.news import newest_paused
 from tui.palette import Offers
 from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
-from tui.theme import INGOT, has_unicode
+from tui.telling import Telling
+from tui.theme import INGOT
 from tui.timers import VISIBLE_WAIT, once
-from tui.typed_bytes import take_any
 from tui.typing_ahead import TypingAhead
 from tui.waiting import Waiting, waiting
 
@@ -117,7 +112,9 @@ class Ingot(App[None]):
         self.notices: list[Notice] = []
         self.busy: list[str] = []
         """What goes on in the background, for the header."""
-        self._first_run = run_uid
+        self.first_run = run_uid
+        """Uid of the run whose screen opens first; empty: what waits for a person does."""
+        self.telling = Telling(self)
         self.fresh = Freshness(self)
         self._typing_ahead = TypingAhead(self, super().on_event)
         self.register_theme(INGOT)
@@ -200,30 +197,14 @@ class Ingot(App[None]):
         # core/cli/workbench.py switched it off for the start; what is there now stays until the end.
         gc.freeze()
         gc.enable()
-        if self._first_run:
-            self.open_run(self._first_run)
+        if self.first_run:
+            self.open_run(self.first_run)
         self.read_standing()
         self.discover()
+        once(self, ahead.SETTLED, self._load_ahead)
 
-    def show_overview(self, before: Overview, *, first: bool) -> None:
-        """On all screens, and what is new as a notice; the first one opens what waits for a person."""
-        overview = self.overview
-        self.workbench.show(overview)
-        self.show_header()
-        for screen in self.screen_stack:
-            if screen is not self.workbench and isinstance(screen, Follows):
-                screen.show(overview)
-        if first:
-            self.call_after_refresh(self._show_paused)
-        else:
-            self._say_news(before, overview)
-            if overview.images is not before.images:
-                self.read_standing()
-
-    def show_standing(self) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, Stands):
-                screen.stands(self.standing)
+    def _load_ahead(self) -> None:
+        self.run_worker(partial(asyncio.to_thread, ahead.load), exit_on_error=False, group="ahead")
 
     def read_standing(self) -> None:
         """Read what was decided anew, in the background: the ledger moved, or was decided on."""
@@ -232,22 +213,6 @@ class Ingot(App[None]):
     def discover(self) -> None:
         """Find roles, images and staleness anew, in the background."""
         self.fresh.discover()
-
-    def _show_paused(self) -> None:
-        """What waits for a person is the first thing to be seen."""
-        untouched = not self._first_run and self.screen is self.workbench
-        if untouched and (uid := newest_paused(self.overview)):
-            self.open_run(uid)
-
-    def _say_news(self, before: Overview, after: Overview) -> None:
-        """Somebody must notice when a machine begins to wait, and when a run fails: one bell, and a notice for each."""
-        pauses, runs = begun(before, after, self.clock()), failed(before, after)
-        for news in pauses:
-            self.notify(news.text, title=news.title, severity="warning", timeout=20)
-        for news in runs:
-            self.notify(news.text, title=news.title, severity="error", timeout=12)
-        if pauses or runs:
-            self.bell()
 
     def show_header(self) -> None:
         self.workbench.show_header(self)
@@ -444,59 +409,5 @@ class Ingot(App[None]):
         else:
             self.open_waiting()
 
-    def going_on(self) -> int:
-        """How many runs have not ended."""
-        return sum(not run.state.ended for run in self.overview.runs)
-
     def on_unmount(self) -> None:
         self.fresh.end()
-
-
-@runtime_checkable
-class Follows(Protocol):
-    """A screen that shows something of the overview and wants each new one."""
-
-    def show(self, overview: Overview) -> None: ...
-
-
-@runtime_checkable
-class Stands(Protocol):
-    """A screen that shows what was decided and wants to know when that changed."""
-
-    def stands(self, standing: Standing) -> None: ...
-
-
-def _to_debug(places: Places) -> Debugs:
-    from core.services.debugging import Debugging  # here: the first picture does not wait for it
-
-    return Debugging(places, os.environ)
-
-
-def run(root: Path | None, places: Places, readonly: bool = False, run_uid: str = "") -> int:
-    """Open the workbench on the repository that `root` (a directory, the current one if None) is in.
-
-    Gives the exit status when it is closed. Raises StoreError when the index cannot be opened, and for a setting that
-    makes no sense.
-    """
-    end_with(sys.__stdin__.fileno() if sys.__stdin__ else 0)
-    take_any()
-    directory = (root or Path()).resolve()
-    overviews = Overviews(places, directory)
-    try:
-        app = Ingot(
-            overviews,
-            Changing(places, directory),
-            partial(_to_debug, places),
-            Deciding(places, directory),
-            readonly=readonly,
-            ascii_only=not has_unicode(os.environ),
-            run_uid=run_uid,
-            leave_key=terminal_settings.leave_key(places, os.environ),
-        )
-        app.run()
-        if count := app.going_on():
-            runs = "1 run goes" if count == 1 else f"{count} runs go"
-            sys.stdout.write(f"{runs} on. ingot comes back to them; ingot runs lists them.\n")
-        return app.return_code or 0
-    finally:
-        overviews.close()

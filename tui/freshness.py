@@ -112,7 +112,7 @@ class Freshness:
         before, first = self.overview, not self.loaded
         self.overview = overview
         self.loaded = True
-        self._house.show_overview(before, first=first)
+        self._house.telling.overview(before, first=first)
 
     # the worker
 
@@ -152,7 +152,7 @@ class Freshness:
         except IngotError as error:
             self._failed("ledger", error)
             return
-        self._house.show_standing()
+        self._house.telling.standing()
 
     # discovery, in a process of its own
 

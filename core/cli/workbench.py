@@ -34,6 +34,6 @@ def open_at(arguments: argparse.Namespace, run_uid: str = "") -> int:
     # Collecting garbage while modules load finds none and takes a fifth of the time to the first picture; the workbench
     # switches it on again when that is drawn.
     gc.disable()
-    from tui.app import run
+    from tui.start import run
 
     return run(directory, Places.of(os.environ), readonly=arguments.readonly, run_uid=run_uid) or ExitStatus.DONE
