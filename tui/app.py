@@ -148,9 +148,11 @@ class Ingot(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Keys and pasted text that are new go to what has the focus, one after the other; everything else at once."""
-        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+        if not isinstance(event, (events.Key, events.Paste)):
+            await super().on_event(event)
+        elif not event.is_forwarded:
             await self._typing_ahead.take(event)
-        else:
+        elif self.screen_stack:  # else the workbench was closed while a pane had the key: it is for nobody
             await super().on_event(event)
 
     # what is shown, and how it stays fresh
