@@ -6,9 +6,9 @@ the record of which key signed them. Where the archive is fetched from is decide
 settings.
 
 No step needs root or a loop device: the files come as an archive from mmdebstrap (in a user namespace for ordinary
-users), mke2fs fills the file system from a directory (under fakeroot, which keeps the owners), and the boot sectors
-are written here. The boot loader is GRUB for BIOS, taken from the same archive and not from the host, so that a host
-without it, or with another version, makes the same disk.
+users), and the disk is written under fakeroot, which keeps their owners (bootable_disk.py). The boot loader is GRUB for
+BIOS, taken from the same archive and not from the host, so that a host without it, or with another version, makes the
+same disk.
 
 The disk holds no secret and nothing of one machine: no SSH host keys (made at the first boot), no machine id, no
 password. Who may log in is said at boot: a public key in the systemd credential `ssh.authorized_keys.root`
@@ -23,7 +23,6 @@ import os
 import re
 import shutil
 import stat
-import struct
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core import process
-from core.adapters import archive_system
+from core.adapters import archive_system, bootable_disk
 from core.errors import ToolError, UpstreamError
 from core.model.role import Upstream
 
@@ -39,24 +38,6 @@ KEYRINGS: Mapping[str, Path] = {"debian": Path("/usr/share/keyrings/debian-archi
 """Distribution → the keyring that its archive must be signed with (of the package debian-archive-keyring)."""
 
 _SMALLEST_DISK = 1 << 30
-_FIRST_SECTOR = 2048
-"""Of the partition: the usual 1 MiB, whose room before it the boot loader has."""
-_SECTOR = 512
-
-# Features that every ext4 has had since Debian 12 and Ubuntu 20.04, whatever the host's mke2fs would choose: GRUB and
-# e2fsck in the disk may be older than the host.
-_MKE2FS_CONFIG = """\
-[defaults]
-base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
-default_mntopts = acl,user_xattr
-blocksize = 4096
-inode_size = 256
-inode_ratio = 32768
-[fs_types]
-ext4 = {
-    features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
-}
-"""
 
 # What mmdebstrap says when it begins a step → what that is in a few words, and how much of the whole lies behind it
 # (shares of the time, measured).
@@ -167,7 +148,7 @@ async def make_disk(
         boot, core = (record / "boot.img").read_bytes(), (record / "core.img").read_bytes()
         shutil.rmtree(record)
         raw = work / "disk.raw"
-        await _assemble(tree, raw, size, boot, core, work, fake)
+        await bootable_disk.write(raw, size, tree, boot, core, before=fake)
         progress("Compressing the disk", 0.94)
         made = work / "disk.qcow2"
         convert = ["qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", str(raw), str(made)]
@@ -369,38 +350,6 @@ async def _releases(record: Path, upstream: Upstream, keyring: Path) -> tuple[Re
             "Look at the suite's name in ingot.toml (its codename, not `stable`).",
         )
     return tuple(found)
-
-
-async def _assemble(
-    tree: Path, raw: Path, size: int, boot: bytes, core: bytes, work: Path, fake: Sequence[str]
-) -> None:
-    """A disk with one bootable ext4 partition of all of `tree`, and GRUB before it."""
-    if len(core) > (_FIRST_SECTOR - 1) * _SECTOR:
-        raise UpstreamError(
-            "The archive's boot loader is larger than the room before the partition.", "Report this with the suite."
-        )
-    with raw.open("wb") as disk:
-        disk.write(boot_sector(boot, size))
-        disk.write(core)
-        disk.truncate(size)
-    config = work / "mke2fs.conf"
-    config.write_text(_MKE2FS_CONFIG)
-    argv = ["mke2fs", "-q", "-t", "ext4", "-L", "system", "-m", "1", "-d", str(tree)]
-    argv += ["-E", f"offset={_FIRST_SECTOR * _SECTOR},lazy_itable_init=0,lazy_journal_init=0,nodiscard"]
-    argv += [str(raw), f"{(size - _FIRST_SECTOR * _SECTOR) // 1024}k"]
-    await process.run([*fake, *argv], env=process.environment(extra={"MKE2FS_CONFIG": str(config)}), check=True)
-
-
-def boot_sector(boot: bytes, size: int) -> bytes:
-    """The first sector of a disk of `size` bytes: GRUB's code, and one active Linux partition of all the rest.
-
-    GRUB's boot.img reads the rest of GRUB from sector 1, and grub-mkimage tells that how long it is, so that both can
-    be copied as they are. The table's form is that of every PC since 1983: four entries of 16 bytes from 446 on.
-    """
-    lba_only = b"\xfe\xff\xff"  # cylinder, head, sector: "beyond what this form can say"
-    sectors = min(size // _SECTOR - _FIRST_SECTOR, 0xFFFFFFFF)
-    entry = struct.pack("<B3sB3sII", 0x80, lba_only, 0x83, lba_only, _FIRST_SECTOR, sectors)
-    return boot[:440].ljust(446, b"\0") + entry + bytes(48) + b"\x55\xaa"
 
 
 def _sha256(file: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters import archive, archive_system
+from core.adapters import archive, archive_system, bootable_disk
 from core.errors import UpstreamError
 from core.model.role import Upstream, UpstreamKind
 
@@ -92,7 +92,7 @@ async def test_a_failure_leaves_nothing_behind(tmp_path: Path, keyring: Path, mo
 
 def test_the_boot_sector_has_one_active_partition_over_all_of_the_disk() -> None:
     size = 4 << 30
-    sector = archive.boot_sector(b"\xeb" * 512, size)
+    sector = bootable_disk.boot_sector(b"\xeb" * 512, size)
     assert len(sector) == 512
     assert sector[510:] == b"\x55\xaa"
     assert sector[:440] == b"\xeb" * 440
