@@ -14,7 +14,8 @@ import pytest
 from ssh_machine import SshMachine, fingerprint_of, free_port, make_key, missing, ssh_machine
 
 from core.adapters import ssh
-from core.adapters.ssh_session import ASKED_EVERY, UNANSWERED, Shell
+from core.adapters.ssh_login import ASKED_EVERY, UNANSWERED
+from core.adapters.ssh_session import Shell
 from core.errors import DeniedError, HostKeyError, NoAnswerError, NoShellError
 from core.model.machine import Jump, Login, Machine
 
@@ -327,7 +328,7 @@ async def _to_the_end(shell: Shell) -> bool:
 
 async def test_a_machine_that_hangs_is_lost(server: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ASKED_EVERY * (UNANSWERED + 1) < 15
-    monkeypatch.setattr("core.adapters.ssh_session.ASKED_EVERY", 0.2)
+    monkeypatch.setattr("core.adapters.ssh_login.ASKED_EVERY", 0.2)
     connection = await ssh.connect(server.machine())
     shell = await connection.shell(80, 24)
     server.freeze()
