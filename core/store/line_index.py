@@ -2,7 +2,7 @@
 
 A header, then records of three 64-bit numbers: line, byte offset of its start, time in ms together with a check sum.
 The rule: **every line starts less than STRIDE bytes after a record**. So between two records only the last line can be
-long, and any line is one bounded read away. `core/store/logs.py` reads and writes it.
+long, and any line is one bounded read away. `core/store/log_blocks.py` reads and writes it.
 """
 
 import os

@@ -6,27 +6,17 @@ away. Writers, and whoever completes an index, take `flock` on the log; readers 
 append to one log.
 """
 
-import fcntl
 import os
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import StoreError
-from core.store.line_index import (
-    FIELDS,
-    HEADER,
-    RECORD_SIZE,
-    STRIDE,
-    Record,
-    Scan,
-    index_of,
-    last_record,
-    pack,
-    verified,
-)
+from core.store.line_index import STRIDE, Record
+from core.store.log_blocks import Blocks
+
+Block = tuple[Record, list[tuple[bytes, int]]]
+"""Where it begins; its lines, and how many bytes each has in the file."""
 
 LINE_LIMIT = 64 * 1024
 """Bytes of one line that are read; a longer line is cut."""
@@ -73,8 +63,9 @@ class LogReader:
         self._log = -1
         self._identity = (0, 0)
         self._size = 0
-        self._reset()
-        self._may_save = True
+        self._blocks = Blocks(path)
+        self._kept: dict[int, Block] = {}
+        """Blocks that were read, by place."""
         self.refresh(SLICE)
 
     def close(self) -> None:
@@ -91,12 +82,12 @@ class LogReader:
     @property
     def line_count(self) -> int:
         """Lines known so far; a last line without its end (a prompt) counts."""
-        return self._scan.newlines + (not self._scan.fresh)
+        return self._blocks.line_count
 
     @property
     def whole_lines(self) -> int:
         """Lines that have their end, and so will not change."""
-        return self._scan.newlines
+        return self._blocks.whole_lines
 
     @property
     def size(self) -> int:
@@ -106,26 +97,28 @@ class LogReader:
     @property
     def behind(self) -> int:
         """Bytes whose lines are not known yet because the index lacks them; every `refresh` scans on."""
-        return self._size - self._scan.end
+        return self._size - self._blocks.end
 
     def refresh(self, at_most: int = SCAN_AT_ONCE) -> bool:
         """Look at the file again; True when there is more (or, after a truncation, less) to read than before.
 
         Scans at most `at_most` bytes that the index does not cover, and adds them to it.
         """
-        before = (self.line_count, self._scan.end)
+        blocks = self._blocks
+        before = (self.line_count, blocks.end)
         if not self._look():
             return False
-        self._load_index()
-        until = min(self._size, self._scan.end + at_most)
-        while self._scan.end < until:
-            piece = os.pread(self._log, min(_PIECE, until - self._scan.end), self._scan.end)
+        if blocks.load(self._log):
+            self._size = max(self._size, os.fstat(self._log).st_size)
+            self._kept.clear()
+        until = min(self._size, blocks.end + at_most)
+        while blocks.end < until:
+            piece = os.pread(self._log, min(_PIECE, until - blocks.end), blocks.end)
             if not piece:  # cut in this moment: the next look sees it
                 break
-            self._own += self._scan.feed(piece)
-        if self._own:
-            self._save_index()
-        return (self.line_count, self._scan.end) != before
+            blocks.feed(piece)
+        blocks.save(self._log)
+        return (self.line_count, blocks.end) != before
 
     def read(self, first: int, count: int) -> list[LogLine]:
         """Up to `count` lines from line `first` on."""
@@ -175,16 +168,17 @@ class LogReader:
         span = start + 1 if backwards else known - start
         edge = start + 1 if backwards else start
         """The lines on this side of it are done."""
-        offset = self._record(self._place(start))[1]
+        blocks = self._blocks
+        offset = blocks.record(blocks.place(start))[1]
         while True:
             # By offset, as a refresh may put other records into the index; so a block can come twice, a line cannot.
-            place = self._place(offset, by=1)
-            if place < 0 or offset >= self._scan.end:
+            place = blocks.place(offset, by=1)
+            if place < 0 or offset >= blocks.end:
                 return
             first, last = self._group(place, backwards, step)
-            begin, end = self._record(first)[1], self._end_of(last)
-            behind = self._line_after(last)
-            ahead = self._record(first)[0]
+            begin, end = blocks.record(first)[1], blocks.end_of(last)
+            behind = blocks.line_after(last)
+            ahead = blocks.record(first)[0]
             hits: list[int] = []
             for _ in self._hits(begin, end, ahead, needles, exact, step, hits):
                 yield SearchStep(None, min(abs(edge - start) / span, 1.0))
@@ -202,26 +196,21 @@ class LogReader:
 
     def _group(self, place: int, backwards: bool, step: int) -> tuple[int, int]:
         """The blocks to look at together: this one and as many more as make up a step."""
+        blocks = self._blocks
         first = last = place
         if backwards:
-            while first > 0 and self._end_of(last) - self._record(first - 1)[1] <= step:
+            while first > 0 and blocks.end_of(last) - blocks.record(first - 1)[1] <= step:
                 first -= 1
         else:
-            while last + 1 < self._places and self._end_of(last + 1) - self._record(first)[1] <= step:
+            while last + 1 < blocks.count and blocks.end_of(last + 1) - blocks.record(first)[1] <= step:
                 last += 1
         return first, last
 
-    # -- the file and its index
+    # -- the file
 
-    def _reset(self) -> None:
-        self._scan = Scan()
-        self._disk: array[int] = array("Q")
-        """Records that the index file has."""
-        self._own: list[Record] = []
-        """Records that it lacks."""
-        self._distrusted = False
-        """The index file is wrong: to be written anew."""
-        self._blocks: dict[int, tuple[Record, list[tuple[bytes, int]]]] = {}
+    def _reset(self, *, distrust: bool = False) -> None:
+        self._blocks.reset(distrust=distrust)
+        self._kept.clear()
 
     def _look(self) -> bool:
         """See how long the file is, and whether it is still the same one."""
@@ -240,143 +229,41 @@ class LogReader:
             raise StoreError(
                 f"Cannot read the log {self.path}: {error.strerror}.", f"Look at its owner and mode: ls -l {self.path}"
             ) from error
-        if found.st_size < self._scan.end:
+        if found.st_size < self._blocks.end:
             self._reset()
         self._size = found.st_size
         return True
 
-    def _load_index(self) -> None:
-        """Take what was added to the index file since the last time."""
-        if self._distrusted:
-            return
-        try:
-            index = os.open(index_of(self.path), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            known = len(HEADER) + len(self._disk) * 8
-            size = os.fstat(index).st_size
-            if size < known + RECORD_SIZE:
-                return
-            if self._disk and os.pread(index, RECORD_SIZE, known - RECORD_SIZE) != self._disk[-FIELDS:].tobytes():
-                # It was made anew and records other lines: what is known of the old one does not go with the new one.
-                self._disk = array("Q")
-                known = len(HEADER)
-            last = last_record(index, self._log)
-            data = os.pread(index, (size - known) // RECORD_SIZE * RECORD_SIZE, known)
-        except OSError:  # unreadable, or no file at all: the records stay in memory
-            self._may_save = False
-            return
-        finally:
-            os.close(index)
-        added = array("Q", data[: len(data) // RECORD_SIZE * RECORD_SIZE])
-        if last is None or not added or (self._disk and added[1] <= self._disk[-2]):
-            self._distrusted = True
-            return
-        self._disk.extend(added)
-        self._size = max(self._size, os.fstat(self._log).st_size)
-        self._blocks.clear()
-        line, offset, moment = added[-3], added[-2], added[-1] >> 16
-        self._own = [record for record in self._own if record[1] > offset]
-        if offset >= self._scan.end:
-            self._scan.resume((line, offset, moment))
-
-    def _save_index(self) -> None:
-        """Add to the index file what it lacks, unless somebody is at it or it cannot be written."""
-        if not self._may_save:
-            return
-        try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-        try:
-            index = os.open(index_of(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                expected = len(HEADER) + len(self._disk) * 8 if self._disk else 0
-                size = os.fstat(index).st_size
-                if not self._distrusted and size - size % RECORD_SIZE > max(expected, len(HEADER)):
-                    return  # somebody was quicker: the next refresh reads theirs
-                if expected and size >= expected:
-                    end = os.pread(index, RECORD_SIZE, expected - RECORD_SIZE)
-                    if not self._distrusted and end != self._disk[-FIELDS:].tobytes():
-                        return
-                at = 0 if self._distrusted or size < expected else expected
-                os.ftruncate(index, at)
-                added = array("Q", pack(self._own))
-                data = (b"" if at else HEADER) + (self._disk.tobytes() if not at else b"") + added.tobytes()
-                while data:
-                    done = os.pwrite(index, data, at)
-                    at, data = at + done, data[done:]
-            finally:
-                os.close(index)
-        except OSError:  # a read-only place or a full disk: the records stay in memory
-            self._may_save = False
-        else:
-            self._disk.extend(added)
-            self._own = []
-            self._distrusted = False
-        finally:
-            fcntl.flock(self._log, fcntl.LOCK_UN)
-
     def _distrust(self) -> None:
         """The index said something that is not so: forget it and scan."""
-        self._reset()
-        self._distrusted = True
+        self._reset(distrust=True)
         self.refresh()
 
-    # -- records and blocks: block number i reaches from record i to the next
+    # -- what is read of a block
 
-    @property
-    def _places(self) -> int:
-        return len(self._disk) // FIELDS + len(self._own)
-
-    def _record(self, place: int) -> Record:
-        on_disk = len(self._disk) // FIELDS
-        if place >= on_disk:
-            return self._own[place - on_disk]
-        line, offset, sealed = self._disk[place * FIELDS : place * FIELDS + FIELDS]
-        return line, offset, sealed >> 16
-
-    def _place(self, value: int, by: int = 0) -> int:
-        """The block that holds a line (`by=0`) or a byte (`by=1`); -1 for none."""
-        return bisect_right(range(self._places), value, key=lambda place: self._record(place)[by]) - 1
-
-    def _end_of(self, place: int) -> int:
-        return self._record(place + 1)[1] if place + 1 < self._places else self._scan.end
-
-    def _line_after(self, place: int) -> int:
-        return self._record(place + 1)[0] if place + 1 < self._places else self.line_count
-
-    def _true(self, place: int) -> bool:
-        """Whether this record and the next agree with their check sums and with the log."""
-        on_disk = len(self._disk) // FIELDS
-        for at in range(place, min(place + 2, on_disk)):
-            line, offset, sealed = self._disk[at * FIELDS : at * FIELDS + FIELDS]
-            if verified(line, offset, sealed, self._log) is None:
-                return False
-        return True
-
-    def _block_of_line(self, line: int) -> tuple[Record, list[tuple[bytes, int]]] | None:
-        place = self._place(line)
-        if place in self._blocks:
-            return self._blocks[place]
-        if place < 0 or not self._record(place)[0] <= line < self._line_after(place) or not self._true(place):
+    def _block_of_line(self, line: int) -> Block | None:
+        blocks = self._blocks
+        place = blocks.place(line)
+        if place in self._kept:
+            return self._kept[place]
+        known = place >= 0 and blocks.record(place)[0] <= line < blocks.line_after(place)
+        if not known or not blocks.true(place, self._log):
             self._distrust()
-            place = self._place(line)
+            place = blocks.place(line)
             if place < 0:
                 return None
-        record, end = self._record(place), self._end_of(place)
+        record, end = blocks.record(place), blocks.end_of(place)
         size = end - record[1]
         head = os.pread(self._log, min(size, STRIDE + LINE_LIMIT + 1), record[1])
-        parts = head.split(b"\n", self._line_after(place) - record[0] - 1)
+        parts = head.split(b"\n", blocks.line_after(place) - record[0] - 1)
         start_of_last = len(head) - len(parts[-1])
         lines = [(part.rstrip(b"\r"), len(part)) for part in parts[:-1]]
         lines.append(self._last_of_block(parts[-1], record[1] + start_of_last, end))
         block = (record, lines)
-        if place + 1 < self._places:  # the last one still grows
-            if len(self._blocks) >= 16:
-                del self._blocks[next(iter(self._blocks))]
-            self._blocks[place] = block
+        if place + 1 < blocks.count:  # the last one still grows
+            if len(self._kept) >= 16:
+                del self._kept[next(iter(self._kept))]
+            self._kept[place] = block
         return block
 
     def _last_of_block(self, raw: bytes, start: int, end: int) -> tuple[bytes, int]:
