@@ -112,7 +112,7 @@ def ssh_command(machine: Machine) -> list[str]:
         )
     words = ["ssh", *_options(machine.login, machine.known_hosts)]
     if machine.jump is not None:
-        words += ["-o", f"ProxyCommand={_proxy(machine, machine.jump)}"]
+        words += ["-o", f"ProxyCommand={proxy_command(machine, machine.jump)}"]
     return [*words, *_destination(machine.host, machine.port, machine.login)]
 
 
@@ -139,8 +139,8 @@ def _destination(host: str, port: int, login: Login) -> list[str]:
     return ["-p", str(port), "--", f"{login.user}@{host}" if login.user else host]
 
 
-def _proxy(machine: Machine, jump: Jump) -> str:
-    """Expanded by ssh (`%`), then run by a shell."""
+def proxy_command(machine: Machine, jump: Jump) -> str:
+    """What OpenSSH gets to the machine with over its jump host: expanded by ssh (`%`), then run by a shell."""
     to = f"[{machine.host}]:{machine.port}" if ":" in machine.host else f"{machine.host}:{machine.port}"
     words = ["ssh", *_options(jump.login, str(jump_pins(machine))), "-W", to]
     return shlex.join([*words, *_destination(jump.host, jump.port, jump.login)]).replace("%", "%%")

@@ -135,28 +135,3 @@ def machine_of(guest: Guest, port: int, run_uid: str, stage_key: str, build: str
         console=str(guest.console),
         image=image,
     )
-
-
-def write_ssh_config(guest: Guest, port: int, sockets: Path) -> Path:
-    """A configuration with which OpenSSH gets into the machine under the name `machine`. Commands share one connection:
-    without hardware virtualisation each new one costs a second. `sockets` is a directory with a short path."""
-    values = {
-        "HostName": "127.0.0.1",
-        "Port": str(port),
-        "User": guest.user,
-        "IdentityFile": f'"{guest.key.private_file}"',
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "UserKnownHostsFile": f'"{guest.known_hosts}"',
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-        "UpdateHostKeys": "no",
-        "BatchMode": "yes",
-        "LogLevel": "ERROR",
-        "ControlMaster": "auto",
-        "ControlPersist": "60",
-        "ControlPath": f'"{sockets}/{port}"',
-    }
-    lines = ["Host machine", *(f"  {name} {value}" for name, value in values.items())]
-    guest.ssh_config.write_text("\n".join(lines) + "\n")
-    return guest.ssh_config

@@ -129,7 +129,13 @@ class Execution:
             over = "cancel" if state is RunState.CANCELLED else "the tool ended"
             self._index.answered(pause.id, over, run.cancel_asked_by, time.time())
         for machine in self._index.machines(run.uid):
-            if machine.state is not MachineState.KEPT:
+            if machine.state is MachineState.KEPT or machine.state is MachineState.GONE:
+                continue
+            if machine.in_cloud and machine.stage_key.startswith("test/"):
+                # The stage launched it by itself and could not end it: keeping.py does.
+                left = replace(machine, state=MachineState.KEPT, until=time.time(), kept_by="")
+                self._index.save_machine(left)
+            else:
                 self._index.save_machine(replace(machine, state=MachineState.GONE))
 
     def _end(self, run: Run, state: RunState, reason: str) -> None:

@@ -174,7 +174,7 @@ class Keeper:
             else:
                 unseen += 1
             await asyncio.sleep(_STATE_EVERY)
-        for left in await asyncio.to_thread(cloud.remove_rest, ec2, path):
+        for left in await asyncio.to_thread(cloud.remove_rest, ec2, machine, path):
             self._say(run, machine, f"left behind: {left}")
         return True
 

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from core.model.machine import is_cloud
 from core.model.role import DISK_BUILDERS, Build, Role
 
 
@@ -38,7 +39,7 @@ def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BU
     """
     if purpose is Purpose.CONVERT:
         return ("convert",)
-    tests = tuple(f"test/{build.name}" for build in role.builds if build.name in builds and bootable(build))
+    tests = tuple(f"test/{build.name}" for build in role.builds if build.name in builds and testable(build))
     if purpose is Purpose.TEST:
         return ("checkout", *tests)
     with_disks = {build.name for build in role.builds if bootable(build)}
@@ -47,6 +48,15 @@ def stages_of(role: Role, builds: tuple[str, ...], purpose: Purpose = Purpose.BU
     )
     convert = ("convert",) if role.formats else ()
     return (*BEFORE_BUILD, *made, "register", *(tests if role.test.enabled else ()), *convert)
+
+
+def testable(build: Build) -> bool:
+    """A throwaway machine of what the build makes can be had: here, or in the cloud that its AMI is in.
+
+    >>> testable(Build("amazon-ebs.web", "amazon-ebs")), testable(Build("null.web", "null"))
+    (True, False)
+    """
+    return bootable(build) or is_cloud(build.kind)
 
 
 def bootable(build: Build) -> bool:

@@ -64,7 +64,7 @@ class Report:
     version: str
     build: str
     artifact: str
-    """The digest of the disk that was booted."""
+    """The digest of the disk that was booted; of an AMI where it is, `eu-central-1:ami-…`."""
     run: str
     """Uid of the run that tested it."""
     commit: str
@@ -73,11 +73,16 @@ class Report:
     """Seconds since the epoch."""
     ended: float
     accelerator: str
-    """`kvm` or `tcg`."""
+    """`kvm`, `tcg`, or the type of the machine in a cloud: `t3.micro`."""
     boot_seconds: float | None
     """From the start of the machine until it let the test in; None: it never did."""
     cases: tuple[Case, ...]
     facts: Facts = Facts()
+    seal: str = ""
+    """The name of the seal report that was made of the machine, on the ledger beside this one; empty where the disk
+    itself was looked into."""
+    inventory: str = ""
+    """As `seal`: of the inventory."""
 
     @property
     def verdict(self) -> Verdict:

@@ -56,6 +56,7 @@ class _Tested(msgspec.Struct):
     """Of a test report (core/model/test_report.py), what an inventory takes."""
 
     facts: Facts = Facts()
+    inventory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +161,20 @@ def _found(desk: _Desk, image: ImageVersion, *, with_ports: bool) -> Found:
     inventories: dict[str, Inventory] = {}
     notes: list[str] = []
     name = f"{image.role} {image.version}"
-    for evidence in image.evidence:
-        if not evidence.startswith(_INVENTORY):
-            continue
+    named = {one.removeprefix(_INVENTORY): one for one in image.evidence if one.startswith(_INVENTORY)}
+    for build in dict.fromkeys(artifact.build for artifact in image.artifacts):
+        # Where nobody could open the disk, a test has looked into its machine.
+        if build not in named and (tested := _tested(desk, image, build)) is not None and tested.inventory:
+            named[build] = tested.inventory
+    for build, evidence in named.items():
         try:
-            found = msgspec.json.decode(desk.ledger.evidence(image, evidence), type=Inventory)
+            inventories[build] = msgspec.json.decode(desk.ledger.evidence(image, evidence), type=Inventory)
         except LedgerError as error:
             notes.append(error.what)
         except msgspec.MsgspecError as error:
             notes.append(f"The report {evidence} of {name} cannot be read: {error}.")
-        else:
-            inventories[evidence.removeprefix(_INVENTORY)] = found
     if not inventories and not notes:
-        notes.append(f"Nobody looked into {name} when it was built: what is in it is not known.")
+        notes.append(f"Nobody looked into {name} when it was built or tested: what is in it is not known.")
     if with_ports:
         for build, inventory in inventories.items():
             seen = _ports(desk, image, build)
@@ -189,15 +191,19 @@ def _with_ports(inventory: Inventory, seen: Sequence[Port]) -> Inventory:
 
 def _ports(desk: _Desk, image: ImageVersion, build: str) -> tuple[Port, ...] | None:
     """What the newest boot test of a build saw listening; None where there was none."""
+    tested = _tested(desk, image, build)
+    matched = [found for words in tested.facts.ports if (found := _PORT.fullmatch(words))] if tested else []
+    return tuple(dict.fromkeys(_port(found) for found in matched)) or None
+
+
+def _tested(desk: _Desk, image: ImageVersion, build: str) -> _Tested | None:
+    """The newest boot test of a build; None where there was none, or its report cannot be read."""
     for change in reversed(desk.decided.changes.get((image.role, image.version), ())):
-        if change.act is not Act.TESTED or change.build != build:
-            continue
-        try:
-            said = msgspec.json.decode(desk.ledger.evidence(image, change.evidence), type=_Tested).facts.ports
-        except (LedgerError, msgspec.MsgspecError):
-            return None
-        matched = [found for words in said if (found := _PORT.fullmatch(words))]
-        return tuple(dict.fromkeys(_port(found) for found in matched)) or None
+        if change.act is Act.TESTED and change.build == build:
+            try:
+                return msgspec.json.decode(desk.ledger.evidence(image, change.evidence), type=_Tested)
+            except (LedgerError, msgspec.MsgspecError):
+                return None
     return None
 
 

@@ -32,28 +32,40 @@ class Known:
 
 
 def known_of(ledger: Ledger, image: ImageVersion, changes: Sequence[StateChange]) -> Known:
-    """All reports about an image version."""
+    """All reports about an image version. Of a build whose disk nobody could open, what the newest test found in its
+    machine counts."""
     known = Known()
     for name in image.evidence:
         kind, _, build = name.partition("-")
-        content = _read(ledger, image, name, known)
-        if content is None:
-            continue
-        try:
-            match kind:
-                case "seal":
-                    known.seals += (msgspec.json.decode(content, type=SealReport),)
-                case "inventory":
-                    _inventory(build, content, known)
-                    known.looked_into = True
-                case _:
-                    pass
-        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
-            known.problems += (f"The report {name} cannot be read: {error}",)
+        _take(ledger, image, name, kind, build, known)
     for change in reversed(changes):
         if change.act is Act.TESTED:
             known.rounds += (_round(ledger, image, change, known),)
+    seen = {name.partition("-")[::2] for name in image.evidence}
+    for report in (one.report for one in known.rounds if one.report is not None):
+        for kind, name in (("seal", report.seal), ("inventory", report.inventory)):
+            if name and (kind, report.build) not in seen:
+                seen.add((kind, report.build))
+                _take(ledger, image, name, kind, report.build, known)
     return known
+
+
+def _take(ledger: Ledger, image: ImageVersion, name: str, kind: str, build: str, known: Known) -> None:
+    """One report on what is in the image of a build."""
+    content = _read(ledger, image, name, known)
+    if content is None:
+        return
+    try:
+        match kind:
+            case "seal":
+                known.seals += (msgspec.json.decode(content, type=SealReport),)
+            case "inventory":
+                _inventory(build, content, known)
+                known.looked_into = True
+            case _:
+                pass
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+        known.problems += (f"The report {name} cannot be read: {error}",)
 
 
 def _read(ledger: Ledger, image: ImageVersion, name: str, known: Known) -> bytes | None:

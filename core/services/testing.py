@@ -45,7 +45,7 @@ class Testing:
         """Queue a boot test of an image version, the newest of the role without `version`: with the suites of the
         commit that it was built from, or of that which `at` names.
 
-        Raises RefusedError where there is no such image, or no disk of it is on this machine; else as
+        Raises RefusedError where there is no such image, or no disk of it is on this machine and it has no AMI; else as
         `Building.build`.
         """
         image = self.image(root, role, version)
@@ -53,14 +53,14 @@ class Testing:
             dict.fromkeys(
                 artifact.build
                 for artifact in image.artifacts
-                if artifact.format in FORMATS and Path(artifact.location).is_file()
+                if artifact.format == "ami" or (artifact.format in FORMATS and Path(artifact.location).is_file())
             )
         )
         if not builds:
             hosts = sorted({artifact.host for artifact in image.artifacts if artifact.host})
             where = f" Its files are on {' and '.join(hosts)}: test it there." if hosts else ""
             raise RefusedError(
-                f"No disk of {image.role} {image.version} is on this machine, and only disks can be booted here.",
+                f"No disk of {image.role} {image.version} is on this machine, and it has no AMI.",
                 f"ingot images {image.role} shows what it has.{where}",
             )
         return self._building.about(root, image, Purpose.TEST, at=at, builds=builds, trust=trust)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import process
-from core.adapters import console, ssh, ssh_pins, test_machine
+from core.adapters import console, ssh, ssh_config, ssh_pins, test_machine
+from core.adapters.ssh_keys import KeyPair
 from core.adapters.test_machine import Guest
 from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, ToolError
 from core.holding import Exit
@@ -25,9 +26,9 @@ _PORTS = 5
 """Ports that are tried where somebody is always faster."""
 _BANNER = (3.0, 5.0, 10.0)
 """Seconds that a server has to say that it is one; a machine that has just started answers late, and a busy one too."""
-_LOGIN = 60.0
+LOGIN = 60.0
 """Seconds for logging in, once a server is there."""
-_LAST_WORDS = 4000
+LAST_WORDS = 4000
 """Bytes of the console that say how far a machine came."""
 
 
@@ -60,6 +61,14 @@ class Throwaway:
         await self.close()
 
     @property
+    def directory(self) -> Path:
+        return self.guest.directory
+
+    @property
+    def key(self) -> KeyPair:
+        return self.guest.key
+
+    @property
     def machine(self) -> Machine:
         stage = self._job.stage
         return test_machine.machine_of(self.guest, self._port, self._job.run.uid, stage.key, stage.build, self._image)
@@ -71,8 +80,7 @@ class Throwaway:
 
     @property
     def ssh_config(self) -> Path:
-        """A configuration for OpenSSH, in which the machine is called `machine`."""
-        return test_machine.write_ssh_config(self.guest, self._port, self._job.places.runtime)
+        return ssh_config.write(self.guest.ssh_config, self.machine, self._job.places.runtime / str(self._port))
 
     async def start(self, limit: float) -> None:
         """Boot it, and return when it lets us in. Raises BootError when it has not within `limit` seconds."""
@@ -119,10 +127,10 @@ class Throwaway:
         while True:
             patience = _BANNER[min(tries, len(_BANNER) - 1)]
             tries += 1
-            if await _serves_ssh(self._port, patience):
+            if await serves_ssh("127.0.0.1", self._port, patience):
                 try:
                     await self._note_host_keys()
-                    return await ssh.connect(self.machine, timeout=_LOGIN)
+                    return await ssh.connect(self.machine, timeout=LOGIN)
                 except HostKeyError as error:
                     raise BootError(error.what, error.next_step) from error
                 except DeniedError:
@@ -144,7 +152,7 @@ class Throwaway:
             self._job.say(f"console: {line}")
         if not said:
             return " Nothing came on its serial console: it boots by BIOS here, which a disk for UEFI alone does not."
-        if not self._port or not await _serves_ssh(self._port, _BANNER[0]):
+        if not self._port or not await serves_ssh("127.0.0.1", self._port, _BANNER[0]):
             return ""
         return (
             f" It answers on SSH, and turns the test's key for {self.guest.user} away: an authorized_keys file that the"
@@ -155,7 +163,7 @@ class Throwaway:
     async def last_words(self) -> str:
         """The end of what it printed on its serial console."""
         try:
-            said = await console.tail(str(self.guest.console), last=_LAST_WORDS)
+            said = await console.tail(str(self.guest.console), last=LAST_WORDS)
         except IngotError:
             return ""
         return said.decode(errors="replace").replace("\r", "").strip()
@@ -177,13 +185,13 @@ class Throwaway:
             await asyncio.to_thread(shutil.rmtree, self.guest.directory, ignore_errors=True)
 
 
-async def _serves_ssh(port: int, patience: float) -> bool:
-    """Somebody at that port says that it is an SSH server. QEMU itself takes the connection at once, and holds it until
-    the machine has one who listens."""
+async def serves_ssh(host: str, port: int, patience: float) -> bool:
+    """Somebody there says within `patience` seconds that it is an SSH server. QEMU itself takes the connection at once,
+    and holds it until the machine has one who listens."""
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(host, port)
             return (await reader.read(4)).startswith(b"SSH-")
     except (OSError, TimeoutError):
         return False

@@ -1,6 +1,7 @@
-"""The machine that a build has in a cloud: found again, and ended with all that Packer made for it.
+"""The machines that a build or a test has in a cloud: found again, and ended with all that was made for them.
 
-Needed where Packer no longer does it: it let go of the machine (its `abort`), or it was killed.
+Needed where Packer no longer does it for its own: it let go of the machine (its `abort`), or it was killed; and where
+a test was killed, or kept its machine (core/stages/booting_cloud.py).
 """
 
 import re
@@ -23,6 +24,8 @@ _CLOCKS_DIFFER = 600.0
 """Seconds by which this machine's clock may be ahead of the cloud's."""
 _GROUP_IS_FREE_AFTER = (2.0, 5.0, 10.0)
 """Seconds between tries to remove a security group."""
+TAG_RUN, TAG_STAGE = "IngotRun", "IngotStage"
+"""What a test tags with the run's uid and the stage's key: all that it makes."""
 _LOOKED_AT = 5_000
 """Lines of a build's log in which Packer has said what it made: it does so before anything of ours runs there."""
 _INSTANCE = re.compile(r"Instance ID: (i-[0-9a-f]{8,17})\b")
@@ -90,29 +93,53 @@ def made(log: Path) -> Made:
     return Made(tuple(found[_INSTANCE]), tuple(found[_KEY_PAIR]), tuple(found[_SECURITY_GROUP]))
 
 
+def is_of_test(machine: Machine) -> bool:
+    """Ingot launched it itself, and not Packer."""
+    return machine.stage_key.startswith("test/")
+
+
+def name_of_test(run_uid: str, stage_key: str) -> str:
+    """Of the key pair and the security group that the machines of a test have.
+
+    >>> name_of_test("20261121-1a2b", "test/amazon-ebs.web")
+    'ingot-20261121-1a2b-test-amazon-ebs.web'
+    """
+    return f"ingot-{run_uid}-{re.sub(r'[^A-Za-z0-9._-]', '-', stage_key)}"
+
+
+def _made(machine: Machine, log: Path) -> Made:
+    """What was made for a machine; a test's log has nothing to say of it, as anything may print there."""
+    if not is_of_test(machine):
+        return made(log)
+    name = name_of_test(machine.run_uid, machine.stage_key)
+    return Made((), (name,), (name,))
+
+
 def with_instance(machine: Machine, log: Path) -> Machine:
     """The machine with its id, where only the log knows that."""
-    ids = made(log).instances
+    ids = _made(machine, log).instances
     return replace(machine, instance=ids[-1]) if ids and not machine.instance else machine
 
 
 def living(ec2: Ec2, run: Run, machine: Machine, log: Path) -> list[Instance]:
-    """The instances of this build that have not ended: by its id, by what the log says, by the run's id in a tag.
+    """The instances of this build or test that have not ended: by its id, by what Packer's log says, by the run's id in
+    a tag; without those that another stage's test has tagged as its own.
 
     One that was launched before the run began is somebody else's, whoever says what. Blocking. Raises ToolError.
     """
-    ids = dict.fromkeys((*((machine.instance,) if machine.instance else ()), *made(log).instances))
+    ids = dict.fromkeys((*((machine.instance,) if machine.instance else ()), *_made(machine, log).instances))
     found = [instance for one in ids if (instance := ec2.instance(one)) is not None]
-    found += [one for one in ec2.instances_tagged(run.uid) if one.id not in ids]
+    tagged = [one for one in ec2.instances_tagged(run.uid) if one.id not in ids]
+    found += [one for one in tagged if one.tags.get(TAG_STAGE, machine.stage_key) == machine.stage_key]
     begun = (run.started or run.created) - _CLOCKS_DIFFER
     return [one for one in found if not one.ended and one.launched >= begun]
 
 
-def remove_rest(ec2: Ec2, log: Path) -> list[str]:
-    """The key pair and the security group that Packer made for the machine: once that has ended. Gives what is left and
+def remove_rest(ec2: Ec2, machine: Machine, log: Path) -> list[str]:
+    """The key pair and the security group that were made for the machine: once that has ended. Gives what is left and
     why. Blocking."""
     left: list[str] = []
-    named = made(log)
+    named = _made(machine, log)
     for name in named.key_pairs:
         try:
             ec2.remove_key_pair(name)

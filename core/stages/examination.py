@@ -1,35 +1,111 @@
-"""One boot test, from the start of its two machines to its last case."""
+"""One boot test, from the start of its two machines to its last case, wherever they run."""
 
 import asyncio
 import time
+import types
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
 from core import process, text
 from core.adapters import suites
 from core.adapters.booted import Booted
+from core.adapters.ssh_keys import KeyPair
 from core.adapters.suites import Suite, Way
 from core.errors import ConnectError, ToolError
 from core.model import boot_checks as rules
 from core.model.image import ImageVersion
+from core.model.machine import Machine
 from core.model.states import Verdict
 from core.model.test_report import Case, Facts, Outcome, verdict_of
 from core.stages import boot_checks
-from core.stages.booting import BootError, Throwaway
+from core.stages.booting import BootError
 from core.stages.environment import NETWORK, checkout_of
 from core.stages.stage import StageJob
+
+if TYPE_CHECKING:
+    from core.adapters.ssh import Connection
 
 SUITE_LIMIT = 3600.0
 """Seconds after which a suite is ended."""
 _NO_SYSTEMD = "it does not run systemd"
 
 
+class TestMachine(Protocol):
+    """A throwaway machine of an image, from its start to its end (`async with`). Whoever leaves it early leaves nothing
+    of it behind."""
+
+    __test__ = False  # no test of pytest
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took until it let us in."""
+        ...
+
+    @property
+    def directory(self) -> Path:
+        """For what belongs to it here; gone with it."""
+        ...
+
+    @property
+    def key(self) -> KeyPair:
+        """The test gets in with it."""
+        ...
+
+    @property
+    def machine(self) -> Machine: ...
+    @property
+    def connection(self) -> "Connection":
+        """Only once it has been started."""
+        ...
+
+    @property
+    def ssh_config(self) -> Path:
+        """A configuration for OpenSSH, in which the machine is called `machine`."""
+        ...
+
+    async def start(self, limit: float) -> None:
+        """Boot it, and return when it lets us in. Raises BootError when it has not within `limit` seconds, ToolError
+        where that is not the image's fault."""
+        ...
+
+    async def last_words(self) -> str:
+        """The end of what it printed on its serial console."""
+        ...
+
+    async def keep(self, seconds: float, why: str) -> bool:
+        """Let it live on after the stage, for `seconds` at most, with what is needed for getting in; False where it has
+        ended by itself."""
+        ...
+
+    async def close(self) -> None:
+        """End it, unless it is kept, and take away what belongs to it."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None: ...
+
+
+Look = Callable[["Connection"], Awaitable[list[Case]]]
+"""Looks at more in a machine that has booted."""
+
+
 class Examination:
     """Two machines of one image. The second says only what it is called: whether that is its own."""
 
-    def __init__(self, job: StageJob, image: ImageVersion, first: Throwaway, second: Throwaway, keys: Path) -> None:
-        """`keys` is a private directory."""
+    def __init__(
+        self,
+        job: StageJob,
+        image: ImageVersion,
+        first: TestMachine,
+        second: TestMachine,
+        keys: Path,
+        look: Look | None = None,
+    ) -> None:
+        """`keys` is a private directory. `look` looks at more in the first machine before the suites run."""
         self.first = first
         self.facts = Facts()
         self.kept = False
@@ -38,6 +114,7 @@ class Examination:
         self._image = image
         self._second = second
         self._keys = keys
+        self._look = look
         self._settings = job.run.request.role.test
 
     async def cases(self) -> list[Case]:
@@ -91,12 +168,13 @@ class Examination:
             else rules.skipped(rules.TIME_SERVICE, _NO_SYSTEMD)
         )
         cases.append(rules.stamp(said.release, self._image.role, self._image.version))
+        more = await self._look(self.first.connection) if self._look else []
         of_suites = await self._suites()
         # Last: a machine may take offence at being tried.
         job.progress("trying keys and passwords of builds")
         cases.append(await _or_broken(rules.BUILD_KEYS, self._build_keys(said)))
         cases.append(await _or_broken(rules.PASSWORDS, self._passwords(said)))
-        return [*cases, *of_suites]
+        return [*cases, *more, *of_suites]
 
     async def _other(self) -> Booted:
         """What the second machine says. Raises BootError or ConnectError."""
@@ -131,7 +209,7 @@ class Examination:
         _, keys = await boot_checks.known_logins(self._job, checkout_of(self._job))
         return rules.build_keys(
             [(key.file, key.comment) for key in said.authorized],
-            ours=self.first.guest.key.public.split(maxsplit=2)[-1],
+            ours=self.first.key.public.split(maxsplit=2)[-1],
             marks=boot_checks.BUILD_MARKS,
             opened=await boot_checks.keys_that_open(self.first.machine, keys),
             all_seen=said.root,
@@ -168,7 +246,7 @@ class Examination:
         """Raises ToolError when it could not be carried out."""
         checkout = checkout_of(self._job)
         suite = await asyncio.to_thread(suites.find, checkout, path)
-        results = self.first.guest.directory / f"results-{number}"
+        results = self.first.directory / f"results-{number}"
         results.mkdir(mode=0o700)
         way = Way(self.first.machine, self.first.ssh_config, results, self._image.role, self._image.version)
         began = time.monotonic()

@@ -159,6 +159,12 @@ class StageJob(Protocol):
         and `kept_by` count only when it is saved first."""
         ...
 
+    def own_machine(self, machine: Machine) -> None:
+        """Show a machine that is none of this stage's tools, as one that it launched in a cloud by itself: with its
+        state. One that is not GONE when its run ends is ended then, whatever became of the stage; KEPT, at its time.
+        Raises StoreError."""
+        ...
+
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
         """Show the run as waiting, with the reason, until the condition holds. Cancelling ends it."""
         ...

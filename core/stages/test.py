@@ -1,18 +1,24 @@
-"""The boot test of one build: a throwaway machine boots from its disk, is looked at, and the role's suites run in it.
+"""The boot test of one build: a throwaway machine boots from its disk or AMI, is looked at, and the role's suites run
+in it.
 
-What is booted is the registered artifact, through an overlay. The report goes on the ledger with the verdict; the last
-build's test makes the image version good when all of it passed and nothing else forbids it.
+What is booted is the registered artifact: a disk here, through an overlay; an AMI in its cloud, where the machine is
+also looked into for what nobody could read of a disk (core/stages/machine_seal.py). The report goes on the ledger with
+the verdict; the last build's test makes the image version good when all of it passed and nothing else forbids it.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from core import process, text
 from core.adapters import packer, qemu, ssh_keys, test_machine
+from core.adapters.aws_machines import Launching
+from core.adapters.ssh_keys import KeyPair
 from core.adapters.test_machine import Guest
 from core.errors import RefusedError, ToolError
 from core.model import report_names
@@ -21,16 +27,19 @@ from core.model.pipeline import Purpose
 from core.model.states import Act, StateChange, Verdict
 from core.model.test_report import Case, Outcome, Report, first_bad, fitting
 from core.secrets import Redactor
-from core.stages import evidence
+from core.stages import cloud_plan, evidence
 from core.stages.booting import Throwaway
+from core.stages.booting_cloud import CloudMachine, Site
 from core.stages.environment import checkout_of, keys_of
-from core.stages.examination import Examination
+from core.stages.examination import Examination, TestMachine
 from core.stages.given import verified_again
+from core.stages.machine_seal import MachineSeal
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
 
 ROOM = 2_000_000
 """Characters of what suites said that go on the ledger with one report."""
+AMI = "ami"
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "✗", Outcome.SKIPPED: "–"}
 
 
@@ -40,13 +49,17 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     image = await asyncio.to_thread(_image, job)
     artifact = _artifact(image, job.stage.build) if image else None
     if image is None or artifact is None:
-        job.say("There is no disk on this machine that could be booted, so nothing is tested.")
+        job.say("There is no disk on this machine that could be booted, and no AMI, so nothing is tested.")
         return {"verdict": Verdict.UNTESTED.value, "evidence": "", "cases": 0}
     note = job.directory / "results" / f"test-{job.stage.build}.json"
     report = _earlier(note)
     if report is None:
         await job.end_earlier()
-        report = await _tested(job, image, artifact)
+        try:
+            report = await _tested(job, image, artifact)
+        except cloud_plan.NotEnteredError as error:
+            job.say(f"Nothing is tested. {error.what}")
+            return {"verdict": Verdict.UNTESTED.value, "evidence": "", "cases": 0}
         await asyncio.to_thread(_note, job, note, report)
     else:
         job.say("It was tested before the interruption.")
@@ -94,26 +107,84 @@ def _image(job: StageJob) -> ImageVersion | None:
 
 
 def _artifact(image: ImageVersion, build: str) -> Artifact | None:
-    """The disk that the build itself made, before those that were converted from it."""
-    of_build = [one for one in image.artifacts if one.build == build and one.format in test_machine.FORMATS]
-    return next((one for one in of_build if Path(one.location).is_file()), None)
+    """The disk that the build itself made, before those that were converted from it; else its AMI, the first one where
+    it is in several regions."""
+    of_build = [one for one in image.artifacts if one.build == build]
+    disks = (one for one in of_build if one.format in test_machine.FORMATS and Path(one.location).is_file())
+    return next(disks, None) or next((one for one in of_build if one.format == AMI), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Machines:
+    """What is examined."""
+
+    first: TestMachine
+    second: TestMachine
+    where: str
+    """`kvm`, `tcg`, or the type of the machine in a cloud."""
+    look: MachineSeal | None = None
 
 
 async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Report:
+    # Before anything boots: suites and the machine itself may print them, and passwords of builds are tried.
+    await job.wait_for_secrets()
+    job.add_secrets(await asyncio.to_thread(_secrets, job))
+    keys = keys_of(job.directory) / f"test-{job.stage.build}"
+    key = await ssh_keys.make(keys, f"test-of-{job.run.uid}")
+    began = time.time()
+    kept = False
+    try:
+        async with (_in_cloud if artifact.format == AMI else _here)(job, image, artifact, key) as machines:
+            test = Examination(job, image, machines.first, machines.second, keys, machines.look)
+            try:
+                cases = await test.cases()
+            finally:
+                kept = test.kept
+    finally:
+        if not kept:
+            await asyncio.to_thread(ssh_keys.remove, keys)
+    for case in cases:
+        _say(job, case)
+    look = machines.look
+    return Report(
+        role=image.role,
+        version=image.version,
+        build=job.stage.build,
+        artifact=artifact.digest or artifact.location,
+        run=job.run.uid,
+        commit=job.run.request.commit,
+        started=began,
+        ended=time.time(),
+        accelerator=machines.where,
+        boot_seconds=test.first.seconds,
+        cases=fitting(cases, ROOM),
+        facts=test.facts,
+        seal=await _noted(job, "seal", look.seal) if look else "",
+        inventory=await _noted(job, "inventory", look.inventory) if look else "",
+    )
+
+
+async def _noted(job: StageJob, kind: str, report: object) -> str:
+    """The name of a report that goes on the ledger with the verdict; empty without one."""
+    if report is None:
+        return ""
+    name = f"{kind}-{job.stage.build}-{job.run.uid[-8:]}"
+    await evidence.write(job, name, report)
+    return name
+
+
+@asynccontextmanager
+async def _here(job: StageJob, image: ImageVersion, artifact: Artifact, key: KeyPair) -> AsyncGenerator[_Machines]:
+    """Two machines of QEMU's on overlays."""
     if process.find("qemu-system-x86_64") is None:
         raise ToolError(
             "QEMU is not installed, so no machine can be booted from the image.",
             "Install it (Debian: apt install qemu-system-x86), then: ingot test; or set [test] enabled = false.",
         )
     settings = job.run.request.role.test
-    # Before anything boots: suites and the machine itself may print them, and passwords of builds are tried.
-    await job.wait_for_secrets()
-    job.add_secrets(await asyncio.to_thread(_secrets, job))
     name = f"{image.role} {image.version}"
     if artifact.digest:
         await verified_again(job, Path(artifact.location), artifact.digest, name)
-    keys = keys_of(job.directory) / f"test-{job.stage.build}"
-    key = await ssh_keys.make(keys, f"test-of-{job.run.uid}")
     accelerator = await qemu.accelerator()
 
     def guest(number: int) -> Guest:
@@ -130,29 +201,26 @@ async def _tested(job: StageJob, image: ImageVersion, artifact: Artifact) -> Rep
         )
 
     job.say(f"Booting {Path(artifact.location).name} of {name} twice, each time on a fresh overlay ({accelerator}).")
-    began = time.time()
-    test = Examination(job, image, Throwaway(job, guest(1), name), Throwaway(job, guest(2), name), keys)
+    yield _Machines(Throwaway(job, guest(1), name), Throwaway(job, guest(2), name), accelerator)
+
+
+@asynccontextmanager
+async def _in_cloud(job: StageJob, image: ImageVersion, artifact: Artifact, key: KeyPair) -> AsyncGenerator[_Machines]:
+    """Two machines of the AMI in its region. Raises ToolError where there can be none: the image stays as it is."""
+    name, again = f"{image.role} {image.version}", f"ingot test {image.role} {image.version}"
+    planned = await asyncio.to_thread(cloud_plan.plan_of, job, image, artifact, key, key.private_file.parent)
+    plan, account = planned.plan, planned.account
     try:
-        cases = await test.cases()
-    finally:
-        if not test.kept:
-            await asyncio.to_thread(ssh_keys.remove, keys)
-    for case in cases:
-        _say(job, case)
-    return Report(
-        role=image.role,
-        version=image.version,
-        build=job.stage.build,
-        artifact=artifact.digest,
-        run=job.run.uid,
-        commit=job.run.request.commit,
-        started=began,
-        ended=time.time(),
-        accelerator=accelerator,
-        boot_seconds=test.first.seconds,
-        cases=fitting(cases, ROOM),
-        facts=test.facts,
-    )
+        ec2 = await asyncio.to_thread(Launching, plan.machine.region, account.environment, account.endpoint)
+        kind = plan.machine.instance_type or await asyncio.to_thread(ec2.small_type, plan.ami)
+        plan = replace(plan, machine=replace(plan.machine, instance_type=kind))
+        job.say(f"Launching {plan.ami} of {name} twice in {ec2.region} ({kind}).")
+        async with Site(job, ec2, plan) as site:
+            look = MachineSeal(job, image, key.public)
+            yield _Machines(CloudMachine(site, 1), CloudMachine(site, 2), kind, look)
+    except ToolError as error:
+        kept = f"{name} is not tested, and stays {image.state.value}."
+        raise ToolError(error.what, f"{error.next_step}\nThen: {again}".strip(), kept=kept) from error
 
 
 def _say(job: StageJob, case: Case) -> None:
@@ -175,7 +243,7 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
         return
     secrets = await asyncio.to_thread(_secrets, job)
     # In a thread: a report of two megabytes holds up the worker's loop, and with it all other runs.
-    packed = await asyncio.to_thread(evidence.compressed, msgspec.json.encode(report), secrets)
+    packed = await asyncio.to_thread(_packed, job, report, name, secrets)
     why = f"{report.counted(Outcome.PASSED)} of {len(report.cases)} cases of {report.build} passed"
     if first := first_bad(report.cases):
         why += f"; {first}"
@@ -198,12 +266,12 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
     what = f"test {image.role} {image.version}: {verdict.value}"
     job.progress("writing to the ledger")
     try:
-        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence={name: packed})
+        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence=packed)
     except RefusedError as error:  # somebody decided in between
         if len(decisions) == 1:
             raise
         reason, decisions = error.what, [tested]
-        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence={name: packed})
+        await in_thread(job.ledger.decide, decisions, who, what, run, image=image, evidence=packed)
     passed = report.counted(Outcome.PASSED)
     took = text.duration(report.ended - report.started)
     job.say(f"{passed} of {len(report.cases)} cases passed, in {took}.")
@@ -213,6 +281,15 @@ async def _decide(job: StageJob, image: ImageVersion, report: Report, name: str)
         job.say(f"{image.role} {image.version} stays candidate: {reason}")
     if job.ledger.last_shared.state == "offline":
         job.say(f"Others do not know yet: the ledger's remote cannot be reached ({job.ledger.last_shared.reason}).")
+
+
+def _packed(job: StageJob, report: Report, name: str, secrets: Sequence[str]) -> dict[str, bytes]:
+    """What goes on the ledger with the verdict."""
+    beside = [one for one in (report.seal, report.inventory) if one]
+    return {
+        name: evidence.compressed(msgspec.json.encode(report), secrets),
+        **{one: evidence.compressed(evidence.read(job, one), secrets) for one in beside},
+    }
 
 
 def _why_not_good(job: StageJob, image: ImageVersion, verdict: Verdict) -> str:
@@ -225,7 +302,7 @@ def _why_not_good(job: StageJob, image: ImageVersion, verdict: Verdict) -> str:
             continue
         stage = job.run.stage(f"{job.stage.name}/{build}")
         if stage is None:
-            return f"its build {build} was not tested here: no machine of it can be booted."
+            return f"its build {build} was not tested here: ingot test {image.role} {image.version} tests all of them."
         said = str(job.result(stage.key).get("verdict") or "")
         if said != Verdict.PASSED:
             return f"its build {build} is {said or 'still to be tested'}."

@@ -1,0 +1,396 @@
+"""Throwaway machines of a test in EC2, launched from an AMI, with a key pair and a security group of the test's own.
+
+All of it has the run's uid and the stage in its tags from the start, so that an attempt after one that was killed, or
+whoever ends what a run has left (core/engine/keeping.py), finds and ends it.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import time
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.adapters import ssh, ssh_config, ssh_pins
+from core.adapters.aws import Instance, code_of
+from core.adapters.aws_machines import Launch, Launching
+from core.adapters.ssh_keys import KeyPair
+from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, ToolError
+from core.model.machine import Machine, MachineState
+from core.stages import cloud
+from core.stages.booting import LAST_WORDS, LOGIN, BootError, serves_ssh
+from core.stages.stage import StageJob
+from core.stages.work import in_thread
+
+if TYPE_CHECKING:
+    from core.adapters.ssh import Connection
+
+_RUNS_WITHIN = 600.0
+"""Seconds that the cloud has to give a machine that it has promised."""
+_ENDS_WITHIN = 600.0
+"""Seconds that the cloud has to end one; after these its end is left to core/engine/keeping.py."""
+_STATE_EVERY = 3.0
+"""Seconds between two looks at what state machines are in; the first ones follow each other faster."""
+_TRY_EVERY = 1.0
+"""Seconds between two attempts at getting in."""
+_BANNER = 5.0
+"""Seconds that a server has to say that it is one."""
+_CONSOLE_PATIENCE = 20.0
+"""Seconds that the cloud has to give a console with fingerprints, once there is an SSH server; after these the host key
+is pinned without."""
+_NEW_TO_THE_CLOUD = 60.0
+"""Seconds in which the cloud may not know yet what it has just launched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the machines of one test are to be."""
+
+    image: str
+    """`web 0.1.0`"""
+    ami: str
+    machine: Machine
+    """As far as it is known before there is one: port, login, jump host, region."""
+    key: KeyPair
+    subnet: str = ""
+    security_groups: tuple[str, ...] = ()
+    """Their ids; none: the test makes one."""
+    address: str = ""
+    """`public` or `private`; empty: public where there is one."""
+    allow: tuple[str, ...] = ()
+    """From where the test's own group lets SSH in."""
+
+
+class Site:
+    """What the machines of one test share in a cloud (`async with`). It goes when they have ended, all but what a kept
+    one needs."""
+
+    def __init__(self, job: StageJob, ec2: Launching, plan: Plan) -> None:
+        self.job = job
+        self.ec2 = ec2
+        self.plan = plan
+        self.groups: tuple[str, ...] = plan.security_groups
+        self.tags = {
+            "Name": f"ingot test of {plan.image}",
+            "Project": job.run.request.workspace.name,
+            cloud.TAG_RUN: job.run.uid,
+            cloud.TAG_STAGE: job.stage.key,
+        }
+        self.kept = ""
+        """Id of the machine that lives on."""
+        self._launched: list[Instance] = []
+        self._name = cloud.name_of_test(job.run.uid, job.stage.key)
+        self._log = job.places.log(job.run.uid, job.stage.key)
+
+    async def __aenter__(self) -> "Site":
+        await self._end_all("left by an earlier attempt")
+        # Written down before there is anything: whatever happens from now on, somebody looks for what there is.
+        self.job.own_machine(self.plan.machine)
+        try:
+            await in_thread(self.ec2.import_key_pair, self._name, self.plan.key.public, self.tags)
+            if not self.groups:
+                self.groups = (await in_thread(self._make_group),)
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    async def launch(self, number: int) -> Instance:
+        """The same number in the same attempt gives the same machine. A cancel waits for it: a machine that nobody has
+        seen could not be ended. Raises ToolError."""
+        job, plan = self.job, self.plan
+        token = hashlib.sha256(f"{job.run.uid} {job.stage.key} {job.stage.attempt} {number}".encode()).hexdigest()
+        wanted = Launch(
+            ami=plan.ami,
+            instance_type=plan.machine.instance_type,
+            key_pair=self._name,
+            security_groups=self.groups,
+            subnet=plan.subnet,
+            public={"public": True, "private": False}.get(plan.address),
+            token=token[:32],
+            tags=self.tags,
+        )
+
+        def launch() -> Instance:
+            launched = self.ec2.launch(wanted)
+            self._launched.append(launched)
+            return launched
+
+        return await in_thread(launch)
+
+    def keep(self, machine: Machine, seconds: float, why: str) -> None:
+        """Let one of them live on. Raises StoreError."""
+        self.job.own_machine(replace(machine, state=MachineState.KEPT, until=time.time() + seconds, kept_by=why))
+        self.kept = machine.instance
+
+    def _make_group(self) -> str:
+        plan = self.plan
+        return self.ec2.make_security_group(
+            self._name, subnet=plan.subnet, port=plan.machine.port, allow=plan.allow, tags=self.tags
+        )
+
+    async def _leave(self) -> None:
+        """End what is there. What cannot be ended now stays written down as there, and is ended after the run."""
+        self.job.progress("ending the machines in the cloud")
+        try:
+            done = await self._end_all("")
+        except IngotError as error:
+            self.job.say(f"What the test has in the cloud cannot be ended now: {error.what} It is tried again later.")
+            return
+        if done and not self.kept:
+            self.job.own_machine(replace(self.plan.machine, state=MachineState.GONE))
+
+    async def _end_all(self, why: str) -> bool:
+        """End all machines of this stage but a kept one, then what they shared. False where something is left.
+        Raises ToolError."""
+        deadline, pauses = time.monotonic() + _ENDS_WITHIN, _pauses()
+        while there := await asyncio.to_thread(self._living):
+            for one in there:
+                if not one.ending:
+                    self.job.say(f"Ending {one.id}{f', {why}' if why else ''}.")
+                    await asyncio.to_thread(self.end, one.id)
+            if self.plan.security_groups and all(one.ending for one in there):
+                break  # nothing that is to be removed belongs to them
+            if time.monotonic() > deadline:
+                self.job.say(f"{', '.join(one.id for one in there)} takes long to end. It is looked at again later.")
+                return False
+            await asyncio.sleep(next(pauses))
+        if self.kept:
+            return True
+        left = await asyncio.to_thread(cloud.remove_rest, self.ec2, self.plan.machine, self._log)
+        for what in left:
+            self.job.say(f"Left behind: {what}")
+        return not left
+
+    def end(self, instance: str) -> None:
+        """Begin to end one. Blocking. Raises ToolError."""
+        try:
+            self.ec2.terminate(instance)
+        except ToolError as error:
+            if code_of(error.__cause__) != "InvalidInstanceID.NotFound":
+                raise  # else the cloud has forgotten it, or does not know it yet
+
+    def _living(self) -> list[Instance]:
+        found = cloud.living(self.ec2, self.job.run, self.plan.machine, self._log)
+        for one in self._launched:
+            if one.id not in [other.id for other in found]:
+                now = self.ec2.instance(one.id)
+                if now is None and time.time() - one.launched < _NEW_TO_THE_CLOUD:
+                    now = one
+                found += [now] if now is not None and not now.ended else []
+        return [one for one in found if one.id != self.kept]
+
+
+class CloudMachine:
+    """One machine, from its launch to its end (`async with`)."""
+
+    def __init__(self, site: Site, number: int) -> None:
+        """The first one (`number` is 1) is shown as that of the stage."""
+        self.site = site
+        self.number = number
+        self.seconds: float | None = None
+        """From when it ran until it let us in."""
+        self._machine = replace(site.plan.machine, known_hosts=str(self.directory / "known_hosts"))
+        self._instance = ""
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> "CloudMachine":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def directory(self) -> Path:
+        job = self.site.job
+        return job.directory / "test" / f"{job.stage.build}-{self.number}"
+
+    @property
+    def key(self) -> KeyPair:
+        return self.site.plan.key
+
+    @property
+    def machine(self) -> Machine:
+        return self._machine
+
+    @property
+    def connection(self) -> "Connection":
+        assert self._connection is not None, "it has not been started"
+        return self._connection
+
+    @property
+    def ssh_config(self) -> Path:
+        socket = self.site.job.places.runtime / self._instance
+        return ssh_config.write(self.directory / "ssh_config", self._machine, socket)
+
+    async def start(self, limit: float) -> None:
+        job = self.site.job
+        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
+        self.directory.mkdir(mode=0o700, parents=True)
+        launched = await self.site.launch(self.number)
+        self._instance = launched.id
+        job.say(f"Launched {launched.id} from {self.site.plan.ami}.")
+        await self._until_running()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                self._connection = await self._until_in()
+        except TimeoutError:
+            raise BootError(
+                f"{launched.id} did not let anybody in at {self._machine.address} within {limit:g} s."
+                f"{await self._hint()}",
+                "Look at its console in the log; [test] limit in ingot.toml gives it more time.",
+            ) from None
+        self.seconds = time.monotonic() - began
+
+    async def _until_running(self) -> None:
+        """Until the cloud has given it, with an address. Raises ToolError: so far the image had no say."""
+        deadline, pauses = time.monotonic() + _RUNS_WITHIN, _pauses()
+        while True:
+            found = await asyncio.to_thread(self.site.ec2.instance, self._instance)
+            if found is not None and found.ending:
+                raise ToolError(
+                    f"{self._instance} was ended before it ran: {found.reason or 'the cloud does not say why'}.",
+                    "Where the disk of the AMI is encrypted, this run needs the right to its key.",
+                )
+            if found is not None and found.state == "running" and (host := self._address(found)):
+                machine = replace(self._machine, instance=self._instance, host=host, connected=True)
+                self._machine = machine
+                if self.number == 1:
+                    self.site.job.own_machine(machine)
+                return
+            if time.monotonic() > deadline:
+                what = found.state if found else "not known"
+                wanted = f" without a {self.site.plan.address} address" if found and found.state == "running" else ""
+                raise ToolError(
+                    f"{self._instance} is {what}{wanted}, {_RUNS_WITHIN / 60:g} minutes after its launch.",
+                    "Look at it in the console of AWS; [test.amazon] subnet and address in ingot.toml say where it is "
+                    "and how it is reached.",
+                )
+            await asyncio.sleep(next(pauses))
+
+    def _address(self, found: Instance) -> str:
+        match self.site.plan.address:
+            case "public":
+                return found.public
+            case "private":
+                return found.private
+            case _:
+                return found.public or found.private
+
+    async def _until_in(self) -> "Connection":
+        """Until it lets us in; who may is set up while it boots, so that being turned away means nothing yet."""
+        job, machine = self.site.job, self._machine
+        there: float | None = time.monotonic() if machine.jump is not None else None
+        shown = False
+        looked = time.monotonic()
+        while True:
+            if there is None and await serves_ssh(machine.host, machine.port, _BANNER):
+                there = time.monotonic()
+            if there is not None and not shown:
+                shown = await self._note_host_keys()
+            if there is not None and (shown or time.monotonic() - there > _CONSOLE_PATIENCE):
+                try:
+                    connection = await ssh.connect(machine, timeout=LOGIN)
+                except HostKeyError as error:
+                    raise BootError(error.what, error.next_step) from error
+                except DeniedError:
+                    job.progress("waiting until the machine lets the test in")
+                except ConnectError:
+                    pass
+                else:
+                    if not shown:
+                        job.say(
+                            f"The console of {machine.instance} shows no fingerprints of its host keys: the key that "
+                            "was shown on first contact is taken for its own."
+                        )
+                    return connection
+            if time.monotonic() - looked > _STATE_EVERY:
+                looked = time.monotonic()
+                await self._still_there()
+            await asyncio.sleep(_TRY_EVERY)
+
+    async def _still_there(self) -> None:
+        """Raises BootError where it ended."""
+        found = None
+        with contextlib.suppress(ToolError):  # asked again
+            found = await asyncio.to_thread(self.site.ec2.instance, self._instance)
+        if found is not None and (found.ending or found.state in ("stopping", "stopped")):
+            raise BootError(
+                f"{self._instance} is {found.state}: {found.reason or 'the cloud does not say why'}."
+                f"{await self._hint()}",
+                "Look at its console in the log.",
+            )
+
+    async def _note_host_keys(self) -> bool:
+        """Where the cloud shows the machine's fingerprints, they decide even the first contact."""
+        with contextlib.suppress(IngotError, OSError):
+            said = await asyncio.to_thread(self.site.ec2.console_now, self._instance)
+            shown = ssh_pins.shown_fingerprints(said)
+            await asyncio.to_thread(ssh_pins.note_shown, Path(self._machine.known_hosts), shown)
+            return bool(shown)
+        return False
+
+    async def _hint(self) -> str:
+        """What is known of why, as the end of a sentence; the console goes into the log."""
+        machine, job = self._machine, self.site.job
+        said = await self.last_words()
+        for line in said.splitlines():
+            job.say(f"console: {line}")
+        if machine.jump is None and not await serves_ssh(machine.host, machine.port, _BANNER):
+            kind = " It is a private one: is there a way to it from here?" if machine.host.startswith("10.") else ""
+            return f" Nothing answers there on port {machine.port}.{kind}"
+        return (
+            f" It turns the test's key for {machine.login.user} away: nothing in the image (cloud-init) takes it from "
+            f"the cloud, or not for that user ([test.amazon] user)."
+        )
+
+    async def last_words(self) -> str:
+        if not self._instance:
+            return ""
+        try:
+            said = await asyncio.to_thread(self.site.ec2.console_now, self._instance)
+        except IngotError:
+            return ""
+        return said[-LAST_WORDS:].replace("\r", "").strip()
+
+    async def keep(self, seconds: float, why: str) -> bool:
+        try:
+            found = await asyncio.to_thread(self.site.ec2.instance, self._instance)
+        except ToolError:
+            found = None
+        if found is None or found.ending:
+            return False
+        self.site.keep(self._machine, seconds, why)
+        return True
+
+    async def close(self) -> None:
+        """Begin to end it, unless it is kept; whoever leaves the site waits for its end."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+        if self._instance and self.site.kept == self._instance:
+            return
+        if self._instance:
+            with contextlib.suppress(IngotError):  # the site tries again, and says so
+                await asyncio.to_thread(self.site.end, self._instance)
+        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before each further look at a state."""
+    wait = 0.5
+    while True:
+        yield min(wait, _STATE_EVERY)
+        wait *= 2

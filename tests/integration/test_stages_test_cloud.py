@@ -1,0 +1,327 @@
+"""The boot test of an AMI as a stage, in an EC2 whose instances are machines (tests/support/booting_cloud.py): what it
+decides, finds, and leaves behind."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from booting_cloud import BootingCloud, booting_cloud
+from cloud_machine import CREDENTIALS, REGION, missing
+from workshop import WHO, Workshop, role
+
+from core.adapters import ssh
+from core.engine import keeping
+from core.engine.execution import Execution, Pipeline
+from core.engine.job import Job
+from core.engine.keeping import Keeper
+from core.errors import ToolError
+from core.model import boot_checks as rules
+from core.model.boot_test import AmazonTest, BootTest
+from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
+from core.model.machine import MachineState
+from core.model.pipeline import Purpose, stages_of
+from core.model.promotion import CheckState
+from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.sealing import SealSettings
+from core.model.states import Verdict
+from core.model.test_report import Case, Outcome, Report
+from core.services.dossiers import Dossiers
+from core.services.testing import Testing
+from core.stages import booting_cloud as stage
+from core.stages import checkout, cloud, leftovers, test
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
+STAGES = {"checkout": checkout.carry_out, "test": test.carry_out}
+BUILD = "amazon-ebs.web"
+KEY = f"test/{BUILD}"
+IMAGE = ("web", "0.1.0")
+
+
+class Site:
+    """A registered image version of a role with an AMI, and runs that test it."""
+
+    def __init__(self, workshop: Workshop, made: BootingCloud) -> None:
+        self.workshop = workshop
+        self.cloud = made
+        self.settings = BootTest(limit=60.0)
+        self.seal = SealSettings(enabled=True)
+        self.secrets = dict(CREDENTIALS)
+
+    def register(self) -> None:
+        commit = self.workshop.commit({"web/web.pkr.hcl": self.cloud.template()})
+        artifact = Artifact(BUILD, "ami", f"{REGION}:{self.cloud.source_ami}")
+        upstream = UpstreamRecord("none", "")
+        image = ImageVersion(*IMAGE, commit, 1.0, "run1", WHO, upstream, (artifact,), "web")
+        self.workshop.ledger.register(image, WHO, "made")
+
+    def new_run(self) -> Run:
+        of = role(build=BUILD, test=self.settings, seal=self.seal)
+        request = RunRequest(
+            self.workshop.workspace, of, self.workshop.git("rev-parse", "HEAD"), "0.1.0", (BUILD,), WHO, 0.0,
+            purpose=Purpose.TEST, version="0.1.0", secret_names=tuple(self.secrets),
+        )  # fmt: skip
+        run = self.workshop.index.add_run(request, stages_of(of, (BUILD,), Purpose.TEST))
+        self.workshop.index.set_run_state(run.uid, RunState.RUNNING)
+        self.workshop.memory.give(run.uid, self.secrets)
+        return self.workshop.again(run)
+
+    async def test(self, run: Run) -> dict[str, object]:
+        await self.stage(run, "checkout")
+        return await self.stage(run, KEY)
+
+    async def stage(self, run: Run, key: str) -> dict[str, object]:
+        index, run = self.workshop.index, self.workshop.again(run)
+        of = run.stage(key)
+        assert of is not None
+        index.update_stage(run.uid, key, state=StageState.RUNNING, attempt=of.attempt + 1)
+        job = Job(self.workshop.around, run, of)
+        try:
+            result = dict(await STAGES[of.name](job))
+        finally:
+            job.close()
+        index.update_stage(run.uid, key, state=StageState.SUCCEEDED, result=result)
+        return result
+
+    def keeper(self) -> Keeper:
+        return Keeper(self.workshop.around, lambda run, ok: self.workshop.end(run, succeeded=ok), lambda _: None)
+
+    async def until(self, ready: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not ready():  # noqa: ASYNC110 - another machine's start or end
+                await asyncio.sleep(0.05)
+
+    @property
+    def state(self) -> tuple[ImageState, Verdict]:
+        life = self.workshop.ledger.read().decided.life(IMAGE)
+        return life.stored, life.verdict
+
+    @property
+    def report(self) -> Report:
+        """The newest."""
+        found = Testing(self.workshop.places, os.environ).results(self.workshop.root, *IMAGE)[1][0].report
+        assert found is not None
+        return found
+
+    def case(self, name: str) -> Case:
+        return next(case for case in self.report.cases if case.name == name)
+
+    def log(self, run: Run) -> str:
+        return self.workshop.log(run, KEY)
+
+    def nothing_left(self, run: Run) -> None:
+        assert self.cloud.leftovers() == []
+        assert not list((self.workshop.places.run(run.uid) / "test").glob("*"))
+        assert not list((self.workshop.places.run(run.uid) / "keys").glob("*"))
+        assert not list((self.workshop.places.run(run.uid) / "reading").glob("*"))
+        machine = self.workshop.index.machine(run.uid, KEY)
+        assert machine is None or machine.state is MachineState.GONE
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(keeping, "_STATE_EVERY", 0.1)
+    monkeypatch.setattr(keeping, "_LOOK_EVERY", 0.2)
+    monkeypatch.setattr(stage, "_STATE_EVERY", 0.1)
+    monkeypatch.setattr(cloud, "_GROUP_IS_FREE_AFTER", (0.1,))
+    workshop = Workshop(tmp_path)
+    with booting_cloud(tmp_path / "cloud") as made:
+        yield Site(workshop, made)
+    workshop.close()
+
+
+async def test_an_ami_that_passes_is_good_and_what_is_in_it_is_on_record(site: Site) -> None:
+    site.cloud.guests.has_on_disk("/etc/os-release", 'ID=debian\nPRETTY_NAME="Debian 12"\n')
+    site.cloud.guests.has_on_disk(
+        "/var/lib/dpkg/status",
+        "Package: nginx\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.22.1-9\n\n",
+    )
+    site.register()
+    run = site.new_run()
+    result = await site.test(run)
+    assert result["verdict"] == "passed"
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
+    report = site.report
+    assert [case.name for case in report.cases if case.suite == "boot"] == list(rules.ALL)
+    assert {case.outcome for case in report.cases} <= {Outcome.PASSED, Outcome.SKIPPED}
+    assert report.accelerator == "t3.micro"
+    assert report.artifact == f"{REGION}:{site.cloud.source_ami}"
+    assert "shows no fingerprints" not in site.log(run)
+    assert "web 0.1.0 is good." in site.log(run)
+    assert not any(value in site.log(run) for value in CREDENTIALS.values())
+    site.nothing_left(run)
+    # What was seen in the machine is known of the image as it is of others'.
+    dossier = Dossiers(site.workshop.places, site.workshop.root).dossier(*IMAGE)
+    assert dossier.problems == ()
+    assert [seal.build for seal in dossier.seals] == [BUILD]
+    assert [(item.name, item.says) for item in dossier.packages] == [("nginx", "1.22.1-9")]
+    assert dossier.looked_into
+    _, found = Dossiers(site.workshop.places, site.workshop.root).checks(*IMAGE, "staging")
+    assert next(check.state for check in found if check.id == "sealed") is CheckState.OK
+    assert next(check.state for check in found if check.id == "stamped") is CheckState.OK
+
+
+async def test_what_is_left_in_it_fails_with_its_path_where_it_was_to_be_sealed(site: Site) -> None:
+    site.cloud.guests.has_on_disk("/root/.bash_history", "passwd root\n")
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match=r"seal, history of shells and other programs: .*/root/\.bash_history"):
+        await site.test(run)
+    assert site.state == (ImageState.CANDIDATE, Verdict.FAILED)
+    site.nothing_left(run)
+    # Where nobody asked for sealing it is on record, and in nobody's way.
+    site.seal = SealSettings()
+    await site.test(site.new_run())
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
+    assert "/root/.bash_history" in site.case("history of shells and other programs").message
+
+
+async def test_a_machine_that_never_answers_fails_and_its_console_says_why(site: Site) -> None:
+    site.cloud.guests.is_silent()
+    site.settings = replace(site.settings, limit=1.0)
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match="did not let anybody in"):
+        await site.test(run)
+    assert "console: booting" in site.log(run)
+    assert site.case(rules.ANSWERS).outcome is Outcome.FAILED
+    site.nothing_left(run)
+
+
+async def test_without_credentials_it_says_what_to_do_and_stays_a_candidate(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    site.secrets = {}
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match="no credentials") as failed:
+        await site.test(run)
+    assert failed.value.kept == "web 0.1.0 is not tested, and stays candidate."
+    assert "AWS_PROFILE" in failed.value.next_step
+    assert "ingot test web 0.1.0" in failed.value.next_step
+    assert site.state == (ImageState.CANDIDATE, Verdict.UNTESTED)
+    site.nothing_left(run)
+
+
+async def test_what_ec2_refuses_is_said_with_what_to_change(site: Site) -> None:
+    site.settings = replace(site.settings, amazon=AmazonTest(subnet="subnet-00000000"))
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match=r"InvalidSubnetID\.NotFound") as failed:
+        await site.test(run)
+    assert "[test.amazon] subnet" in failed.value.next_step
+    assert site.state == (ImageState.CANDIDATE, Verdict.UNTESTED)
+    site.nothing_left(run)
+
+
+async def test_an_ami_that_is_gone_is_said(site: Site) -> None:
+    site.register()
+    site.cloud.ec2.deregister_image(ImageId=site.cloud.source_ami)
+    run = site.new_run()
+    with pytest.raises(ToolError, match=site.cloud.source_ami):
+        await site.test(run)
+    site.nothing_left(run)
+
+
+async def _two_run(site: Site) -> asyncio.Future[Any]:
+    """A test on its way, whose machines run and do not answer."""
+    site.cloud.guests.is_silent()
+    site.register()
+    run = site.new_run()
+    await site.stage(run, "checkout")
+    testing = asyncio.ensure_future(site.stage(run, KEY))
+    await site.until(lambda: list(site.cloud.states().values()).count("running") == 2)
+    return testing
+
+
+async def test_a_cancelled_test_leaves_nothing(site: Site) -> None:
+    testing = await _two_run(site)
+    testing.cancel()
+    await asyncio.wait({testing})
+    assert testing.cancelled()
+    run = site.workshop.index.runs()[0]
+    leftovers.clean_up(site.workshop.places, run, succeeded=False)
+    site.nothing_left(run)
+    assert site.state == (ImageState.CANDIDATE, Verdict.UNTESTED)
+
+
+async def _killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Its worker was killed: what it had launched goes on."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.Site, "__aexit__", _nothing)
+        patch.setattr(stage.CloudMachine, "__aexit__", _nothing)
+        testing = await _two_run(site)
+        testing.cancel()
+        await asyncio.wait({testing})
+    assert len(site.cloud.leftovers()) == 4
+    return site.workshop.index.runs()[0]
+
+
+async def _nothing(*_: object) -> None:
+    pass
+
+
+async def test_the_attempt_after_a_killed_worker_ends_what_that_had_launched(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await _killed(site, monkeypatch)
+    others = site.cloud.ec2.run_instances(ImageId=site.cloud.source_ami, MinCount=1, MaxCount=1)["Instances"][0]
+    (site.cloud.guests.here / "silent").unlink()
+    assert (await site.stage(run, KEY))["verdict"] == "passed"
+    assert "left by an earlier attempt" in site.log(run)
+    assert site.cloud.states()[others["InstanceId"]] == "running", "it is somebody else's"
+    site.cloud.ec2.terminate_instances(InstanceIds=[others["InstanceId"]])
+    await site.until(lambda: site.cloud.leftovers() == [])
+    site.nothing_left(run)
+
+
+async def test_what_a_killed_worker_had_launched_is_ended_with_a_run_that_does_not_go_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await _killed(site, monkeypatch)
+    index = site.workshop.index
+    index.ask_cancel(run.uid, WHO)
+    index.set_run_state(run.uid, RunState.CANCELLING)
+    execution = Execution(site.workshop.around, Pipeline({}, lambda run, ok: None), lambda: None)
+    await execution.finish(run.uid)
+    keeper = site.keeper()
+    keeper.look()
+    await site.until(lambda: not keeper.keeps)
+    site.nothing_left(run)
+
+
+async def test_a_machine_that_did_not_pass_is_kept_and_ended_at_its_time(site: Site) -> None:
+    site.cloud.guests.has_failed("web.service")
+    site.settings = replace(site.settings, keep=True)
+    site.register()
+    run = site.new_run()
+    with pytest.raises(ToolError, match=r"web\.service"):
+        await site.test(run)
+    index, places = site.workshop.index, site.workshop.places
+    index.set_run_state(run.uid, RunState.FAILED)
+    leftovers.clean_up(places, site.workshop.again(run), succeeded=False, kept=True)
+    (machine,) = index.machines(run.uid)
+    assert machine.state is MachineState.KEPT
+    assert machine.until is not None
+    assert machine.until > time.time() + 600.0
+    states = site.cloud.states()
+    assert states.pop(machine.instance) == "running"
+    assert list(states.values()) == ["terminated"], "the second is not needed any more"
+    assert len(site.cloud.names()) == 2
+    connection = await ssh.connect(machine)
+    assert (await connection.run("echo in the machine"))[1] == b"in the machine\n"
+    await connection.close()
+    keeper = site.keeper()
+    keeper.look()
+    index.set_machine_until(run.uid, machine.stage_key, 0.0)
+    keeper.look()
+    await site.until(lambda: not keeper.keeps)
+    site.nothing_left(run)
