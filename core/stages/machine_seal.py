@@ -6,6 +6,7 @@ What a boot changes it changes before anybody can look: see core/model/booted_li
 
 import asyncio
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.adapters.disk_reading import Reading
@@ -46,7 +47,8 @@ class MachineSeal:
         job.progress("looking what is in the machine")
         try:
             booted = await read_machine(connection, (*PATHS, *inventory.PATHS), place)
-            self.seal, self.inventory = await asyncio.to_thread(self._look, Reading(place), booted)
+            reading, user = Reading(place), connection.machine.login.user
+            self.seal, self.inventory = await asyncio.to_thread(self._look, reading, booted, user)
         except (ConnectError, ToolError) as error:
             return [booted_listing.not_looked(error.what, sealed=sealed)]
         finally:
@@ -54,9 +56,11 @@ class MachineSeal:
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         return booted_listing.cases(self.seal)
 
-    def _look(self, reading: Reading, booted: float) -> tuple[SealReport, Inventory]:
+    def _look(self, reading: Reading, booted: float, user: str) -> tuple[SealReport, Inventory]:
         settings = self._job.run.request.role.seal
         before = booted_listing.before_boot(reading.listing, reading.content, booted, self._ours)
+        if "/etc/passwd" not in before.entries:  # the boot made users: who the test comes as is one of them
+            settings = replace(settings, users=tuple(one for one in settings.users if one != user))
         stamp = read_back(reading.content(_RELEASE) or b"")
         report = SealReport(
             build=self._job.stage.build,

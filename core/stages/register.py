@@ -236,7 +236,7 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
             ami = await asyncio.to_thread(_tag, one.location, tags, environment, endpoint)
             job.say(f"Tagged {one.location}: {', '.join(f'{key}={value}' for key, value in tags.items())}")
             if job.run.request.role.seal.enabled:
-                job.say(f"{one.location} cannot be opened here: whether its machine sealed itself is not known.")
+                job.say(f"{one.location} cannot be opened here: what is left in it is seen when it is tested.")
             found.append(
                 Artifact(
                     build=build,

@@ -165,6 +165,24 @@ async def test_an_ami_that_passes_is_good_and_what_is_in_it_is_on_record(site: S
     assert next(check.state for check in found if check.id == "stamped") is CheckState.OK
 
 
+async def test_a_build_goes_from_packer_to_a_good_ami(site: Site) -> None:
+    site.workshop.commit({"web/web.pkr.hcl": site.cloud.template()})
+    site.workshop.git("tag", "release-0.1.0")
+    of = role(build=BUILD, declares=("ingot_version",), test=site.settings, seal=site.seal)
+    stages = stages_of(of, (BUILD,))
+    assert stages[-2:] == ("register", KEY)
+    run = site.workshop.new_run(of, secrets=CREDENTIALS, stages=stages)
+    await site.workshop.until(run, "register")
+    assert "what is left in it is seen when it is tested" in site.workshop.log(run, "register")
+    assert (await site.stage(run, KEY))["verdict"] == "passed"
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
+    made = site.workshop.ledger.images()[0].artifacts[0].location
+    assert site.report.artifact == made
+    assert made != f"{REGION}:{site.cloud.source_ami}"
+    leftovers.clean_up(site.workshop.places, site.workshop.again(run), succeeded=True)
+    site.nothing_left(run)
+
+
 async def test_what_is_left_in_it_fails_with_its_path_where_it_was_to_be_sealed(site: Site) -> None:
     site.cloud.guests.has_on_disk("/root/.bash_history", "passwd root\n")
     site.register()
@@ -178,6 +196,18 @@ async def test_what_is_left_in_it_fails_with_its_path_where_it_was_to_be_sealed(
     await site.test(site.new_run())
     assert site.state == (ImageState.GOOD, Verdict.PASSED)
     assert "/root/.bash_history" in site.case("history of shells and other programs").message
+
+
+async def test_the_user_whom_the_boot_made_for_the_test_is_not_of_the_build(site: Site) -> None:
+    user = site.cloud.user
+    site.cloud.guests.has_on_disk("/etc/passwd", f"{user}:x:1000:1000::/home/{user}:/bin/sh\n")
+    site.seal = SealSettings(enabled=True, users=(user,))
+    site.register()
+    with pytest.raises(ToolError, match=f"users that only the build needs .*/etc/passwd: {user}"):
+        await site.test(site.new_run())
+    os.utime(site.cloud.guests.here / "disk/etc/passwd")
+    await site.test(site.new_run())
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
 
 
 async def test_a_machine_that_never_answers_fails_and_its_console_says_why(site: Site) -> None:
