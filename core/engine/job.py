@@ -12,13 +12,14 @@ from core.engine.holds import end_tool, holds_of, tool_directory
 from core.engine.pausing import Waits
 from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings
-from core.errors import EngineError, RefusedError, StoreError, ToolError
+from core.engine.waiting import Waiting
+from core.errors import EngineError, StoreError, ToolError
 from core.hold import Prompt
 from core.holding import Exit, Hold, ToolSpec, VanishedError, sweep
 from core.model.machine import Machine, MachineState, is_cloud
 from core.model.pause import Pause
 from core.model.pipeline import AFTER_BUILD
-from core.model.run import Run, RunState, Stage, StageState
+from core.model.run import Run, Stage
 from core.places import Places
 from core.secrets import Redactor
 from core.stages.stage import LedgerOfRun, LineSink, OnHeld
@@ -30,10 +31,6 @@ _VANISHED_AT_MOST = 3
 
 _SECRETS_COME_WITHIN = 3.0
 """Seconds after which secrets that are not here were forgotten, and are not on their way."""
-
-
-_DISK_LOOKED_AT_EVERY = 2.0
-"""Seconds between two looks at whether a tool's output can be written."""
 
 
 class LostError(EngineError):
@@ -51,6 +48,7 @@ class Job:
         self._known: list[str] = list(around.memory.of(run.uid).values())
         self._log = LogWriter(self._log_path)
         self._progress = Progress(around.index, run.uid, stage.key, self.redacted)
+        self._waiting = Waiting(around, run, stage)
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._ledger: LedgerOfRun | None = None
@@ -260,22 +258,7 @@ class Job:
         return build.kind if build else ""
 
     async def waiting(self, reason: str, until: Callable[[], Awaitable[bool]], every: float = 5.0) -> None:
-        if await until():
-            return
-        around, uid = self._around, self._run.uid
-        self._show_waiting(reason)
-        around.slots.give_back(uid)
-        self.say(f"Waiting: {reason}")
-        while not await until():  # noqa: ASYNC110 - of a condition only the stage knows how to look
-            await asyncio.sleep(every)
-        await around.slots.have(uid)
-        self._show_waiting("")
-
-    def _show_waiting(self, reason: str) -> None:
-        """The run waits, and for what; without a reason it goes on."""
-        state, stage = (RunState.WAITING, StageState.WAITING) if reason else (RunState.RUNNING, StageState.RUNNING)
-        self._around.index.set_run_state(self._run.uid, state, reason)
-        self._around.index.update_stage(self._run.uid, self._stage.key, state=stage, progress=reason)
+        await self._waiting.until(reason, until, every, self.say)
 
     async def wait_for_secrets(self) -> None:
         """Show the run as waiting until somebody has given its secrets again."""
@@ -318,7 +301,7 @@ class Job:
 
     async def _until_ended(self, hold: Hold, following: Following, waits: Waits | None) -> Exit:
         follower = asyncio.ensure_future(following.follow())
-        disk = asyncio.ensure_future(self._watch_disk(hold))
+        disk = asyncio.ensure_future(self._waiting.for_disk(hold, self._log_path))
         end = asyncio.ensure_future(hold.wait())
         aside = {follower, asyncio.ensure_future(waits.watch())} if waits else {follower}
         try:
@@ -354,29 +337,6 @@ class Job:
             for task in aside:
                 task.cancel()
             await _cancelled(disk)
-
-    async def _watch_disk(self, hold: Hold) -> None:
-        """Show the run as waiting while what its tool says has no room on the disk. The tool goes on, and keeps its
-        slot."""
-        full = False
-        try:
-            while True:
-                await asyncio.sleep(_DISK_LOOKED_AT_EVERY)
-                with contextlib.suppress(EngineError):  # no answer now, or the tool has ended
-                    if full != bool((await hold.status()).unwritten):
-                        full = not full
-                        self._show_full_disk(full=full)
-        finally:
-            if full:
-                self._show_full_disk(full=False)
-
-    def _show_full_disk(self, *, full: bool) -> None:
-        # The index may be on the same disk; and a run that is being cancelled, or is paused, says that instead.
-        with contextlib.suppress(StoreError, RefusedError):
-            run = self._around.index.run(self._run.uid)
-            if run is not None and run.state is RunState.PAUSED:
-                return
-            self._show_waiting(f"disk space: the log in {self._log_path.parent} cannot be written" if full else "")
 
     async def _vanished(self, name: str, *, repeatable: bool, again: bool) -> None:
         """The holder was killed: end what it left running. Raises LostError unless the tool can just be run again."""
