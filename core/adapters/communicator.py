@@ -96,15 +96,16 @@ def communicator_of(role: Role, checkout: Path, variables: Mapping[str, str], bu
     )
 
 
-def path_setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> str:
-    """A setting of the build's source that is a path, absolute; empty where the template does not say it. As
-    `communicator_of` for the rest."""
-    return _said(role, checkout, variables, build).path(name)
-
-
 def setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> str:
-    """The same for one that is any text."""
+    """A setting of the build's source that is text; empty where the template does not say it. As `communicator_of` for
+    the rest."""
     return _said(role, checkout, variables, build).text(name)
+
+
+def disk_settings(role: Role, checkout: Path, variables: Mapping[str, str], build: Build) -> tuple[str, str]:
+    """`format` and `output_directory` of the build's source, the directory absolute. As `setting` for the rest."""
+    said = _said(role, checkout, variables, build)
+    return said.text("format"), said.path("output_directory")
 
 
 def _said(role: Role, checkout: Path, variables: Mapping[str, str], build: Build) -> "_Said":

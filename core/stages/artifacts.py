@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from core.adapters import packer
-from core.adapters.communicator import path_setting, setting
+from core.adapters.communicator import disk_settings
 from core.adapters.packer_output import OutputReader
 from core.model.role import DISK_BUILDERS
 from core.stages.environment import Preparation
@@ -63,6 +64,25 @@ class Made(msgspec.Struct, frozen=True):
     """`region:ami-…`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a template says of the disks that a build of it makes; empty where it says nothing."""
+
+    format: str = ""
+    """`raw`, `qcow2`: of QEMU alone."""
+    directory: str = ""
+    """Where its builder puts them, absolute."""
+
+
+def declared_by(preparation: Preparation) -> Declared:
+    """Reads the template: in a thread, and before the build, where an error takes nothing finished away."""
+    build = preparation.build
+    if build.kind not in DISK_BUILDERS:
+        return Declared()
+    said, directory = disk_settings(preparation.role, preparation.checkout, _variables(preparation), build)
+    return Declared(said if build.kind == "qemu" else "", directory)
+
+
 def signed_as(path: Path) -> str:
     """The format of a file by what is in it; empty where that tells none."""
     with path.open("rb") as file:
@@ -80,8 +100,8 @@ def signed_as(path: Path) -> str:
 
 
 def format_of(path: Path, kind: str = "", declared: str = "") -> str:
-    """The format of a file: by what is in it, else by its name, else `raw` where it can be one and the builder makes
-    disks.
+    """The format of a file: by what is in it, else by its name, else `raw` where it can be one, the builder makes disks
+    and its template declares no other format: an archive of whole blocks beside a disk is none.
 
     What is in a disk that its template declares to be raw was written by the machine, so there only a name that says
     the same makes it another format: a post-processor's copy.
@@ -93,43 +113,40 @@ def format_of(path: Path, kind: str = "", declared: str = "") -> str:
         return signed
     size = path.stat().st_size
     # A disk has whole sectors: a list or a machine's settings beside one hardly ever do.
-    return _ENDINGS.get(ending) or ("raw" if kind in DISK_BUILDERS and size and not size % 512 else "file")
+    may_be_raw = kind in DISK_BUILDERS and declared in ("", "raw") and size and not size % 512
+    return _ENDINGS.get(ending) or ("raw" if may_be_raw else "file")
 
 
-def made_by(preparation: Preparation, reader: OutputReader, started: float) -> list[Made]:
+def made_by(preparation: Preparation, declared: Declared, reader: OutputReader, started: float) -> list[Made]:
     """What the build made, once each, the main disk first. Empty when it made nothing that can be kept (`null`). Reads
-    the template: in a thread."""
+    files: in a thread."""
     amis = list(dict.fromkeys(ami for result in reader.results for ami in result.amis))
     files = list(_files(preparation, reader, started))
     disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
     # Where everything has such an ending, that is what the template makes.
-    return [*_made_of(preparation, disks or files), *(Made("ami", location=ami) for ami in amis)]
+    return [*_made_of(preparation, declared, disks or files), *(Made("ami", location=ami) for ami in amis)]
 
 
-def unnamed(preparation: Preparation, reader: OutputReader, region: str) -> list[Made]:
+def unnamed(preparation: Preparation, declared: Declared, reader: OutputReader, region: str) -> list[Made]:
     """What a build made whose every step went well, but which Packer calls failed: it names nothing then, and runs no
-    post-processor. Reads the template: in a thread."""
+    post-processor. Reads files: in a thread."""
     kind, name = preparation.build.kind, preparation.build.name
     if kind.startswith("amazon-"):
         return [Made("ami", location=f"{region}:{reader.ami}")] if reader.ami and region else []
     if kind not in DISK_BUILDERS:
         return []
-    said = path_setting(
-        preparation.role, preparation.checkout, _variables(preparation), preparation.build, "output_directory"
-    )
     # What it is called where the template does not say it (builder/qemu/config.go).
-    place = Path(said) if said else preparation.directory / f"output-{name.rpartition('.')[2]}"
+    place = (
+        Path(declared.directory) if declared.directory else preparation.directory / f"output-{name.rpartition('.')[2]}"
+    )
     files = _in(place) if place.is_dir() else []
     disks = [file for file in files if file.suffix.lower() not in NOT_DISKS]
-    return _made_of(preparation, disks or files)
+    return _made_of(preparation, declared, disks or files)
 
 
-def _made_of(preparation: Preparation, files: Iterable[Path]) -> list[Made]:
-    build = preparation.build
-    declared = ""
-    if build.kind == "qemu":
-        declared = setting(preparation.role, preparation.checkout, _variables(preparation), build, "format")
-    return [Made(format_of(file, build.kind, declared), path=str(file)) for file in files]
+def _made_of(preparation: Preparation, declared: Declared, files: Iterable[Path]) -> list[Made]:
+    made = [Made(format_of(file, preparation.build.kind, declared.format), path=str(file)) for file in files]
+    return sorted(made, key=lambda one: one.format == "file")  # what is no disk is never the main one
 
 
 def _variables(preparation: Preparation) -> dict[str, str]:

@@ -20,7 +20,7 @@ from core.model.failure import Failure
 from core.model.pause import Pause
 from core.stages import build_ansible, built, space
 from core.stages.access import Watcher
-from core.stages.artifacts import made_by, unnamed
+from core.stages.artifacts import declared_by, made_by, unnamed
 from core.stages.built import Built
 from core.stages.environment import Preparation, prepare
 from core.stages.pace import Pace
@@ -37,6 +37,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
 
 async def _build(job: StageJob) -> Built:
     preparation = await prepare(job, job.stage.build)
+    declared = await asyncio.to_thread(declared_by, preparation)
     await space.for_build(job, preparation.build, preparation.role.name)
     job.places.cache.joinpath("packer").mkdir(mode=0o700, parents=True, exist_ok=True)
     preparation.output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,9 +77,9 @@ async def _build(job: StageJob) -> Built:
     if ended.code != 0 and not pauses.mended(ended):
         found = await asyncio.to_thread(what_failed, log)
         raise pauses.end_of(ended) or _failure(preparation, ended, reader, found)
-    made = await asyncio.to_thread(made_by, preparation, reader, ended.started or began)
+    made = await asyncio.to_thread(made_by, preparation, declared, reader, ended.started or began)
     if pauses.mended(ended):
-        made = made or await asyncio.to_thread(unnamed, preparation, reader, _region(job))
+        made = made or await asyncio.to_thread(unnamed, preparation, declared, reader, _region(job))
         job.say(
             "Every step went well in the end. Packer calls it failed as one was retried, and runs no post-processor."
         )

@@ -8,7 +8,7 @@ import pytest
 from core.adapters.packer import Packer
 from core.adapters.packer_output import OutputReader
 from core.model.role import Build, Role, Syntax
-from core.stages.artifacts import Made, made_by, unnamed
+from core.stages.artifacts import Made, declared_by, made_by, unnamed
 from core.stages.environment import Preparation
 
 HCL = """
@@ -46,12 +46,12 @@ def test_a_disk_is_where_the_template_says_or_where_packer_puts_it(
 ) -> None:
     (tmp_path / "web.pkr.hcl").write_text(HCL % setting)
     asked = preparation(tmp_path, Build("qemu.web", "qemu"), variables)
-    assert unnamed(asked, OutputReader(), "") == []
+    assert unnamed(asked, declared_by(asked), OutputReader(), "") == []
     disk = tmp_path / directory / "packer-web"
     disk.parent.mkdir()
     disk.write_bytes(b"QFI\xfb")
     (disk.parent / "efivars.fd").touch()
-    assert unnamed(asked, OutputReader(), "") == [Made("qcow2", path=str(disk))]
+    assert unnamed(asked, declared_by(asked), OutputReader(), "") == [Made("qcow2", path=str(disk))]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_a_guest_writes_into_a_raw_disk_makes_it_no_other(
     disk = asked.output / name
     disk.parent.mkdir()
     disk.write_bytes(b"QFI\xfb".ljust(1024))
-    assert made_by(asked, OutputReader(), 0.0) == [Made(made, path=str(disk))]
+    assert made_by(asked, declared_by(asked), OutputReader(), 0.0) == [Made(made, path=str(disk))]
 
 
 def test_an_ami_is_known_from_when_it_was_made(tmp_path: Path) -> None:
@@ -79,6 +79,23 @@ def test_an_ami_is_known_from_when_it_was_made(tmp_path: Path) -> None:
     reader.feed("==> amazon-ebs.web: Creating AMI web from instance i-0123456789abcdef0")
     reader.feed("    amazon-ebs.web: AMI: ami-0123456789abcdef0")
     asked = preparation(tmp_path, Build("amazon-ebs.web", "amazon-ebs"))
-    assert unnamed(asked, reader, "eu-central-1") == [Made("ami", location="eu-central-1:ami-0123456789abcdef0")]
-    assert unnamed(asked, OutputReader(), "eu-central-1") == []
-    assert unnamed(preparation(tmp_path, Build("null.web", "null")), reader, "eu-central-1") == []
+    assert unnamed(asked, declared_by(asked), reader, "eu-central-1") == [
+        Made("ami", location="eu-central-1:ami-0123456789abcdef0")
+    ]
+    assert unnamed(asked, declared_by(asked), OutputReader(), "eu-central-1") == []
+    other = preparation(tmp_path, Build("null.web", "null"))
+    assert unnamed(other, declared_by(other), reader, "eu-central-1") == []
+
+
+def test_nothing_of_the_template_is_read_once_the_build_has_ended(tmp_path: Path) -> None:
+    template = tmp_path / "web.pkr.hcl"
+    template.write_text(HCL % 'format = "qcow2"\n  output_directory = "made"')
+    asked = preparation(tmp_path, Build("qemu.web", "qemu"))
+    declared = declared_by(asked)
+    template.unlink()
+    disk = tmp_path / "made" / "packer-web"
+    disk.parent.mkdir()
+    disk.write_bytes(b"QFI\xfb")
+    (disk.parent / "logs.tar").write_bytes(bytes(10240))
+    made = [Made("qcow2", path=str(disk)), Made("file", path=str(disk.parent / "logs.tar"))]
+    assert unnamed(asked, declared, OutputReader(), "") == made, "the disk first"

@@ -54,6 +54,22 @@ def test_a_format_is_told_by_what_is_in_the_file(
     assert format_of(tmp_path / name, kind) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "declared", "expected"),
+    [
+        ("logs.tar", "qcow2", "file"),
+        ("logs.tar", "raw", "raw"),
+        ("disk", "raw", "raw"),
+        ("disk.img", "qcow2", "raw"),  # a post-processor's, by its name
+    ],
+)
+def test_what_tells_nothing_is_a_raw_disk_only_where_the_template_makes_such(
+    tmp_path: Path, name: str, declared: str, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(bytes(10240))
+    assert format_of(tmp_path / name, "qemu", declared) == expected
+
+
 def test_directories_of_workspaces_are_told_apart_and_recognised() -> None:
     ours = Workspace("example.org/shop", "shop", "/srv/shop")
     theirs = Workspace("example.com/shop", "../shop", "/srv/shop")
