@@ -139,10 +139,8 @@ class Asking:
 
         self._house.push_screen(question, answered)
 
-    def _deleted(self, image: ImageVersion, freed: int) -> None:
-        from core.text import size
-
-        self._house.notify(f"{size(freed)} free again.", title=f"Deleted the files of {image.role} {image.version}")
+    def _deleted(self, image: ImageVersion, freed: str) -> None:
+        self._house.notify(f"{freed}.", title=f"Deleted the files of {image.role} {image.version}")
         self._house.discover()
 
 

@@ -72,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
     images = add("images", "listing", "images", "list image versions, or delete the files of one")
     add_json(images)
     images.add_argument("role", nargs="?", help="only those of this role")
-    images.add_argument("--delete", metavar="VERSION", help="delete the files of this version of the role")
+    images.add_argument("--delete", metavar="VERSION", help="delete the files and AMIs of this version of the role")
+    images.add_argument("--files-only", action="store_true", help="with --delete: leave its AMIs alone")
     images.add_argument("--confirm", metavar="NAME", help="the name `ROLE VERSION`, instead of typing it when asked")
 
     _add_deciding(add, add_json)
@@ -149,10 +150,10 @@ def parser() -> argparse.ArgumentParser:
     cancel = add("cancel", "building", "cancel", "cancel a run; what it started is cleaned up")
     cancel.add_argument("run", metavar="RUN", help="its number")
     cancel.add_argument("--wait", action="store_true", help="until it has ended")
-
     cancel.add_argument(
         "--yes", action="store_true", help="destroy the machine of a paused run without asking for the role's name"
     )
+
     debug = add(
         "debug",
         "debugging",
@@ -259,7 +260,10 @@ def _add_keeping(
     convert.add_argument("formats", nargs="+", metavar="FORMAT", help="qcow2, raw, vhd, vhdx, vmdk or ova")
     convert.add_argument("--wait", action="store_true", help="stream the log; the exit status tells the result")
     prune = add(
-        "prune", "sweeping", "prune", "delete the files of image versions that [retention] of ingot.toml lets go"
+        "prune",
+        "sweeping",
+        "prune",
+        "delete the files and AMIs of image versions that [retention] of ingot.toml lets go",
     )
     prune.add_argument("--role", default="", metavar="ROLE", help="only those of this role")
     sweep = add("sweep", "sweeping", "sweep", "list what runs that died left on this machine, and remove it")

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ from core.services import catalogue
 from core.store.index import Index
 
 if TYPE_CHECKING:
+    from core.services.deleting import Going
     from core.services.images import ListedImage
 
 SIGNS = {
@@ -93,7 +95,7 @@ def roles(arguments: argparse.Namespace) -> int:
 
 
 def images(arguments: argparse.Namespace) -> int:
-    """`ingot images [ROLE]`: image versions, newest first; `--delete VERSION` deletes the files of one."""
+    """`ingot images [ROLE]`: image versions, newest first; `--delete VERSION` deletes the files and AMIs of one."""
     from core.services import images as image_service
 
     places = Places.of(os.environ)
@@ -120,7 +122,7 @@ def images(arguments: argparse.Namespace) -> int:
             entry.image.commit[:7],
             entry.image.parent,
             " ".join(artifact.format for artifact in entry.image.artifacts),
-            text.size(entry.size) if entry.size is not None else "–",
+            _size(entry),
         )
         for entry in listed
     ]
@@ -137,6 +139,14 @@ def images(arguments: argparse.Namespace) -> int:
         if problem.path == catalogue.LEDGER:  # what cannot be read there may be a revocation
             say(f"✗ {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
     return ExitStatus.DONE
+
+
+def _size(entry: "ListedImage") -> str:
+    """What it takes; where only AMIs are known, what their machines see as the disk: EC2 has less of it."""
+    if entry.size is not None:
+        return text.size(entry.size)
+    disks = [artifact.virtual_size for artifact in entry.image.artifacts if artifact.virtual_size is not None]
+    return f"disk {text.size(sum(disks))}" if disks else "–"
 
 
 def state_words(effective: Effective) -> str:
@@ -171,7 +181,7 @@ def _image_as_json(entry: "ListedImage") -> dict[str, Any]:
 
 def _delete_image(arguments: argparse.Namespace, places: Places) -> int:
     from core.adapters.git import GitRepository
-    from core.services import images as image_service
+    from core.services import deleting
 
     if arguments.readonly:
         raise RefusedError("--readonly is on: nothing is deleted.")
@@ -179,18 +189,32 @@ def _delete_image(arguments: argparse.Namespace, places: Places) -> int:
         raise RefusedError("Which role's image?", f"ingot images ROLE --delete {arguments.delete}")
     name = f"{arguments.role} {arguments.delete}"
     typed = arguments.confirm
+    root = arguments.directory.resolve()
+    only = arguments.files_only
     if typed is None:
         if not sys.stdin.isatty():
             raise RefusedError(f"Deleting the files of {name} needs its name.", f"--confirm '{name}'")
-        say(f"The files of {name} will be deleted; that it existed stays on the ledger.")
+        goes = deleting.going(places, root, arguments.role, arguments.delete, files_only=only)
+        for line in _going_lines(goes):
+            say(line)
+        say(f"{name} goes with that; that it existed stays on the ledger.")
         typed = input("Type its name to delete it: ")
-    root = arguments.directory.resolve()
     repository = GitRepository.find(root)
-    freed = image_service.delete(
-        places, root, arguments.role, arguments.delete, typed=typed, who=repository.identity() if repository else ""
-    )
-    say(f"Deleted the files of {name}: {text.size(freed)} free again.")
+    who = repository.identity() if repository else ""
+    freed = deleting.delete(places, root, arguments.role, arguments.delete, typed=typed, who=who, files_only=only)
+    say(f"Deleted the files of {name}: {freed}.")
     return ExitStatus.DONE
+
+
+def _going_lines(goes: "Going") -> Iterator[str]:
+    if goes.files:
+        yield f"– {goes.place}: {text.size(goes.size)}"
+    for one in goes.clouds:
+        if not one.there:
+            yield f"– {one.location}: gone already"
+        else:
+            snapshots = f"{len(one.snapshots)} snapshot{'' if len(one.snapshots) == 1 else 's'}"
+            yield f"– {one.location}{'' if one.ami else ' is gone'}: {snapshots}, up to {text.size(one.size)}"
 
 
 def runs(arguments: argparse.Namespace) -> int:

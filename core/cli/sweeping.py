@@ -19,7 +19,7 @@ from core.services.sweeping import Leftover
 
 
 def prune(arguments: argparse.Namespace) -> int:
-    """`ingot prune [--dry-run]`: the files of image versions that the rules of ingot.toml let go."""
+    """`ingot prune [--dry-run]`: the files and AMIs of image versions that the rules of ingot.toml let go."""
     places, root = Places.of(os.environ), arguments.directory.resolve()
     if arguments.readonly and not arguments.dry_run:
         raise RefusedError("--readonly is on: nothing is deleted.", "ingot prune --dry-run shows what would go.")
@@ -32,19 +32,21 @@ def prune(arguments: argparse.Namespace) -> int:
     if arguments.dry_run or not plan.going:
         return ExitStatus.DONE
     if not arguments.yes:
-        _ask(plan.workspace.name, f"the files of {len(plan.going)} image versions")
+        what = "files and AMIs" if plan.freed_in_cloud else "files"
+        _ask(plan.workspace.name, f"the {what} of {len(plan.going)} image versions")
     repository = GitRepository.find(root)
     names = [one.name for one in plan.going]
     done = retention.prune(places, root, names, repository.identity() if repository else "", arguments.role)
     if arguments.json:
         failed = {one.name: one.error.what for one in done if one.error}
-        freed = {one.name: one.freed for one in done if not one.error}
-        print_json({**_plan_as_json(plan), "deleted": freed, "failed": failed})
+        freed = {one.name: one.freed.disk for one in done if not one.error}
+        in_cloud = {one.name: one.freed.cloud for one in done if not one.error}
+        print_json({**_plan_as_json(plan), "deleted": freed, "deleted_in_cloud": in_cloud, "failed": failed})
     for one in done:
         if one.error:
             complain(one.error)
         elif not arguments.json:
-            say(f"Deleted the files of {one.name}: {text.size(one.freed)} free again.")
+            say(f"Deleted the files of {one.name}: {one.freed}.")
     return ExitStatus.FAILED if any(one.error for one in done) else ExitStatus.DONE
 
 
@@ -105,7 +107,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
 
 def _print_plan(plan: Plan) -> None:
     if not plan.judged:
-        say("No image version has files on this machine.")
+        say("No image version has files on this machine, or AMIs that a rule is set for.")
         return
     if not any(rule.says_something for rule in plan.rules.values()):
         say('ingot.toml has no [retention]: nothing goes by itself. For example: [retention] keep = 5, younger = "30d"')
@@ -117,7 +119,9 @@ def _print_plan(plan: Plan) -> None:
     table(("  ROLE", "VERSION", "STATE", "AGE", "SIZE", "FILES"), rows, right=(3, 4))
     kept = sum(one.size for one in plan.judged if not one.fate.goes)
     if plan.going:
-        say(f"{text.size(plan.freed)} would be free again, and {text.size(kept)} stay. The ledger forgets nothing.")
+        cloud = f" In EC2 up to {text.size(plan.freed_in_cloud)} would be free again." if plan.freed_in_cloud else ""
+        freed = f"{text.size(plan.freed)} would be free again, and {text.size(kept)} stay."
+        say(f"{freed}{cloud} The ledger forgets nothing.")
     else:
         say("Nothing is to go.")
 
@@ -129,9 +133,16 @@ def _row(one: Judged, now: float) -> tuple[str, ...]:
         stored.version,
         stored.state.value,
         text.age(now - stored.created),
-        text.size(one.size),
-        "go" if one.fate.goes else f"stay: {one.fate.stays}",
+        _size(one),
+        f"go{f', not its AMIs: {one.left}' if one.left else ''}" if one.fate.goes else f"stay: {one.fate.stays}",
     )
+
+
+def _size(one: Judged) -> str:
+    """Of snapshots only a limit is known."""
+    if not one.cloud:
+        return text.size(one.size) if one.size or not one.left else "–"
+    return f"{f'{text.size(one.size)} + ' if one.size else ''}≤ {text.size(one.cloud)}"
 
 
 def _plan_as_json(plan: Plan) -> dict[str, object]:
@@ -144,12 +155,15 @@ def _plan_as_json(plan: Plan) -> dict[str, object]:
                 "state": one.fate.stored.state.value,
                 "created": one.fate.stored.created,
                 "size": one.size,
+                "size_in_cloud": one.cloud,
+                "left_in_cloud": one.left or None,
                 "goes": one.fate.goes,
                 "stays": one.fate.stays or None,
             }
             for one in plan.judged
         ],
         "freed": plan.freed,
+        "freed_in_cloud": plan.freed_in_cloud,
         "offline": plan.offline or None,
     }
 

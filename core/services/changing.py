@@ -66,14 +66,16 @@ class Changing:
 
         Building(self.places, os.environ).give_secrets(uid)
 
-    def delete(self, role: str, version: str, *, typed: str) -> int:
-        """Delete the files of an image version; `typed` is the name that the person typed. Gives the bytes freed."""
+    def delete(self, role: str, version: str, *, typed: str) -> str:
+        """Delete the files and AMIs of an image version; `typed` is the name that the person typed. Says what is free
+        again."""
         from core.adapters.git import GitRepository
-        from core.services import images
+        from core.services import deleting
 
         repository = GitRepository.find(self.directory)
         if repository is None:
             raise WorkspaceError(
                 f"{self.directory} is in no Git repository any more.", "Look at what happened to .git."
             )
-        return images.delete(self.places, self.directory, role, version, typed=typed, who=repository.identity())
+        freed = deleting.delete(self.places, self.directory, role, version, typed=typed, who=repository.identity())
+        return str(freed)

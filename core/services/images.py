@@ -1,10 +1,4 @@
-"""The image versions of a workspace with what they take on this disk, and deleting the files of one.
-
-That an image existed stays on the ledger for ever; only files go. The ledger is told first: were the files deleted
-first and the ledger could not be written, everybody else would go on to count on an image that is gone. What is left
-when the deleting then fails is found on the disk and can be deleted again; and what is not deleted after all, since
-something came to need it in between, is put back on the ledger.
-"""
+"""The image versions of a workspace, with what they take on this disk and what needs them."""
 
 import os
 import socket
@@ -15,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import IngotError, LedgerError, RefusedError
+from core.errors import LedgerError
 from core.model.decided import Decided, Effective
 from core.model.image import Artifact, ImageVersion
 from core.model.machine import MachineState
@@ -25,13 +19,12 @@ from core.model.stale import outdated
 from core.model.states import Verdict
 from core.model.workspace import Workspace
 from core.places import Places
-from core.services import catalogue, disk
+from core.services import amis, disk
 from core.stages import file_manifest
 from core.stages.leftovers import file_name, workspace_key
 from core.store.index import Index
 from core.store.ledger import Ledger
 from core.store.ledger_contents import Contents
-from core.text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,91 +90,6 @@ def look_at(places: Places, workspace: Workspace, image: ImageVersion, contents:
     return _listed(places, workspace, image, contents.images, active, contents.decided)
 
 
-def delete(places: Places, root: Path, role: str, version: str, *, typed: str, who: str) -> int:
-    """Delete the files that an image version has on this machine; gives the bytes that are free again.
-
-    `typed` is what the person typed to confirm, and must be `role version`. Can be repeated when something was left.
-    Raises RefusedError when a rule forbids it, LedgerError when the ledger cannot be told (then nothing is deleted),
-    StoreError when files are left.
-    """
-    name = f"{role} {version}"
-    if typed.strip() not in (name, visible(name)):  # nobody can type what a terminal must not be shown
-        raise RefusedError(f"The files of {name} are deleted only when its name is typed.", f"Type exactly: {name}")
-    workspace = catalogue.identify(root)
-    ledger = Ledger(Path(workspace.root), workspace.remote)
-    image = ledger.manifest(role, version)
-    place = directory_of(places, workspace, image)
-    here = own(image, place)
-    standing = ledger.image(role, version).artifacts
-    recorded = [artifact for artifact in here if artifact in standing]
-    if not here and os.path.lexists(place):
-        raise RefusedError(
-            f"{name} has no files on this machine: what lies in {place} is of another image.", _where(image)
-        )
-    if not recorded and not os.path.lexists(place):
-        raise RefusedError(f"{name} has no files on this machine.", _where(image))
-    index = Index(places.index)
-    try:
-        _refuse_if_needed(places, index, workspace, image, ledger)
-        disk.inside(place, places.images)
-        try:
-            for host, locations in _by_host(recorded).items():
-                ledger.remove_artifacts(role, version, locations, who, "its files were deleted", host=host)
-            # A run that chose the image before the ledger was told has it by now; one that comes later does not choose
-            # it. Looked at only before that, a run that begins in between would build on files that go.
-            _refuse_if_needed(places, index, workspace, image, ledger)
-        except IngotError as refused:
-            _put_back(ledger, image, recorded, who, refused)
-            raise
-        freed = disk.remove(place, places.images)
-        contents = ledger.read()
-        index.replace_images(workspace.id, contents.images, contents.head or "")
-    finally:
-        index.close()
-    return freed
-
-
-def _by_host(recorded: Sequence[Artifact]) -> dict[str, list[str]]:
-    """Where they lie, by the host that the ledger has for them: one, unless this machine was renamed."""
-    found: dict[str, list[str]] = {}
-    for artifact in recorded:
-        found.setdefault(artifact.host, []).append(artifact.location)
-    return found
-
-
-def _put_back(ledger: Ledger, image: ImageVersion, recorded: Sequence[Artifact], who: str, refused: IngotError) -> None:
-    """Take back that files were deleted: they are not. Those that somebody else deleted meanwhile stay off."""
-    there = [artifact for artifact in recorded if Path(artifact.location).is_file()]
-    try:
-        for host, locations in _by_host(there).items():
-            ledger.keep_artifacts(image.role, image.version, locations, who, "they were not deleted", host=host)
-    except LedgerError as error:
-        raise LedgerError(
-            f"The files of {image.role} {image.version} are not deleted ({refused.what}), and the ledger could not be "
-            f"told so: {error.what}",
-            error.next_step,
-            kept="All of its files are there. The ledger may say that they are deleted.",
-        ) from error
-
-
-def _refuse_if_needed(places: Places, index: Index, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
-    contents = ledger.read()
-    listed = _listed(places, workspace, image, contents.images, _active(index, workspace), contents.decided)
-    name = f"{image.role} {image.version}"
-    if listed.children:
-        raise RefusedError(
-            f"{name} is what {' and '.join(listed.children)} {'is' if len(listed.children) == 1 else 'are'} built on.",
-            "Delete those first.",
-        )
-    if listed.channels:
-        raise RefusedError(
-            f"{name} is what {' and '.join(listed.channels)} of {image.role} has.",
-            f"Move that first: ingot promote {image.role} VERSION {listed.channels[0]}",
-        )
-    if listed.used_by:
-        raise RefusedError(f"{name} is needed by {' and '.join(listed.used_by)}.", "Wait for the end, or cancel it.")
-
-
 def _listed(
     places: Places,
     workspace: Workspace,
@@ -196,6 +104,7 @@ def _listed(
     place = directory_of(places, workspace, image)
     locations = [artifact.location for artifact in own(image, place)]
     here = tuple(location for location in locations if Path(location).is_file())
+    clouds = [artifact.location.partition(":")[2] for artifact in amis.of(image.artifacts)]
     return ListedImage(
         image=replace(image, state=effective.state),
         on_disk=here,
@@ -206,7 +115,7 @@ def _listed(
             for child in images
             if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
         ),
-        used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, locations)),
+        used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, [*locations, *clouds])),
         channels=decided.channels_at(key) if known else (),
         effective=effective,
     )
@@ -214,7 +123,7 @@ def _listed(
 
 def _needs(run: Run, upstream: object, image: ImageVersion, locations: Sequence[str]) -> bool:
     """A run needs the image that it makes or is about, the one that it chose to build on and, until then, any it may
-    choose."""
+    choose. `locations` are paths of its files here, and ids of its AMIs."""
     if run.uid == image.run:
         return True
     if run.request.purpose is not Purpose.BUILD:
@@ -229,15 +138,16 @@ def _user(run: Run) -> str:
 
 
 def _active(index: Index, workspace: Workspace) -> list[tuple[Run, object]]:
-    """The runs that are not over or whose machine is kept, each with the path of the upstream that it chose (None: not
-    yet)."""
+    """The runs that are not over or whose machine is kept, each with the path or the AMI of the upstream that it chose
+    (None: not yet)."""
     runs = index.runs(workspace.id, active_only=True)
     kept = {machine.run_uid for machine in index.machines() if machine.state is MachineState.KEPT}
     for uid in sorted(kept - {run.uid for run in runs}):
         run = index.run(uid)
         if run is not None and run.workspace_id == workspace.id:
             runs.append(run)
-    return [(run, index.stage_result(run.uid, "upstream").get("path")) for run in runs]
+    chosen = [index.stage_result(run.uid, "upstream") for run in runs]
+    return [(run, result.get("ami") or result.get("path")) for run, result in zip(runs, chosen, strict=True)]
 
 
 def directory_of(places: Places, workspace: Workspace, image: ImageVersion) -> Path:
@@ -278,12 +188,3 @@ def _is_that_file(image: ImageVersion, artifact: Artifact) -> bool:
 
 def _is_in(location: str, place: Path) -> bool:
     return os.path.realpath(Path(location).parent) == os.path.realpath(place) and Path(location).name not in ("", "..")
-
-
-def _where(image: ImageVersion) -> str:
-    hosts = sorted({artifact.host for artifact in image.artifacts if artifact.host})
-    if hosts:
-        return f"They are on {' and '.join(hosts)}: delete them there."
-    if image.artifacts:
-        return f"It has {image.artifacts[0].location}: delete that where it is."
-    return "They were never made, or are deleted already."

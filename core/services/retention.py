@@ -1,12 +1,14 @@
-"""Which image versions' files a workspace's rules let go from this machine, why the others stay, and deleting them.
+"""Which image versions' files and AMIs a workspace's rules let go, why the others stay, and deleting them.
 
 Judged is by the ledger as it is, with what others wrote: where that cannot be had or read, nothing is deleted. Each
-deletion goes the way of `images.delete`, which looks again at whatever may need the image.
+deletion goes the way of `deleting.delete`, which looks again at whatever may need the image. AMIs that cannot be looked
+at with the credentials of the environment are left alone; files of the same version go all the same.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import config
@@ -15,18 +17,24 @@ from core.model.image import ImageVersion
 from core.model.retention import Fate, Key, Retention, Stored, children_first, fates
 from core.model.workspace import Workspace
 from core.places import Places
-from core.services import catalogue, images
+from core.services import amis, catalogue, deleting, images
+from core.services.amis import CloudImage
+from core.services.deleting import Freed
 from core.store.ledger import Ledger
 from core.store.ledger_contents import Contents
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What becomes of the files of one image version."""
+    """What becomes of the files and AMIs of one image version."""
 
     fate: Fate
     size: int
-    """Bytes that they take on this disk."""
+    """Bytes that files take on this disk."""
+    cloud: int = 0
+    """Bytes that the snapshots of its AMIs take, at most."""
+    left: str = ""
+    """Why AMIs of it are left alone, where they are; then `cloud` is 0."""
 
     @property
     def name(self) -> str:
@@ -41,7 +49,8 @@ class Plan:
     rules: Mapping[str, Retention]
     """By role, of those that have images here."""
     judged: tuple[Judged, ...]
-    """Every image version with files on this machine, the newest of each role first."""
+    """Every image version with files on this machine or AMIs, the newest of each role first; with AMIs alone only
+    where its role has a rule."""
     offline: str = ""
     """Why what others wrote is not known; then nothing may be deleted."""
 
@@ -53,8 +62,13 @@ class Plan:
 
     @property
     def freed(self) -> int:
-        """Bytes that come back."""
+        """Bytes that come back on this disk."""
         return sum(one.size for one in self.going)
+
+    @property
+    def freed_in_cloud(self) -> int:
+        """Bytes that come back in EC2, at most."""
+        return sum(one.cloud for one in self.going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +76,19 @@ class Pruned:
     """How the deletion of one went."""
 
     name: str
-    freed: int = 0
+    freed: Freed = field(default_factory=Freed)
     error: IngotError | None = None
 
 
-def plan(places: Places, root: Path, role: str = "", clock: Callable[[], float] = time.time) -> Plan:
-    """What the rules of the workspace's ingot.toml let go, of all roles or one.
+def plan(
+    places: Places,
+    root: Path,
+    role: str = "",
+    clock: Callable[[], float] = time.time,
+    environment: Mapping[str, str] = os.environ,
+) -> Plan:
+    """What the rules of the workspace's ingot.toml let go, of all roles or one. Asks EC2 where a role with a rule has
+    AMIs.
 
     Raises RefusedError where there is no such role, LedgerError where the ledger cannot be read whole.
     """
@@ -90,28 +111,42 @@ def plan(places: Places, root: Path, role: str = "", clock: Callable[[], float] 
         for name in roles
         if role in ("", name)
     }
-    found: dict[Key, tuple[Stored, int]] = {}
+    clouds = _clouds(contents, rules, environment)
+    found: dict[Key, Stored] = {}
+    sizes: dict[Key, tuple[int, int, str]] = {}
     for image in contents.images:
-        if images.lies_here(places, workspace, image, ledger):
-            listed = images.look_at(places, workspace, image, contents)
-            found[image.role, image.version] = (_stored(places, workspace, listed, contents), listed.size or 0)
-    newest_first = sorted((one for one, _ in found.values()), key=lambda one: (one.created, one.version), reverse=True)
+        key = (image.role, image.version)
+        here, of_image = images.lies_here(places, workspace, image, ledger), clouds.get(key, [])
+        if not (here or of_image):
+            continue
+        listed = images.look_at(places, workspace, image, contents)
+        left = next((one.left.what for one in of_image if one.left), "")
+        found[key] = _stored(places, workspace, listed, contents, clouds, left="" if here else left)
+        sizes[key] = (listed.size or 0 if here else 0, 0 if left else sum(one.size for one in of_image), left)
+    newest_first = sorted(found.values(), key=lambda one: (one.created, one.version), reverse=True)
     newest_first.sort(key=lambda one: one.role)
     judged = [
-        Judged(fate, found[fate.stored.key][1])
+        Judged(fate, *sizes[fate.stored.key])
         for fate in fates(newest_first, rules, clock())
         if role in ("", fate.stored.role)
     ]
     return Plan(workspace, rules, tuple(judged), shared.reason if shared.state == "offline" else "")
 
 
-def prune(places: Places, root: Path, names: Sequence[str], who: str, role: str = "") -> list[Pruned]:
-    """Delete the files of those of `names` (`web 0.1.0`) that may go still, children before parents.
+def prune(
+    places: Places,
+    root: Path,
+    names: Sequence[str],
+    who: str,
+    role: str = "",
+    environment: Mapping[str, str] = os.environ,
+) -> list[Pruned]:
+    """Delete the files and AMIs of those of `names` (`web 0.1.0`) that may go still, children before parents.
 
     What cannot be deleted is among the results with its error, and the others are deleted all the same. Raises as
     `plan`, and LedgerError where what others wrote cannot be known.
     """
-    now = plan(places, root, role)
+    now = plan(places, root, role, environment=environment)
     if now.offline:
         raise LedgerError(
             f"The ledger's remote cannot be reached ({now.offline}): others may use by now what would be deleted.",
@@ -124,20 +159,57 @@ def prune(places: Places, root: Path, names: Sequence[str], who: str, role: str 
             continue
         key = one.fate.stored.key
         try:
-            done.append(Pruned(one.name, images.delete(places, root, *key, typed=one.name, who=who)))
+            freed = deleting.delete(
+                places,
+                root,
+                *key,
+                typed=one.name,
+                who=who,
+                environment=environment,
+                files_only=bool(one.left),
+            )
+            done.append(Pruned(one.name, freed))
         except IngotError as error:
             done.append(Pruned(one.name, error=error))
     return done
 
 
-def _stored(places: Places, workspace: Workspace, listed: images.ListedImage, contents: Contents) -> Stored:
+def _clouds(
+    contents: Contents, rules: Mapping[str, Retention], environment: Mapping[str, str]
+) -> dict[Key, list[CloudImage]]:
+    """The AMIs of the roles that a rule is set for, by image version: those that the ledger has, and what is left of
+    those that it had."""
+    removed: dict[Key, list[str]] = {}
+    for one in contents.removals:
+        removed.setdefault((one.role, one.version), []).append(one.location)
+    wanted = [
+        one
+        for image in contents.images
+        if (rule := rules.get(image.role)) and rule.says_something
+        for one in amis.wanted(image, image.artifacts, removed.get((image.role, image.version), []))
+    ]
+    looked = amis.look(wanted, environment) if wanted else {}
+    there = {key: [one for one in of if one.recorded or one.there] for key, of in looked.items()}
+    return {key: of for key, of in there.items() if of}
+
+
+def _stored(
+    places: Places,
+    workspace: Workspace,
+    listed: images.ListedImage,
+    contents: Contents,
+    clouds: Mapping[Key, Sequence[CloudImage]],
+    left: str,
+) -> Stored:
+    """`left` says why there is nothing of it that could go."""
     image = listed.image
     children = [
         child
         for child in contents.images
         if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
     ]
-    elsewhere = [child for child in children if not _all_here(places, workspace, child)]
+    elsewhere = [child for child in children if not _all_here(places, workspace, child, clouds)]
+    instances = [name for one in clouds.get((image.role, image.version), []) for name in one.instances]
     return Stored(
         role=image.role,
         version=image.version,
@@ -148,11 +220,21 @@ def _stored(places: Places, workspace: Workspace, listed: images.ListedImage, co
             *(f"{channel} has it" for channel in listed.channels),
             *(f"{user} needs it" for user in listed.used_by),
             *(f"{child.role} {child.version} is built on it, and has files elsewhere" for child in elsewhere),
+            *(
+                (f"{', '.join(instances)} {'was' if len(instances) == 1 else 'were'} launched from it",)
+                if instances
+                else ()
+            ),
+            *((f"left alone: {left}",) if left else ()),
         ),
         children=tuple((child.role, child.version) for child in children if child not in elsewhere),
     )
 
 
-def _all_here(places: Places, workspace: Workspace, child: ImageVersion) -> bool:
-    place = images.directory_of(places, workspace, child)
-    return len(images.own(child, place)) == len(child.artifacts)
+def _all_here(
+    places: Places, workspace: Workspace, child: ImageVersion, clouds: Mapping[Key, Sequence[CloudImage]]
+) -> bool:
+    """Whether all that it has is judged here: files on this machine, and AMIs that can be looked at."""
+    here = len(images.own(child, images.directory_of(places, workspace, child)))
+    judged = [one for one in clouds.get((child.role, child.version), []) if one.recorded and not one.left]
+    return here + len(judged) == len(child.artifacts)

@@ -18,7 +18,7 @@ from core.model.role import Build, Role, Syntax, Upstream, UpstreamKind
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.states import Act, StateChange
 from core.places import Places
-from core.services import cache, catalogue, disk, images
+from core.services import cache, catalogue, deleting, disk, images
 from core.stages import file_manifest
 from core.stages.leftovers import workspace_key
 from core.store.index import Index
@@ -89,9 +89,9 @@ class Shop:
         self.index.update_stage(run.uid, "upstream", state=StageState.SUCCEEDED, result={"path": path})
 
     def delete(self, role: str, version: str, typed: str | None = None) -> int:
-        return images.delete(
+        return deleting.delete(
             self.places, self.root, role, version, typed=f"{role} {version}" if typed is None else typed, who=ADA
-        )
+        ).disk
 
     def listed(self, role: str = "") -> dict[str, images.ListedImage]:
         return {

@@ -129,7 +129,7 @@ def test_what_happened_since_the_plan_counts(shop: Shop, monkeypatch: pytest.Mon
     move = ChannelMove("web", "production", "1", "run-of-web-1", "", ADA, time.time(), takes=(ImageState.GOOD,))
     shop.ledger.decide([move], ADA, "promote")
 
-    def as_it_was(*_: object) -> retention.Plan:
+    def as_it_was(*_: object, **__: object) -> retention.Plan:
         return plan
 
     assert prune(shop, "web 1", "web 2") == {"web 2": ""}

@@ -93,9 +93,9 @@ class Asked:
     def give_secrets(self, uid: str) -> None:
         self._say("give secrets")
 
-    def delete(self, role: str, version: str, *, typed: str) -> int:
+    def delete(self, role: str, version: str, *, typed: str) -> str:
         self._say(f"delete {role} {version} ({typed})")
-        return 612_000_000
+        return "612 MB free again"
 
 
 @dataclass
