@@ -207,10 +207,12 @@ class Execution:
 
     def _failed(self, run: Run, stage: Stage, job: Job, error: IngotError) -> str:
         asked = self._index.run(run.uid)
-        if run.uid in self._cancelled or (asked is not None and asked.cancel_asked_by):
+        if isinstance(error, LostError):
+            state = StageState.LOST  # of a run that is cancelled, too: what may be left behind is news
+        elif run.uid in self._cancelled or (asked is not None and asked.cancel_asked_by):
             state = StageState.CANCELLED  # a tool that is interrupted may well fail: that is no news
         else:
-            state = StageState.LOST if isinstance(error, LostError) else StageState.FAILED
+            state = StageState.FAILED
         # What a tool complained of may have a secret in it, and the index is a file like any other.
         what = job.redacted(error.what)
         next_step = job.redacted("\n".join(part for part in (error.kept, error.next_step) if part))
@@ -260,12 +262,13 @@ def _full(stage: Stage, error: OSError) -> SpaceError:
 
 def _end_of(run: Run) -> tuple[RunState, str]:
     """The state and reason that a run ends with, from how its stages ended."""
+    by = f"cancelled by {run.cancel_asked_by}"
     for stage in run.stages:
         if stage.state is StageState.LOST:
-            return RunState.LOST, " ".join(part for part in (stage.error, stage.next_step) if part)
+            lost = " ".join(part for part in (stage.error, stage.next_step) if part)
+            return (RunState.CANCELLED, f"{by}. {lost}") if run.cancel_asked_by else (RunState.LOST, lost)
         if stage.state is StageState.FAILED:
             return RunState.FAILED, f"{stage.key}: {stage.error}"
-    by = f"cancelled by {run.cancel_asked_by}"
     if any(stage.state is not StageState.SUCCEEDED for stage in run.stages):
         if run.cancel_asked_by:
             return RunState.CANCELLED, by

@@ -15,7 +15,7 @@ from core import process
 from core.engine.dispatcher import Dispatcher
 from core.engine.execution import Execution, Pipeline
 from core.engine.holds import holds_of
-from core.engine.job import Job
+from core.engine.job import Job, LostError
 from core.engine.slots import Slots
 from core.errors import ToolError
 from core.model.run import Run, RunState, StageState
@@ -131,6 +131,22 @@ async def test_a_secret_in_a_complaint_is_not_in_the_index(workshop: Workshop) -
     assert workshop.again(run).reason == "checkout: web.pkr.hcl:3: «redacted» is no number."
     for file in workshop.places.home.rglob("*"):
         assert not file.is_file() or b"correct-horse" not in file.read_bytes(), file
+
+
+async def test_a_cancelled_run_says_what_a_stage_that_was_lost_may_have_left(workshop: Workshop, run: Run) -> None:
+    async def vanishes(job: StageJob) -> dict[str, object]:
+        workshop.index.ask_cancel(job.run.uid, "Bob")
+        raise LostError("packer and its holder vanished.", "What it made carries the run's id: look for it there.")
+
+    pipeline = Pipeline({"checkout": vanishes}, lambda _run, _succeeded: None)
+    execution = Execution(workshop.around, pipeline, lambda: None)
+    assert await execution.carry_out(run.uid, "checkout") == "lost"
+    await execution.finish(run.uid)
+    ended = workshop.again(run)
+    assert ended.state is RunState.CANCELLED
+    assert ended.reason == (
+        "cancelled by Bob. packer and its holder vanished. What it made carries the run's id: look for it there."
+    )
 
 
 async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Workshop, run: Run) -> None:
