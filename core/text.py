@@ -33,7 +33,10 @@ _DANGEROUS = re.compile(
     "]"
 )
 _SGR = re.compile(rb"\x1b\[[0-9;:]*m")
-_ERASE_LINE = re.compile(rb"\x1b\[([012]?)K")
+_ERASED = re.compile(rb"\x1b\[[12]K|\r\x1b\[0?K")
+"""After it nothing is left of what was before: erased whole, left of the cursor, or right of it at the beginning."""
+_ERASE_RIGHT = re.compile(rb"\x1b\[0?K")
+"""Where something was written there is nothing right of the cursor."""
 _TAB = 8
 
 
@@ -64,17 +67,12 @@ def from_bytes(raw: bytes) -> str:
     EL) the last state is shown; tabs are expanded; all else is `visible`.
     """
     if b"\x1b" in raw:
-        raw = _ERASE_LINE.sub(_erased, _SGR.sub(b"", raw))
+        raw = _ERASE_RIGHT.sub(b"", _ERASED.split(_SGR.sub(b"", raw))[-1])
     raw = raw.rstrip(b"\r\n").rpartition(b"\r")[2]
     text = raw.decode(errors="surrogateescape")
     if "\t" in text:
         text = text.expandtabs(_TAB)
     return visible(text)
-
-
-def _erased(found: re.Match[bytes]) -> bytes:
-    """What is left of it is as good as overwritten; erased right of the cursor there is nothing."""
-    return b"\r" if found[1] in (b"1", b"2") else b""
 
 
 def cut_end(text: str, width: int) -> str:
