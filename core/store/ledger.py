@@ -17,7 +17,8 @@ from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model import version as versions
 from core.model.decided import Decision
 from core.model.image import Artifact, ImageState, ImageVersion
-from core.store import ledger_tree
+from core.store import ledger_artifacts, ledger_tree
+from core.store.ledger_artifacts import Edits
 from core.store.ledger_contents import Contents, contents_of
 from core.store.ledger_decisions import placed
 from core.store.ledger_rules import check_names, same_building, with_additions
@@ -63,7 +64,9 @@ class Ledger:
 
     def read(self) -> Contents:
         """All of the ledger. What cannot be read is among the problems and hides nothing else."""
-        head = self._tree.head()
+        return self._at(self._tree.head())
+
+    def _at(self, head: str | None) -> Contents:
         return contents_of(self._tree, head, self._tree.entries(head), self._clock())
 
     def images(self) -> list[ImageVersion]:
@@ -280,36 +283,15 @@ class Ledger:
 
     def add_artifacts(self, image: ImageVersion, artifacts: Sequence[Artifact], who: str, why: str = "") -> None:
         """Record artifacts that were made of an image version. The same ones again change nothing."""
-        at = self._clock()
-        wanted = {
-            ledger_tree.addition_path(image.role, image.version, artifact): Addition(
-                image.role, image.version, image.run, artifact, who, at
-            )
-            for artifact in artifacts
-        }
-        for _ in attempts():
-            contents = self.read()
-            standing = next((one.artifacts for one in contents.images if one.run == image.run), ())
-            edits: dict[str, str | None] = {
-                path: self._tree.write(ledger_tree.encode(addition))
-                for path, addition in wanted.items()
-                if addition.artifact not in standing
-            }
-            if not edits:
-                return
-            formats = ", ".join(dict.fromkeys(artifact.format for artifact in artifacts))
-            message = f"add {formats} to {image.role} {image.version}\n\n{why}"
-            # Deleted before, at the same place, and made once more.
-            back = [
-                ledger_tree.removal_path(image.role, image.version, artifact.location, host)
-                for artifact in artifacts
-                for host in dict.fromkeys(("", artifact.host))
-            ]
-            edits |= {entry.path: None for entry in self._tree.entries(contents.head, *back)}
-            if self._tree.swap(self._tree.commit(contents.head, edits, message, Signature(who)), contents.head):
-                self._share(hopeful=True)
-                return
-        raise _contended(f"{image.role} {image.version}")
+        name, at = f"{image.role} {image.version}", self._clock()
+        additions = [Addition(image.role, image.version, image.run, artifact, who, at) for artifact in artifacts]
+        formats = ", ".join(dict.fromkeys(artifact.format for artifact in artifacts))
+        self._change(
+            lambda head: ledger_artifacts.added(self._tree, self._at(head), image, additions),
+            name,
+            f"add {formats} to {name}\n\n{why}",
+            who,
+        )
 
     def remove_artifacts(
         self, role: str, version: str, locations: Sequence[str], who: str, why: str = "", *, host: str = ""
@@ -322,43 +304,37 @@ class Ledger:
         if unknown := [location for location in locations if location not in known]:
             raise RefusedError(f"{role} {version} has no artifact {unknown[0]}.", "See: ingot images --json")
         at = self._clock()
-        wanted = {
-            ledger_tree.removal_path(role, version, location, host): Removal(role, version, location, who, at, host)
-            for location in locations
-        }
-        for _ in attempts():
-            head = self._tree.head()
-            there = {entry.path for entry in self._tree.entries(head, *wanted)} if wanted else set[str]()
-            edits = {
-                path: self._tree.write(ledger_tree.encode(removal))
-                for path, removal in wanted.items()
-                if path not in there
-            }
-            if not edits:
-                return
-            message = f"remove files of {role} {version}\n\n{why}"
-            if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
-                self._share(hopeful=True)
-                return
-        raise _contended(f"{role} {version}")
+        removals = [Removal(role, version, location, who, at, host) for location in locations]
+        self._change(
+            lambda head: ledger_artifacts.removed(self._tree, head, removals),
+            f"{role} {version}",
+            f"remove files of {role} {version}\n\n{why}",
+            who,
+        )
 
     def keep_artifacts(
         self, role: str, version: str, locations: Sequence[str], who: str, why: str = "", *, host: str = ""
     ) -> None:
         """Take back `remove_artifacts`, for files that are not deleted after all: all is as it was before."""
-        removals = [ledger_tree.removal_path(role, version, location, host) for location in locations]
+        self._change(
+            lambda head: ledger_artifacts.kept(self._tree, head, role, version, locations, host),
+            f"{role} {version}",
+            f"keep files of {role} {version}\n\n{why}",
+            who,
+        )
+
+    def _change(self, edits_on: Callable[[str | None], Edits], name: str, message: str, who: str) -> None:
+        """Write what is to be changed in the files of an image, on top of what is newest, and share it. Where that is
+        nothing, nothing is written."""
         for _ in attempts():
             head = self._tree.head()
-            edits: dict[str, str | None] = (
-                {entry.path: None for entry in self._tree.entries(head, *removals)} if removals else {}
-            )
+            edits = edits_on(head)
             if not edits:
                 return
-            message = f"keep files of {role} {version}\n\n{why}"
             if self._tree.swap(self._tree.commit(head, edits, message, Signature(who)), head):
                 self._share(hopeful=True)
                 return
-        raise _contended(f"{role} {version}")
+        raise _contended(name)
 
     def fetch(self) -> Shared:
         """Take in what others wrote; push nothing. What of ours lost is in `lost`."""
