@@ -1,8 +1,10 @@
 """What files take on the disk, and taking them away: only ever below the directory that is Ingot's own."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
+from types import TracebackType
 
 from core.errors import RefusedError, StoreError
 
@@ -34,6 +36,7 @@ def inside(path: Path, home: Path) -> Path:
 
 def remove(path: Path, home: Path) -> int:
     """Remove a file or directory below `home`, and give the bytes that are free again. Of a link, only the link goes.
+    Somebody else may be removing it as well.
 
     Raises RefusedError for a place elsewhere, StoreError when something is left.
     """
@@ -45,8 +48,9 @@ def remove(path: Path, home: Path) -> int:
                 for name in (".", *names):
                     place = Path(directory, name)
                     if not place.is_symlink():
-                        place.chmod(0o700)  # tools make what they keep read-only
-            shutil.rmtree(real)
+                        with contextlib.suppress(FileNotFoundError):
+                            place.chmod(0o700)  # tools make what they keep read-only
+            shutil.rmtree(real, onerror=_unless_gone)
         else:
             real.unlink(missing_ok=True)
     except OSError as error:
@@ -56,3 +60,8 @@ def remove(path: Path, home: Path) -> int:
             kept=f"{freed - size_of(real)} bytes are free again.",
         ) from error
     return freed
+
+
+def _unless_gone(_: object, __: str, raised: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]

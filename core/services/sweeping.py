@@ -6,9 +6,10 @@ cannot be known, it is not listed.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from core.model.machine import MachineState
 from core.model.run import Run
 from core.places import Places
 from core.services import cache, disk
+from core.stages.convert import lock_of, run_note
 from core.stages.convert import remove as remove_unregistered
-from core.stages.convert import run_note
 from core.stages.environment import tmp_name
 from core.stages.file_manifest import note_of
 from core.stages.leftovers import RUN_NOTE
@@ -35,6 +36,7 @@ WORKING = ("output", "register", "convert", "seal", "reading", "test", "tmp", "k
 reports."""
 NEW = 3600.0
 """Seconds: what is younger may belong to somebody who is at work this moment, such as a lock on a ledger."""
+_LOOK_AGAIN = "See: ingot sweep --dry-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,14 @@ def listing(places: Places, now: float | None = None) -> list[Leftover]:
 def remove(places: Places, names: Sequence[str]) -> list[Swept]:
     """Take away what is named, if it is still left by nobody; processes are ended first.
 
-    What cannot be taken away is among the results with its error. Raises RefusedError for a name that is not listed.
+    What cannot be taken away, or is not left any more, is among the results with its error. Raises StoreError.
     """
     there = {one.name: one for one in listing(places)}
-    if unknown := [name for name in names if name not in there]:
-        raise RefusedError(f"Nothing that is left is called {unknown[0]!r}.", "See: ingot sweep --dry-run")
-    done: list[Swept] = []
+    done = [
+        Swept(name, error=RefusedError(f"Nothing that is left is called {name!r}.", _LOOK_AGAIN))
+        for name in names
+        if name not in there
+    ]
     for one in there.values():
         if one.name not in names:
             continue
@@ -92,36 +96,61 @@ def remove(places: Places, names: Sequence[str]) -> list[Swept]:
 def _remove(places: Places, one: Leftover) -> int:
     kind, _, rest = one.name.partition("/")
     path = Path(one.path)
-    match kind:
-        case "processes":
-            asyncio.run(_end(places, rest))
+    with _held(places, kind, path):
+        if not _still_left(places, one):
             return 0
-        case "ledger-lock":
-            path.unlink(missing_ok=True)
-            return one.size
-        case "formats":
-            disk.inside(path, places.images)
-            _still_left(places, path)
-            remove_unregistered(path)
-            return one.size
-        case "tmp":
-            return disk.remove(path, places.runtime)
-        case _:
-            return disk.remove(path, places.home)
+        match kind:
+            case "processes":
+                asyncio.run(_end(places, rest))
+                return 0
+            case "ledger-lock":
+                path.unlink(missing_ok=True)
+                return one.size
+            case "formats":
+                disk.inside(path, places.images)
+                remove_unregistered(path)
+                return one.size
+            case "tmp":
+                return disk.remove(path, places.runtime)
+            case _:
+                return disk.remove(path, places.home)
 
 
-def _still_left(places: Places, file: Path) -> None:
-    """Raises RefusedError when a run took the format over since it was listed; what was before it may take long."""
+@contextlib.contextmanager
+def _held(places: Places, kind: str, path: Path) -> Generator[None]:
+    """The lock that a run holds while it works on such a thing (core/stages/work.py), where there is one: nobody
+    begins to in between. Raises RefusedError when somebody does."""
+    if kind == "formats":
+        lock = lock_of(places, path.parent)
+    elif path.parent == places.cache / "upstreams":
+        lock = path.with_name(f"{path.name.lstrip('.').removesuffix('.part').removesuffix('.qcow2.making')}.lock")
+    else:
+        yield
+        return
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(f"A run may be at work on {path.name} now.", _LOOK_AGAIN) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _still_left(places: Places, one: Leftover) -> bool:
+    """Whether it is there still. Raises RefusedError when somebody needs it since it was listed: what was taken away
+    before it may have taken long."""
     index = Index(places.index)
     try:
-        run = index.run(run_note(file).read_text().strip())
-    except FileNotFoundError:
-        run = None  # it is recorded by now
+        if _Look(places, index, time.time(), sizes=False).has(one):
+            return True
     finally:
         index.close()
-    if run is None or not run.state.ended:
-        taker = f"run {run.id}" if run else "another run"
-        raise RefusedError(f"{file.name} was taken over by {taker} meanwhile.", "See: ingot sweep --dry-run")
+    if one.path and os.path.lexists(one.path):
+        raise RefusedError(f"{one.name} was taken over by somebody meanwhile.", _LOOK_AGAIN)
+    return False
 
 
 async def _end(places: Places, which: str) -> None:
@@ -137,14 +166,28 @@ async def _end(places: Places, which: str) -> None:
 
 
 class _Look:
-    """One look at everything."""
+    """One look at everything; without `sizes`, which take long, all of them are 0."""
 
-    def __init__(self, places: Places, index: Index, now: float) -> None:
+    def __init__(self, places: Places, index: Index, now: float, *, sizes: bool = True) -> None:
         self._places = places
         self._index = index
         self._now = now
-        self._kept = {machine.run_uid for machine in index.machines() if machine.state is MachineState.KEPT}
+        self._sizes = sizes
         self._living = _living()
+
+    def has(self, one: Leftover) -> bool:
+        """Whether it is among what is left."""
+        kinds = {
+            "processes": self._processes,
+            "runs": self._runs,
+            "images": self._images,
+            "formats": self._images,
+            "cache": self._cache,
+            "reading": self._cache,
+            "tmp": self._temporary,
+            "ledger-lock": self._locks,
+        }
+        return any((found.name, found.path) == (one.name, one.path) for found in kinds[one.name.partition("/")[0]]())
 
     def all(self) -> Iterator[Leftover]:
         yield from self._processes()
@@ -157,15 +200,19 @@ class _Look:
     def _is_over(self, uid: str) -> bool:
         """Nothing of the run is at work, or kept."""
         run = self._index.run(uid)
-        if (run is not None and not run.state.ended) or uid in self._kept or uid in self._living:
+        if (run is not None and not run.state.ended) or self._is_kept(uid) or uid in self._living:
             return False
         return not _holders(self._places, uid)
+
+    def _is_kept(self, uid: str) -> bool:
+        """Whether a machine of the run is kept. Asked after whether the run is over: it is kept before that."""
+        return any(machine.state is MachineState.KEPT for machine in self._index.machines(uid))
 
     def _processes(self) -> Iterator[Leftover]:
         for uid, processes in sorted(self._living.items()):
             run = self._index.run(uid)
             ours = run is not None or self._places.run(uid).is_dir()  # those of another home are not ours to judge
-            if not ours or (run is not None and not run.state.ended) or uid in self._kept:
+            if not ours or (run is not None and not run.state.ended) or self._is_kept(uid):
                 continue
             if any(hold.keeps for hold in _holders(self._places, uid)):
                 continue  # a machine that is kept, and the record of it is lost: its holder ends it in its time
@@ -198,7 +245,7 @@ class _Look:
             run = self._run_of(note)
             file = note.with_name(note.name[1:].removesuffix(".run"))
             if run is not None and run_note(file) == note and self._never_registered(run, file):
-                size = sum(disk.size_of(path) for path in (file, note, note_of(file)))
+                size = sum(self._size(path) for path in (file, note, note_of(file)))
                 name = f"formats/{file.relative_to(self._places.images)}"
                 yield Leftover(name, f"a format that {_of(run)} did not come to recording", str(file), size)
 
@@ -246,7 +293,10 @@ class _Look:
                     yield self._leftover(f"ledger-lock/{workspace.name}", what, lock)
 
     def _leftover(self, name: str, what: str, path: Path) -> Leftover:
-        return Leftover(name, what, str(path), disk.size_of(path))
+        return Leftover(name, what, str(path), self._size(path))
+
+    def _size(self, path: Path) -> int:
+        return disk.size_of(path) if self._sizes else 0
 
 
 _WORDS = {

@@ -26,6 +26,7 @@ from core.errors import IngotError, LedgerError, RefusedError, ToolError
 from core.model.formats import FORMATS, READABLE, Disk, disks_on, in_order, virtual_size
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
+from core.places import Places
 from core.stages import file_manifest, space
 from core.stages.file_manifest import note_of
 from core.stages.given import file_digest, verified_again
@@ -50,9 +51,7 @@ async def carry_out(job: StageJob) -> Mapping[str, object]:
     made: list[Artifact] = []
     if image is not None:
         place = version_directory(job.places, request, image.version)
-        key = sha256(str(place).encode()).hexdigest()[:16]
-        lock = job.places.runtime / f"convert-{key}.lock"
-        async with alone(job, lock, f"makes formats of {image.role} {image.version}"):
+        async with alone(job, lock_of(job.places, place), f"makes formats of {image.role} {image.version}"):
             image = await asyncio.to_thread(_newest, job, image.version) or image  # with what that run made
             made = await _all(job, image, place)
     return {"artifacts": [msgspec.to_builtins(artifact) for artifact in made]}
@@ -345,6 +344,11 @@ def _full(job: StageJob, words: str) -> IngotError:
         "ask for the format again: ingot convert" if job.stage.name == "convert" else "build again",
         kept="Nothing half is left; what was made before is whole.",
     )
+
+
+def lock_of(places: Places, place: Path) -> Path:
+    """What a run holds that makes formats in the directory of an image version."""
+    return places.runtime / f"convert-{sha256(str(place).encode()).hexdigest()[:16]}.lock"
 
 
 def run_note(target: Path) -> Path:

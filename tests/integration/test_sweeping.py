@@ -1,21 +1,21 @@
 """What died runs left is listed and swept: all of it, and nothing that anybody needs."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.errors import RefusedError
-from core.living import HOLDER_MARK, RUN_MARK, boot
+from core.living import HOLDER_MARK, RUN_MARK, Identity, boot
 from core.model.machine import Machine, MachineState
 from core.model.run import Run, RunState
-from core.services import cache, sweeping
-from core.stages.convert import run_note
+from core.services import cache, disk, sweeping
+from core.stages.convert import lock_of, run_note
 from core.stages.environment import tmp_name
 from core.stages.leftovers import RUN_NOTE
 from core.store.ledger_tree import REF
@@ -80,8 +80,8 @@ def test_nothing_of_a_living_run_or_a_kept_machine_is_listed(shop: Shop) -> None
         fill(shop, run, *sweeping.WORKING)
         (shop.places.runtime / tmp_name(run.uid)).mkdir()
     assert listed(shop) == {}
-    with pytest.raises(RefusedError, match="Nothing that is left is called"):
-        sweeping.remove(shop.places, [f"runs/{running.id}/output"])
+    (refused,) = sweeping.remove(shop.places, [f"runs/{running.id}/output"])
+    assert "Nothing that is left is called" in str(refused.error)
     shop.index.set_run_state(running.uid, RunState.FAILED, "x")
     assert f"runs/{running.id}/output" in listed(shop)
 
@@ -199,3 +199,116 @@ def test_a_format_that_a_run_takes_over_after_the_look_stays(
     (done,) = sweeping.remove(shop.places, [found.name])
     assert "was taken over by" in str(done.error)
     assert file.is_file()
+
+
+@pytest.fixture
+def looked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Looks now, and gives the names; what is swept after that is what was seen then."""
+
+    def look() -> list[str]:
+        found = sweeping.listing(shop.places)
+
+        def as_it_was(*_: object) -> list[sweeping.Leftover]:
+            return found
+
+        monkeypatch.setattr(sweeping, "listing", as_it_was)
+        return [one.name for one in found]
+
+    return look
+
+
+def errors(shop: Shop, names: list[str]) -> list[str]:
+    return [str(done.error or "") for done in sweeping.remove(shop.places, names)]
+
+
+def test_a_machine_that_is_kept_while_somebody_looks_is_no_leftover(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shop.run("web")
+    fill(shop, run, "output", "keys")
+    living = sweeping._living  # pyright: ignore[reportPrivateUsage]
+    sleeping = subprocess.Popen(("sleep", "600"), env={"PATH": os.environ["PATH"], RUN_MARK: run.uid})
+
+    def meanwhile() -> dict[str, list[Identity]]:
+        found = living()
+        shop.index.save_machine(Machine(run.uid, "test/qemu.web", "qemu.web", "qemu", state=MachineState.KEPT))
+        shop.index.set_run_state(run.uid, RunState.FAILED, "x")
+        return found
+
+    try:
+        monkeypatch.setattr(sweeping, "_living", meanwhile)
+        assert listed(shop) == {}
+    finally:
+        sleeping.kill()
+        sleeping.wait()
+
+
+def test_what_somebody_needs_after_the_look_stays(shop: Shop, looked: Callable[[], list[str]]) -> None:
+    lost = shop.run("web", state=RunState.LOST)
+    shop.image("web", "1")
+    fill(shop, lost, "output")
+    lock = shop.root / ".git" / f"{REF}.lock"
+    lock.touch()
+    aged(lock, 7200)
+    names = looked()
+    assert len(names) == 2
+    shop.index.save_machine(Machine(lost.uid, "test/qemu.web", "qemu.web", "qemu", state=MachineState.KEPT))
+    lock.unlink()
+    lock.touch()  # of a Git that is at work now
+    assert all("was taken over by somebody" in error for error in errors(shop, names))
+    assert (shop.places.run(lost.uid) / "output").is_dir()
+    assert lock.exists()
+
+
+def test_what_goes_by_itself_after_the_look_is_no_error(shop: Shop, looked: Callable[[], list[str]]) -> None:
+    gone, left = shop.run("web", state=RunState.LOST), shop.run("api", state=RunState.LOST)
+    for run in (gone, left):
+        fill(shop, run, "output")
+    names = looked()
+    shutil.rmtree(shop.places.run(gone.uid) / "output")
+    assert errors(shop, names) == ["", ""]
+    assert not (shop.places.run(left.uid) / "output").exists()
+    assert sum("Nothing that is left" in error for error in errors(shop, [*names, "runs/99/output"])) == 1
+
+
+@pytest.mark.parametrize("kind", ["format", "download", "disk of an archive"])
+def test_what_a_run_is_at_work_on_stays(shop: Shop, kind: str) -> None:
+    """It holds its lock; what the index says of it may be older."""
+    upstreams = shop.places.cache / "upstreams"
+    upstreams.mkdir(parents=True)
+    shop.image("web", "1")
+    if kind == "format":
+        file = shop.directory("web", "1") / "qemu.web.vhd"
+        run_note(file).write_text(shop.run("web", state=RunState.LOST).uid)
+        lock = lock_of(shop.places, file.parent)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    elif kind == "download":
+        file, lock = upstreams / ".0abc.part", upstreams / "0abc.lock"
+    else:
+        file, lock = upstreams / ".archive-0abc.qcow2.making", upstreams / "archive-0abc.lock"
+    file.write_bytes(b"x" * 9000)
+    names = list(listed(shop))
+    assert len(names) == 1
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (error,) = errors(shop, names)
+        assert f"A run may be at work on {file.name} now" in error
+        assert file.exists()
+    assert errors(shop, names) == [""]
+    assert not file.exists()
+
+
+def test_two_may_remove_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "home" / "runs" / "0abc" / "output"
+    (place / "qemu.web").mkdir(parents=True)
+    (place / "qemu.web" / "disk.qcow2").write_bytes(b"x")
+    walk = os.walk
+
+    def meanwhile(top: Path) -> list[tuple[str, list[str], list[str]]]:
+        found = list(walk(top))
+        shutil.rmtree(place)
+        return found
+
+    monkeypatch.setattr(disk.os, "walk", meanwhile)
+    disk.remove(place, tmp_path / "home")
+    assert not place.exists()
