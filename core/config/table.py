@@ -175,10 +175,13 @@ class Table:
 
 
 def _known(reading: Reading, given: Mapping[str, Any], where: tuple[str, ...], keys: Sequence[str]) -> dict[str, Any]:
-    """The table with `-` in keys read as `_`; what nobody knows is a problem."""
+    """The table with `-` in keys read as `_`; what nobody knows, or what is there in both spellings, is a problem."""
     known: dict[str, Any] = {}
     for key, value in given.items():
         plain = key.replace("-", "_")
+        if plain in known:
+            reading.wrong((*where, key), f"{key!r} is there twice, with “-” and with “_”", "Take one of them away.")
+            continue
         if plain in keys:
             known[plain] = value
             continue

@@ -88,6 +88,12 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
         ("\n[vresion]\n", 2, "'vresion' is not known", "Did you mean 'version'?"),
         ('[roles.web]\n\ntemplat = "x"', 3, "'templat' is not known in [roles.web]", "Did you mean 'template'?"),
         ('[roles.web]\nvariable-file = ["a"]', 2, "'variable-file'", "Did you mean 'variable-files'?"),
+        (
+            '[roles.web]\nvariable-files = ["a"]\nvariable_files = ["b"]',
+            3,
+            "'variable_files' is there twice, with “-” and with “_”",
+            "Take one of them away.",
+        ),
         ('[roles.web]\nupstream = { rol = "b" }', 2, "'rol' is not known", "Did you mean 'role'?"),
         ("[version]\ntag-prefix = 3", 2, "version.tag-prefix: must be text", 'tag-prefix = "…"'),
         ("ignore = 'x'", 1, "must be a list of texts", 'ignore = ["…"]'),
