@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from core.adapters.files import WorkspaceFiles
-from core.model.naming import is_file_name
+from core.model.naming import FILE_NAMES, is_file_name
 from core.model.role import Build, Problem, Upstream, UpstreamKind
 
 PATHS = frozenset(
@@ -35,7 +35,7 @@ PLAYBOOKS = frozenset({"playbook_file", "playbook_files", "playbook_paths"})
 OPEN_BUILDS = "which builds there are depends on a value that is not known here"
 """The reason of a problem that naming the builds in ingot.toml mends."""
 NAME_BUILDS = "Set it in a variable file, or name the builds in ingot.toml: [roles.NAME] builds = […]"
-NAME_IT = "Name it with letters, digits, “.”, “_” and “-”; it begins with a letter or digit."
+NAME_IT = f"Name it with {FILE_NAMES}."
 
 
 def no_file_name(name: str) -> str:

@@ -71,6 +71,8 @@ def is_safe(name: str) -> bool:
 
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+FILE_NAMES = "letters, digits, “.”, “_”, “+” and “-”, at most 128; it begins with a letter, a digit or “_”"
+"""The same in words, for those who have to name something so."""
 
 
 def is_file_name(name: str) -> bool:
