@@ -27,8 +27,8 @@ from core.model.standing import Standing
 from core.services import terminal_settings
 from core.services.overview import Overview, Overviews, WorkerView
 from core.text import visible
-from tui import ahead
 from tui.actions import NO_KEYMAP, Action, Offer, bindings, find, key_of, offers
+from tui.ahead import Ahead
 from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.everywhere import EVERYWHERE
@@ -116,6 +116,7 @@ class Ingot(App[None]):
         """Uid of the run whose screen opens first; empty: what waits for a person does."""
         self.telling = Telling(self)
         self.fresh = Freshness(self)
+        self.ahead = Ahead(self)
         self._typing_ahead = TypingAhead(self, super().on_event)
         self.register_theme(INGOT)
         self.set_reactive(App.theme, "ingot")
@@ -203,10 +204,7 @@ class Ingot(App[None]):
             self.open_run(self.first_run)
         self.read_standing()
         self.discover()
-        once(self, ahead.SETTLED, self._load_ahead)
-
-    def _load_ahead(self) -> None:
-        self.run_worker(partial(asyncio.to_thread, ahead.load), exit_on_error=False, group="ahead")
+        self.ahead.begin()
 
     def read_standing(self) -> None:
         """Read what was decided anew, in the background: the ledger moved, or was decided on."""

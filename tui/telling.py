@@ -35,6 +35,7 @@ class Telling:
         house, overview = self._house, self._house.overview
         house.workbench.show(overview)
         house.show_header()
+        house.ahead.look(overview)
         for screen in house.screen_stack:
             if screen is not house.workbench and isinstance(screen, Follows):
                 screen.show(overview)

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 from core.adapters import ssh
@@ -83,6 +84,7 @@ class Debugging(Entering):
         await ssh.load()
 
     # What there is
+        await asyncio.to_thread(import_module, "core.services.known_secrets")
 
     def pauses(self, run_uid: str | None = None) -> list[Pause]:
         """The open pauses, the oldest first: of one run, or all on this machine. Raises StoreError."""
