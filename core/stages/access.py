@@ -22,7 +22,7 @@ from core.adapters.communicator import Account, Communicator, communicator_of
 from core.adapters.ssh_pins import shown_fingerprints
 from core.errors import IngotError
 from core.model.machine import Jump, Login, Machine
-from core.stages.environment import Preparation, keys_of
+from core.stages.environment import Preparation, keys_of, template_variables
 from core.stages.stage import StageJob
 
 # Packer 1.6 to 1.16: builder/qemu/step_port_forward.go, builder/virtualbox/common/step_port_forwarding.go,
@@ -159,14 +159,11 @@ class Watcher:
     async def _begin(self) -> None:
         """Find out what the template says."""
         preparation = self._preparation
-        prefix = "PKR_VAR_"
-        environment = preparation.environment.items()
-        variables = {name.removeprefix(prefix): value for name, value in environment if name.startswith(prefix)}
         communicator = await asyncio.to_thread(
             communicator_of,
             preparation.role,
             preparation.checkout,
-            {**variables, **preparation.variables},
+            {**template_variables(preparation.environment), **preparation.variables},
             preparation.build,
         )
         self._communicator = communicator

@@ -11,7 +11,7 @@ from core.adapters import packer
 from core.adapters.communicator import disk_settings
 from core.adapters.packer_output import OutputReader
 from core.model.role import DISK_BUILDERS
-from core.stages.environment import Preparation
+from core.stages.environment import Preparation, template_variables
 
 NOT_DISKS = frozenset(
     {
@@ -79,7 +79,8 @@ def declared_by(preparation: Preparation) -> Declared:
     build = preparation.build
     if build.kind not in DISK_BUILDERS:
         return Declared()
-    said, directory = disk_settings(preparation.role, preparation.checkout, _variables(preparation), build)
+    variables = {**template_variables(preparation.environment), **preparation.variables}
+    said, directory = disk_settings(preparation.role, preparation.checkout, variables, build)
     return Declared(said if build.kind == "qemu" else "", directory)
 
 
@@ -147,14 +148,6 @@ def unnamed(preparation: Preparation, declared: Declared, reader: OutputReader, 
 def _made_of(preparation: Preparation, declared: Declared, files: Iterable[Path]) -> list[Made]:
     made = [Made(format_of(file, preparation.build.kind, declared.format), path=str(file)) for file in files]
     return sorted(made, key=lambda one: one.format == "file")  # what is no disk is never the main one
-
-
-def _variables(preparation: Preparation) -> dict[str, str]:
-    return {
-        variable.removeprefix("PKR_VAR_"): value
-        for variable, value in preparation.environment.items()
-        if variable.startswith("PKR_VAR_")
-    } | preparation.variables
 
 
 def _files(preparation: Preparation, reader: OutputReader, started: float) -> Iterable[Path]:

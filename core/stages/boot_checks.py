@@ -18,7 +18,7 @@ from core.model.boot_checks import Unit
 from core.model.machine import Login, Machine
 from core.model.role import DISK_BUILDERS
 from core.model.test_report import Case, Facts
-from core.stages.environment import keys_of
+from core.stages.environment import keys_of, template_variables
 from core.stages.stage import StageJob
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ async def known_logins(job: StageJob, checkout: Path) -> tuple[list[PasswordLogi
     """How builds log in, as far as it is known: the template's passwords and keys that are still there, and passwords
     that templates commonly have."""
     role = job.run.request.role
-    given = {**job.run.request.environment, **job.secrets}
-    variables = {**role.variables, **{k.removeprefix("PKR_VAR_"): v for k, v in given.items() if k.startswith("PKR_")}}
+    variables = {**role.variables, **template_variables({**job.run.request.environment, **job.secrets})}
     accounts: list[Account] = []
     for build in role.builds:
         if build.kind in DISK_BUILDERS:

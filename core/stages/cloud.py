@@ -17,7 +17,7 @@ from core.adapters.communicator import communicator_of
 from core.errors import IngotError
 from core.model.machine import Machine
 from core.model.run import Run
-from core.stages.environment import NETWORK
+from core.stages.environment import NETWORK, template_variables
 from core.store.logs import LogReader
 
 _CLOCKS_DIFFER = 600.0
@@ -58,9 +58,7 @@ class Account:
 def account_of(run: Run, machine: Machine, checkout: Path | None, secrets: Mapping[str, str]) -> Account:
     """By the run's references to credentials, never the worker's own. Reads the template: call it in a thread."""
     environment = process.environment(extra={**dict(run.request.environment), **secrets}, keep=NETWORK)
-    variables = {
-        name.removeprefix("PKR_VAR_"): value for name, value in environment.items() if name.startswith("PKR_VAR_")
-    }
+    variables = template_variables(environment)
     region, endpoint = machine.region, ""
     if checkout is not None and checkout.is_dir():
         role = run.request.role

@@ -13,7 +13,7 @@ from core.model.image import Artifact, ImageVersion
 from core.model.machine import Jump, Login, Machine
 from core.stages import cloud
 from core.stages.booting_cloud import Plan
-from core.stages.environment import checkout_of
+from core.stages.environment import checkout_of, template_variables
 from core.stages.stage import StageJob
 
 
@@ -41,9 +41,7 @@ def plan_of(job: StageJob, image: ImageVersion, artifact: Artifact, key: KeyPair
         raise RefusedError(f"The role {role.name} has no build {job.stage.build} any more.", "See: ingot roles")
     blank = Machine(job.run.uid, job.stage.key, build.name, build.kind, region=region)
     account = cloud.account_of(job.run, blank, checkout, job.secrets)
-    prefix = "PKR_VAR_"
-    given = {name.removeprefix(prefix): value for name, value in account.environment.items() if name.startswith(prefix)}
-    variables = {**role.variables, **given}
+    variables = {**role.variables, **template_variables(account.environment)}
     said = communicator_of(role, checkout, variables, build)
     if said.type != "ssh":
         raise NotEnteredError(f"The machine of {build.name} is entered by {said.type}, and a test enters by SSH alone.")

@@ -23,6 +23,8 @@ NETWORK = (
 PACKER = ("PACKER_PLUGIN_PATH", "PACKER_CONFIG_DIR", "XDG_CONFIG_HOME")
 """Where this machine's Packer keeps its plugins."""
 
+_VARIABLE = "PKR_VAR_"
+
 ANSIBLE: Final[dict[str, str]] = {
     "ANSIBLE_NOCOWS": "1",
     "ANSIBLE_NOCOLOR": "1",
@@ -80,6 +82,11 @@ def base_environment(job: StageJob) -> dict[str, str]:
     )
 
 
+def template_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment are values of a template's variables (`PKR_VAR_…`), by their names."""
+    return {name.removeprefix(_VARIABLE): value for name, value in environment.items() if name.startswith(_VARIABLE)}
+
+
 async def prepare(job: StageJob, build_name: str) -> Preparation:
     """Everything for calling Packer for this build. Repeating it gives the same. Raises ToolError, WorkspaceError."""
     request = job.run.request
@@ -96,10 +103,10 @@ async def prepare(job: StageJob, build_name: str) -> Preparation:
     directory = await asyncio.to_thread(packer.working_directory, checkout, role)
     variable_files = [os.path.relpath(checkout / file, directory) for file in role.variable_files]
     if role.syntax is Syntax.HCL2:
-        environment |= {f"PKR_VAR_{name}": value for name, value in variables.items()}
+        environment |= {f"{_VARIABLE}{name}": value for name, value in variables.items()}
     else:
         # JSON templates do not look at PKR_VAR_…: what a person gave that way is put into the file as well.
-        given = {name: environment[key] for name in role.declares if (key := f"PKR_VAR_{name}") in environment}
+        given = {name: environment[key] for name in role.declares if (key := f"{_VARIABLE}{name}") in environment}
         if values := {**given, **variables}:
             private.mkdir(mode=0o700, parents=True, exist_ok=True)
             variable_files.append(str(_write_private(private / "variables.json", packer.variables_file(values))))
@@ -173,7 +180,7 @@ def _secrets(job: StageJob, checkout: Path, variables: Mapping[str, str]) -> lis
     role = job.run.request.role
     given = {**job.run.request.environment, **job.secrets}
     named = [variables[name] for name in role.sensitive if name in variables]
-    named += [given[f"PKR_VAR_{name}"] for name in role.sensitive if f"PKR_VAR_{name}" in given]
+    named += [value for name, value in template_variables(given).items() if name in role.sensitive]
     return [*job.secrets.values(), *named, *packer.sensitive_values(role, checkout)]
 
 

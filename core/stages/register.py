@@ -24,7 +24,7 @@ from core.errors import RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.stages import by_hand, disks, evidence, file_manifest, prove, space
 from core.stages.artifacts import Made
-from core.stages.environment import base_environment, checkout_of, version_of
+from core.stages.environment import base_environment, checkout_of, template_variables, version_of
 from core.stages.file_manifest import Manifest
 from core.stages.given import file_digest
 from core.stages.leftovers import RUN_NOTE, file_name, version_directory
@@ -232,7 +232,7 @@ async def _clouds(job: StageJob, made: Mapping[str, list[Made]], image: ImageVer
                 "IngotRun": image.run,
                 "IngotCommit": image.commit,
             }
-            endpoint = packer.custom_endpoint(job.run.request.role, checkout_of(job), _variables(environment))
+            endpoint = packer.custom_endpoint(job.run.request.role, checkout_of(job), template_variables(environment))
             ami = await asyncio.to_thread(_tag, one.location, tags, environment, endpoint)
             job.say(f"Tagged {one.location}: {', '.join(f'{key}={value}' for key, value in tags.items())}")
             if job.run.request.role.seal.enabled:
@@ -255,10 +255,6 @@ def _tag(location: str, tags: Mapping[str, str], environment: Mapping[str, str],
     ami = ec2.ami(ami_id)
     ec2.tag(ami, tags)
     return ami
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name.removeprefix("PKR_VAR_"): value for name, value in environment.items() if name.startswith("PKR_VAR_")}
 
 
 def _upstream(job: StageJob) -> UpstreamRecord:

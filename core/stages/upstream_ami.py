@@ -13,7 +13,7 @@ from core.adapters.aws import Ec2, PublishedAmi
 from core.errors import UpstreamError
 from core.model.image import UpstreamRecord
 from core.model.role import Upstream
-from core.stages.environment import base_environment, checkout_of
+from core.stages.environment import base_environment, checkout_of, template_variables
 from core.stages.given import left_to_the_template
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
@@ -28,9 +28,7 @@ async def from_ami(job: StageJob, upstream: Upstream) -> Mapping[str, object]:
             'Declare variable "ingot_upstream" in it, and set: source_ami = var.ingot_upstream (docs/templates.md).',
         )
     environment = base_environment(job)
-    variables = {
-        name.removeprefix("PKR_VAR_"): value for name, value in environment.items() if name.startswith("PKR_VAR_")
-    }
+    variables = template_variables(environment)
     endpoint = await asyncio.to_thread(packer.custom_endpoint, role, checkout_of(job), variables)
     region = upstream.region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     job.progress(f"looking for {upstream.name} of {', '.join(upstream.owners)}")

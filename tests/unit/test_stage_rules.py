@@ -7,6 +7,7 @@ import pytest
 from core.adapters import download
 from core.model.workspace import Workspace
 from core.stages.artifacts import format_of
+from core.stages.environment import template_variables
 from core.stages.leftovers import file_name, workspace_key
 from core.stages.upstream_promise import checksum_in
 
@@ -68,6 +69,11 @@ def test_what_tells_nothing_is_a_raw_disk_only_where_the_template_makes_such(
 ) -> None:
     (tmp_path / name).write_bytes(bytes(10240))
     assert format_of(tmp_path / name, "qemu", declared) == expected
+
+
+def test_of_an_environment_only_what_packer_takes_for_variables_is_a_templates() -> None:
+    given = {"PKR_VAR_user": "ada", "PKR_VAR_": "x", "PKR_user": "bo", "PACKER_LOG": "1", "XPKR_VAR_user": "eve"}
+    assert template_variables(given) == {"user": "ada", "": "x"}
 
 
 def test_directories_of_workspaces_are_told_apart_and_recognised() -> None:
