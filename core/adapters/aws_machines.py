@@ -4,6 +4,7 @@ All of it carries the tags that it is given from the moment at which it is made,
 that was killed finds it.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,11 @@ _ADVICE = {
     "InvalidGroup.NotFound": "Name others in ingot.toml: [test.amazon] security-groups",
 }
 """What to do about an answer of EC2's, where that is known."""
+
+
+_NOT_YET = frozenset({"InvalidKeyPair.NotFound", "InvalidGroup.NotFound", "InvalidGroupId.NotFound"})
+"""What EC2 says of what it has just made, for some seconds."""
+_NOT_YET_FOR = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +169,18 @@ class Launching(Ec2):
         return images[0]
 
     def _try(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
-        try:
-            return self._call(doing, what, operation, needs, **arguments)
-        except ToolError as error:
-            if advice := _ADVICE.get(code_of(error.__cause__)):
-                raise ToolError(error.what, advice) from error
-            raise
+        waits = iter(_NOT_YET_FOR)
+        while True:
+            try:
+                return self._call(doing, what, operation, needs, **arguments)
+            except ToolError as error:
+                code = code_of(error.__cause__)
+                if code in _NOT_YET and (wait := next(waits, None)) is not None:
+                    time.sleep(wait)
+                elif advice := _ADVICE.get(code):
+                    raise ToolError(error.what, advice) from error
+                else:
+                    raise
 
 
 def _outliving(image: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -97,9 +97,15 @@ def communicator_of(role: Role, checkout: Path, variables: Mapping[str, str], bu
 
 
 def setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> str:
-    """A setting of the build's source that is text; empty where the template does not say it. As `communicator_of` for
-    the rest."""
-    return _said(role, checkout, variables, build).text(name)
+    """A setting of the build's source that is text, or a flag: `true` where that is set; empty where the template does
+    not say it. As `communicator_of` for the rest."""
+    said = _said(role, checkout, variables, build)
+    return said.text(name) or ("true" if said.flag(name) else "")
+
+
+def list_setting(role: Role, checkout: Path, variables: Mapping[str, str], build: Build, name: str) -> tuple[str, ...]:
+    """The same for a list of texts."""
+    return _said(role, checkout, variables, build).texts(name)
 
 
 def disk_settings(role: Role, checkout: Path, variables: Mapping[str, str], build: Build) -> tuple[str, str]:
@@ -141,6 +147,13 @@ class _Said:
             value = str(value)
         # What Packer's own template language leaves open is only known to Packer.
         return value if isinstance(value, str) and "{{" not in value else ""
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """What is not known of a list makes it empty: half of it would be another list."""
+        value = self._settings.get(name)
+        given = cast("list[object]", value) if isinstance(value, (list, tuple)) else []
+        said = tuple(one for one in given if isinstance(one, str) and one and "{{" not in one)
+        return said if len(said) == len(given) else ()
 
     def number(self, name: str) -> int:
         """0 when it is not given, or no port."""

@@ -11,7 +11,7 @@ import shutil
 import time
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, Too
 from core.model.machine import Machine, MachineState
 from core.stages import cloud
 from core.stages.booting import LAST_WORDS, LOGIN, BootError, serves_ssh
+from core.stages.cloud_plan import Plan
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
 
@@ -44,25 +45,6 @@ _CONSOLE_PATIENCE = 20.0
 is pinned without."""
 _NEW_TO_THE_CLOUD = 60.0
 """Seconds in which the cloud may not know yet what it has just launched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the machines of one test are to be."""
-
-    image: str
-    """`web 0.1.0`"""
-    ami: str
-    machine: Machine
-    """As far as it is known before there is one: port, login, jump host, region."""
-    key: KeyPair
-    subnet: str = ""
-    security_groups: tuple[str, ...] = ()
-    """Their ids; none: the test makes one."""
-    address: str = ""
-    """`public` or `private`; empty: public where there is one."""
-    allow: tuple[str, ...] = ()
-    """From where the test's own group lets SSH in."""
 
 
 class Site:
@@ -115,7 +97,7 @@ class Site:
             key_pair=self._name,
             security_groups=self.groups,
             subnet=plan.subnet,
-            public={"public": True, "private": False}.get(plan.address),
+            public=plan.public,
             token=token[:32],
             tags=self.tags,
         )
@@ -253,6 +235,7 @@ class CloudMachine:
                 "Look at its console in the log; [test] limit in ingot.toml gives it more time.",
             ) from None
         self.seconds = time.monotonic() - began
+        self._show(replace(self._machine, connected=True))
 
     async def _until_running(self) -> None:
         """Until the cloud has given it, with an address. Raises ToolError: so far the image had no say."""
@@ -265,10 +248,7 @@ class CloudMachine:
                     "Where the disk of the AMI is encrypted, this run needs the right to its key.",
                 )
             if found is not None and found.state == "running" and (host := self._address(found)):
-                machine = replace(self._machine, instance=self._instance, host=host, connected=True)
-                self._machine = machine
-                if self.number == 1:
-                    self.site.job.own_machine(machine)
+                self._show(replace(self._machine, instance=self._instance, host=host))
                 return
             if time.monotonic() > deadline:
                 what = found.state if found else "not known"
@@ -279,6 +259,11 @@ class CloudMachine:
                     "and how it is reached.",
                 )
             await asyncio.sleep(next(pauses))
+
+    def _show(self, machine: Machine) -> None:
+        self._machine = machine
+        if self.number == 1:
+            self.site.job.own_machine(machine)
 
     def _address(self, found: Instance) -> str:
         match self.site.plan.address:

@@ -6,15 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.adapters.communicator import Account, communicator_of, setting
+from core.adapters.communicator import Account, communicator_of, list_setting, setting
 from core.adapters.ssh_keys import KeyPair
 from core.errors import RefusedError
 from core.model.image import Artifact, ImageVersion
 from core.model.machine import Jump, Login, Machine
 from core.stages import cloud
-from core.stages.booting_cloud import Plan
 from core.stages.environment import checkout_of, template_variables
 from core.stages.stage import StageJob
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the machines of one test are to be."""
+
+    image: str
+    """`web 0.1.0`"""
+    ami: str
+    machine: Machine
+    """As far as it is known before there is one: port, login, jump host, region."""
+    key: KeyPair
+    subnet: str = ""
+    security_groups: tuple[str, ...] = ()
+    """Their ids; none: the test makes one."""
+    address: str = ""
+    """`public` or `private`, by which the machines are entered; empty: public where there is one."""
+    public: bool | None = None
+    """Whether they get a public address; None: as the subnet has it."""
+    allow: tuple[str, ...] = ()
+    """From where the test's own group lets SSH in."""
 
 
 class NotEnteredError(RefusedError):
@@ -50,6 +70,9 @@ def plan_of(job: StageJob, image: ImageVersion, artifact: Artifact, key: KeyPair
         return setting(role, checkout, variables, build, name)
 
     group = told("security_group_id")
+    groups = list_setting(role, checkout, variables, build, "security_group_ids") or ((group,) if group else ())
+    address = settings.address or {"public": "public", "privat": "private"}.get(said.interface[:6], "")
+    gets = settings.address or ("public" if told("associate_public_ip_address") == "true" else "")
     jump: Jump | None = None
     if said.bastion is not None:
         login = _login(said.bastion.account, account.environment, private)
@@ -74,8 +97,9 @@ def plan_of(job: StageJob, image: ImageVersion, artifact: Artifact, key: KeyPair
             machine=machine,
             key=key,
             subnet=settings.subnet or told("subnet_id"),
-            security_groups=settings.security_groups or ((group,) if group else ()),
-            address=settings.address or {"public": "public", "privat": "private"}.get(said.interface[:6], ""),
+            security_groups=settings.security_groups or groups,
+            address=address,
+            public={"public": True, "private": False}.get(gets),
             allow=settings.allow,
         ),
         account,

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from booting_cloud import BootingCloud, booting_cloud
 from cloud_machine import CREDENTIALS, REGION, missing
+from stand_in_guest import write_program
 from workshop import WHO, Workshop, role
 
 from core.adapters import ssh
+from core.adapters.aws import Ec2
 from core.engine import keeping
 from core.engine.execution import Execution, Pipeline
 from core.engine.job import Job
@@ -346,6 +348,7 @@ async def test_a_machine_that_did_not_pass_is_kept_and_ended_at_its_time(site: S
     assert states.pop(machine.instance) == "running"
     assert list(states.values()) == ["terminated"], "the second is not needed any more"
     assert len(site.cloud.names()) == 2
+    _looks_as_it_should(site, run, machine.instance)
     connection = await ssh.connect(machine)
     assert (await connection.run("echo in the machine"))[1] == b"in the machine\n"
     await connection.close()
@@ -355,3 +358,62 @@ async def test_a_machine_that_did_not_pass_is_kept_and_ended_at_its_time(site: S
     keeper.look()
     await site.until(lambda: not keeper.keeps)
     site.nothing_left(run)
+
+
+def _looks_as_it_should(site: Site, run: Run, instance: str) -> None:
+    """As EC2 tells of it: whose it is, its metadata, its disks, and who gets to it."""
+    ec2 = site.cloud.ec2
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    assert found["MetadataOptions"]["HttpTokens"] == "required"
+    assert {"Key": "IngotRun", "Value": run.uid} in found["Tags"]
+    assert {"Key": "IngotStage", "Value": KEY} in found["Tags"]
+    disks = [disk["Ebs"]["VolumeId"] for disk in found["BlockDeviceMappings"]]
+    for volume in ec2.describe_volumes(VolumeIds=disks)["Volumes"]:
+        assert {"Key": "IngotRun", "Value": run.uid} in volume["Tags"]
+    (group,) = ec2.describe_security_groups(GroupIds=[found["SecurityGroups"][0]["GroupId"]])["SecurityGroups"]
+    (rule,) = group["IpPermissions"]
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", site.cloud.ssh_port, site.cloud.ssh_port)
+    pairs = ec2.describe_key_pairs(KeyNames=[found["KeyName"]])["KeyPairs"]
+    assert {"Key": "IngotRun", "Value": run.uid} in pairs[0]["Tags"]
+
+
+async def test_suites_run_in_the_machine_and_its_own_settings_count(site: Site) -> None:
+    ec2, root = site.cloud.ec2, site.workshop.root
+    group = ec2.create_security_group(GroupName="mine", Description="of a person")["GroupId"]
+    port = site.cloud.ssh_port
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpProtocol="tcp", CidrIp="0.0.0.0/0", FromPort=port, ToPort=port
+    )
+    (root / "tests").mkdir()
+    write_program(root / "tests/in_it", '#!/bin/sh\nssh -F "$INGOT_SSH_CONFIG" machine echo at $INGOT_HOST\n')
+    amazon = AmazonTest("t3.small", "", (group,), "public")
+    site.settings = replace(site.settings, suites=("tests/in_it",), amazon=amazon)
+    site.register()
+    run = site.new_run()
+    await site.test(run)
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
+    assert site.report.accelerator == "t3.small"
+    assert "at 127.0.0." in site.log(run)
+    assert site.cloud.leftovers() == ["mine"], "what a person made stays"
+
+
+async def test_what_cannot_be_ended_at_once_is_ended_after_the_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.register()
+    run = site.new_run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Ec2, "terminate", _refused)
+        await site.test(run)
+    assert site.state == (ImageState.GOOD, Verdict.PASSED)
+    assert "cannot be ended now: Cannot end it: it has expired. It is tried again later." in site.log(run)
+    assert len(site.cloud.leftovers()) == 4
+    execution = Execution(site.workshop.around, Pipeline({}, lambda run, ok: None), lambda: None)
+    await execution.finish(run.uid)
+    assert site.workshop.again(run).state is RunState.SUCCEEDED
+    keeper = site.keeper()
+    keeper.look()
+    await site.until(lambda: not keeper.keeps)
+    assert site.cloud.leftovers() == []
+
+
+def _refused(*_: object) -> None:
+    raise ToolError("Cannot end it: it has expired.", "Log in again.")

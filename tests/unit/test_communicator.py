@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.communicator import Account, Bastion, Communicator, communicator_of
+from core.adapters.communicator import (
+    Account,
+    Bastion,
+    Communicator,
+    communicator_of,
+    list_setting,
+    setting,
+)
 from core.model.role import Build, Role, Syntax
 
 BUILD = Build("qemu.web", "qemu")
@@ -141,3 +148,22 @@ def test_the_example_workspace_uses_the_key_that_ingot_makes() -> None:
     template = next(path.parent.relative_to(shop) for path in shop.rglob("*.pkr.hcl") if "frontend" in str(path))
     found = communicator_of(role(str(template)), shop, given, Build("qemu.frontend", "qemu"))
     assert found == Communicator(account=Account("root", "", "/keys/id"))
+
+
+def test_flags_and_lists_are_read_as_packer_takes_them(tmp_path: Path) -> None:
+    source = """\
+variable "group" { default = "sg-2" }
+source "qemu" "web" {
+  associate_public_ip_address = true
+  security_group_ids          = ["sg-1", var.group]
+  half                        = ["sg-1", vault("a", "b")]
+  alone                       = "sg-1"
+}
+build { sources = ["source.qemu.web"] }
+"""
+    write(tmp_path, web__web_dot_pkr_dot_hcl=source)
+    assert setting(role(), tmp_path, {}, BUILD, "associate_public_ip_address") == "true"
+    assert setting(role(), tmp_path, {}, BUILD, "ebs_optimized") == ""
+    assert list_setting(role(), tmp_path, {}, BUILD, "security_group_ids") == ("sg-1", "sg-2")
+    for name in ("half", "alone", "none"):
+        assert list_setting(role(), tmp_path, {}, BUILD, name) == ()
