@@ -114,6 +114,7 @@ def plan(
     clouds = _clouds(contents, rules, environment)
     found: dict[Key, Stored] = {}
     sizes: dict[Key, tuple[int, int, str]] = {}
+    nothing_else: dict[Key, str] = {}
     for image in contents.images:
         key = (image.role, image.version)
         here, of_image = images.lies_here(places, workspace, image, ledger), clouds.get(key, [])
@@ -121,12 +122,14 @@ def plan(
             continue
         listed = images.look_at(places, workspace, image, contents)
         left = next((one.left.what for one in of_image if one.left), "")
-        found[key] = _stored(places, workspace, listed, contents, clouds, left="" if here else left)
+        found[key] = _stored(places, workspace, listed, contents, clouds)
+        if left and not here:
+            nothing_else[key] = f"left alone: {left}"
         sizes[key] = (listed.size or 0 if here else 0, 0 if left else sum(one.size for one in of_image), left)
     newest_first = sorted(found.values(), key=lambda one: (one.created, one.version), reverse=True)
     newest_first.sort(key=lambda one: one.role)
     judged = [
-        Judged(fate, *sizes[fate.stored.key])
+        Judged(Fate(fate.stored, fate.stays or nothing_else.get(fate.stored.key, "")), *sizes[fate.stored.key])
         for fate in fates(newest_first, rules, clock())
         if role in ("", fate.stored.role)
     ]
@@ -199,9 +202,7 @@ def _stored(
     listed: images.ListedImage,
     contents: Contents,
     clouds: Mapping[Key, Sequence[CloudImage]],
-    left: str,
 ) -> Stored:
-    """`left` says why there is nothing of it that could go."""
     image = listed.image
     children = [
         child
@@ -225,7 +226,6 @@ def _stored(
                 if instances
                 else ()
             ),
-            *((f"left alone: {left}",) if left else ()),
         ),
         children=tuple((child.role, child.version) for child in children if child not in elsewhere),
     )

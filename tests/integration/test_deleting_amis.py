@@ -1,8 +1,10 @@
 """Deleting and pruning image versions whose artifacts are AMIs, against moto's EC2."""
 
+import json
 import shutil
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from cloud_account import NUMBER, CloudAccount, cloud_account
 from cloud_machine import REGION
 
 from core.adapters.aws import Ec2
+from core.cli import main
 from core.errors import IngotError, LedgerError, RefusedError, ToolError
 from core.model.image import Artifact, ImageVersion
 from core.model.machine import Machine, MachineState
@@ -49,7 +52,13 @@ class CloudShop(Shop):
         """One that has no file anywhere."""
         run = f"run-of-{role}-{version}"
         made = tuple(
-            Artifact(f"amazon-ebs.{role}", "ami", self.account.ami(role, version, run, region), account=noted)
+            Artifact(
+                f"amazon-ebs.{role}",
+                "ami",
+                self.account.ami(role, version, run, region),
+                virtual_size=VOLUME,
+                account=noted,
+            )
             for region in regions
         )
         image = self.image(role, version, on=on, artifacts=made, **changes)
@@ -446,6 +455,73 @@ def test_without_a_rule_no_cloud_is_asked(shop: CloudShop, monkeypatch: pytest.M
 
     monkeypatch.setattr(amis, "look", asked)
     assert shop.plan().judged == ()
+
+
+@pytest.fixture
+def said(
+    pruned: CloudShop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """What a command says in that workspace, and its exit status."""
+    for name, value in (("name", "Ada Example"), ("email", "ada@example.org")):
+        subprocess.run(("git", "config", f"user.{name}", value), cwd=pruned.root, check=True)
+    for name, value in pruned.account.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("INGOT_HOME", str(pruned.places.home))
+
+    def run(*words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        status = main(["-C", str(pruned.root), *words])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    return run
+
+
+def test_the_commands_say_what_amis_take_and_delete_them(
+    pruned: CloudShop, said: Callable[..., tuple[int, str]]
+) -> None:
+    _, dry = said("prune", "--dry-run")
+    rows = [line.split() for line in dry.splitlines() if "≤" in line]
+    assert [" ".join((*row[:4], *row[5:])) for row in rows] == [  # without the age
+        "· web 3 good ≤ 16 GB stay: the newest good one",
+        "– web 2 good ≤ 16 GB go",
+        "– web 1 good ≤ 16 GB go",
+    ]
+    assert "In EC2 up to 32 GB would be free again." in dry
+    assert len(pruned.account.amis()) == 3
+    assert said("images")[1].count("disk 16 GB") == 3
+    assert said("images", "web", "--delete", "2", "--confirm", "web 2") == (
+        0,
+        "Deleted the files of web 2: up to 16 GB free again in EC2.\n",
+    )
+    status, told = said("prune", "--yes", "--json")
+    assert (status, json.loads(told)["deleted_in_cloud"]) == (0, {"web 1": VOLUME})
+    assert len(pruned.account.amis()) == len(pruned.account.snapshots()) == 1
+
+
+def test_what_goes_is_shown_before_its_name_is_asked_for(
+    pruned: CloudShop, said: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistyped(_: str) -> str:
+        return "web 2"
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", mistyped)
+    status, told = said("images", "web", "--delete", "1")
+    assert f"– {pruned.recorded('web', '1')[0]}: 1 snapshot, up to 16 GB" in told
+    assert (status, len(pruned.account.amis())) == (2, 3)
+
+
+def test_a_command_without_credentials_says_why_and_what_to_do(
+    pruned: CloudShop, said: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in pruned.account.environment:
+        monkeypatch.delenv(name)
+    status, told = said("images", "web", "--delete", "1", "--confirm", "web 1")
+    assert (status, "there are no credentials" in told, "AWS_PROFILE" in told) == (1, True, True)
+    status, told = said("prune", "--yes")
+    assert (status, told.count("left alone: Cannot look at AMIs"), "Nothing is to go." in told) == (0, 2, True)
+    assert len(pruned.account.amis()) == 3
 
 
 def test_errors_name_what_to_do(shop: CloudShop) -> None:
