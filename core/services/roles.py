@@ -15,7 +15,8 @@ from core.model import naming
 from core.model.ansible_build import KIND, AnsibleBuild
 from core.model.role import Build, Problem, Role, Syntax, Upstream
 from core.model.stale import order_for_rebuild, parent_of
-from core.services.templates import Finder, Template, VariableFile, stem_of
+from core.services.template_files import Template, VariableFile, stem_of
+from core.services.templates import Finder
 
 
 @dataclass(frozen=True, slots=True)

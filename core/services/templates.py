@@ -1,113 +1,25 @@
-"""Which templates a workspace has, and which variable files belong to which: from names and content alone."""
+"""Which templates a workspace has: from names and content alone. Each comes with the variable files that are for it."""
 
 import fnmatch
 import posixpath
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from core.adapters import hcl, hcl_json, hcl_tree, template_hcl, template_json
 from core.adapters.files import WorkspaceFiles
 from core.adapters.hcl_values import Value, variables_of
 from core.adapters.parsed import ParsedFiles
-from core.adapters.template import TemplateFacts
 from core.adapters.template_hcl import Definitions, definitions_of
-from core.model.naming import is_qualifier, is_sensible
 from core.model.role import Problem, Syntax
-
-HCL_ENDINGS = (".pkr.hcl", ".pkr.json")
-VARIABLE_ENDINGS = (".pkrvars.hcl", ".pkrvars.json")
-AUTO_ENDINGS = (".auto.pkrvars.hcl", ".auto.pkrvars.json")
+from core.services.template_files import AUTO_ENDINGS, HCL_ENDINGS, VARIABLE_ENDINGS, Template, VariableFile, parent
+from core.services.variable_files import attach, is_for_variables
 
 HEAD = 65_536
 """Bytes of a JSON file in which a template shows what it is; larger files are read whole only when it does."""
 JSON_LIMIT = 2_000_000
 
 _NEVER = frozenset({"package.json", "package-lock.json", "composer.json", "tsconfig.json", "composer.lock"})
-_SHARED = re.compile(r"(?:[._-]?(?:common|global|globals|shared|defaults?|base|all)[._-]?)+", re.IGNORECASE)
-"""Names of variable files that are given together with another one."""
-_SAMPLE = re.compile(r"(?:^|[._-])(?:example|sample)(?:$|[._-])", re.IGNORECASE)
-"""Names of variable files that are there to be copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariableFile:
-    path: str
-    values: Mapping[str, Value]
-    problem: Problem | None = None
-    remark: str = ""
-    """What its comments say, where they are easy to have: some name the template."""
-
-    @property
-    def stem(self) -> str:
-        return stem_of(self.path)
-
-
-@dataclass(slots=True)
-class Template:
-    """Something that `packer build` takes, and the variable files that go with it."""
-
-    path: str
-    """As in Role.template."""
-    syntax: Syntax
-    files: tuple[str, ...]
-    """At least one."""
-    bodies: Mapping[str, hcl_tree.Body] = field(default_factory=dict[str, hcl_tree.Body])
-    json: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    auto: tuple[VariableFile, ...] = ()
-    """What Packer loads by itself."""
-    declared: frozenset[str] = frozenset()
-    mentioned: frozenset[str] = frozenset()
-    """Variables that it uses without declaring them, which JSON templates may."""
-    problems: tuple[Problem, ...] = ()
-    variable_files: list[VariableFile] = field(default_factory=list[VariableFile])
-    shared: list[VariableFile] = field(default_factory=list[VariableFile])
-    """Given before each of the others."""
-
-    @property
-    def takes(self) -> frozenset[str]:
-        return self.declared | self.mentioned
-
-    @property
-    def directory(self) -> str:
-        return _parent(self.files[0])
-
-    @property
-    def words(self) -> list[str]:
-        """What its name is made from, outermost first."""
-        parts: list[str] = [] if self.directory == "." else self.directory.split("/")
-        if self.path == self.directory and len(self.files) > 1:
-            return parts
-        stem = stem_of(self.files[0] if self.files else self.path)
-        if self.path == self.directory and parts and not _says_nothing(parts[-1]):
-            return parts
-        return [*parts, stem]
-
-    def facts(self, values: Mapping[str, Value], files: WorkspaceFiles) -> TemplateFacts:
-        if self.syntax is Syntax.JSON:
-            texts = {name: value for name, value in values.items() if isinstance(value, str)}
-            return template_json.read(self.path, self.json, texts, files)
-        loaded: dict[str, Value] = {}
-        for one in self.auto:
-            loaded.update(one.values)
-        return template_hcl.read(self.bodies, self.directory, {**loaded, **values}, files)
-
-
-def _says_nothing(word: str) -> bool:
-    return not is_sensible(word) or is_qualifier(word)
-
-
-def stem_of(path: str) -> str:
-    """The file's name without what says its kind."""
-    leaf = posixpath.basename(path)
-    for ending in (*AUTO_ENDINGS, *VARIABLE_ENDINGS, *HCL_ENDINGS, ".json", ".hcl"):
-        if leaf.endswith(ending):
-            leaf = leaf.removesuffix(ending)
-            break
-    plain = re.sub(r"^(?:packer|vars|variables)[._-]|[._-](?:packer|template|vars|variables)$", "", leaf)
-    return plain or leaf
 
 
 class Finder:
@@ -258,7 +170,7 @@ class Finder:
                 posixpath.dirname(directory) or ".",
                 posixpath.dirname(posixpath.dirname(directory)) or ".",
             ]
-            beside = _is_for_variables(directory) and any(_parent(place) == near[1] for place in places)
+            beside = is_for_variables(directory) and any(parent(place) == near[1] for place in places)
             if not beside and places.isdisjoint(near):
                 continue
             for leaf in leaves:
@@ -290,10 +202,6 @@ class Finder:
             return VariableFile(path, cast("dict[str, Value]", loaded) if isinstance(loaded, dict) else {})
         found = template_json.variables_in(loaded) or {}
         return VariableFile(path, found, remark=template_json.remark_in(loaded))
-
-
-def _parent(directory: str) -> str:
-    return posixpath.dirname(directory) or "."
 
 
 def _mentions_packer(content: bytes) -> bool:
@@ -340,91 +248,3 @@ def _twice(bodies: Mapping[str, hcl_tree.Body]) -> list[Problem]:
                     problems.append(Problem(path, reason, block.line or None, "Take one of the two away."))
                 first.setdefault(name, path)
     return problems
-
-
-def attach(variables: Iterable[VariableFile], templates: Sequence[Template]) -> None:
-    """Give each variable file to the templates that it is for: the nearest that declare what it sets."""
-    at: dict[str, list[Template]] = defaultdict(list)
-    below: dict[str, list[Template]] = defaultdict(list)
-    for template in templates:
-        at[template.directory].append(template)
-        place = template.directory
-        while place not in ("", "."):
-            place = _parent(place)
-            below[place].append(template)
-    for one in sorted(variables, key=lambda one: one.path):
-        if _SAMPLE.search(one.stem):
-            continue
-        for template in _wanting(one, at, below):
-            (template.shared if _SHARED.fullmatch(one.stem) else template.variable_files).append(one)
-    for template in templates:
-        if template.shared and not template.variable_files:
-            template.variable_files, template.shared = [template.shared[-1]], template.shared[:-1]
-
-
-def _wanting(
-    one: VariableFile, at: Mapping[str, list[Template]], below: Mapping[str, list[Template]]
-) -> Sequence[Template]:
-    place = _parent(one.path)
-    plain_json = not one.path.endswith(VARIABLE_ENDINGS)
-    for level in range(len(place) + 1):
-        # Plain JSON has nothing but its keys to tell what it is for: it is not taken for a template far away.
-        beside = not plain_json or (level == 1 and _is_for_variables(_parent(one.path)))
-        for near in (at.get(place, []), below.get(place, []) if beside else []):
-            if taking := _taking(one, near):
-                return taking
-        if place == "." or (plain_json and level == 2):
-            break
-        place = _parent(place)
-    return []
-
-
-def _is_for_variables(directory: str) -> bool:
-    leaf = posixpath.basename(directory).lower()
-    return "vars" in leaf or "variables" in leaf
-
-
-def _taking(one: VariableFile, templates: Sequence[Template]) -> list[Template]:
-    """Those of the templates, all equally near, that a variable file is for."""
-    plain_json = not one.path.endswith(VARIABLE_ENDINGS)
-    fitting = [template for template in templates if template.syntax is Syntax.JSON or not plain_json]
-    if one.problem:
-        return [] if plain_json else _named_alike(one, fitting) or fitting
-    keys = set(one.values)
-    told = [template for template in fitting if posixpath.basename(template.files[0]) in one.remark]
-    if len(told) == 1:
-        return told
-    # Packer lets a variable file set more than a template declares; most of it must fit, though, to be for it.
-    fitting = [template for template in fitting if keys and len(keys & template.takes) * 3 >= len(keys) * 2]
-    if len(fitting) < 2:
-        return fitting
-    if named := _named_alike(one, fitting):
-        return named
-    # A template that is called `packer.json` is for all that has no template with a name of its own.
-    if plain := [template for template in fitting if not is_sensible((template.words or [""])[-1])]:
-        fitting = plain
-    most = max(len(keys & template.takes) for template in fitting)
-    fitting = [template for template in fitting if len(keys & template.takes) == most]
-    return [template for template in fitting if keys <= template.declared] or fitting
-
-
-def _named_alike(one: VariableFile, templates: Sequence[Template]) -> list[Template]:
-    """Of several templates those whose name is in the variable file's path: the longest, else by the telling words."""
-    stem = one.stem.lower()
-    path = [word.lower() for word in one.path.split("/")[:-1]]
-    names = [(template.words or [""])[-1].lower() for template in templates]
-    found: list[Template] = []
-    longest = 0
-    for template, name in zip(templates, names, strict=True):
-        begins = stem.startswith(name) and not stem[len(name) : len(name) + 1].isalpha()
-        if name and (name in path or begins):
-            if len(name) > longest:
-                found, longest = [], len(name)
-            if len(name) == longest:
-                found.append(template)
-    if found:
-        return found
-    words = [set(re.split(r"[._-]+", name)) for name in names]
-    common: set[str] = words[0].intersection(*words[1:]) if words else set()
-    here = set(re.split(r"[/._-]+", one.path.lower()))
-    return [template for template, own in zip(templates, words, strict=True) if own - common and (own - common) <= here]
