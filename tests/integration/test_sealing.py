@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from copied_disk import template
 from workshop import Workshop, role
 
 from core import process
@@ -75,22 +76,6 @@ def planted(tree: Path) -> Path:
         (tree / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         (tree / path[1:]).write_text(content)
     return tree
-
-
-def template(disk: Path) -> str:
-    """A build that makes a copy of this disk."""
-    return f"""\
-variable "ingot_output" {{
-  default = "output"
-}}
-source "file" "disk" {{
-  source = "{disk}"
-  target = "${{var.ingot_output}}/{disk.name}"
-}}
-build {{
-  sources = ["source.file.disk"]
-}}
-"""
 
 
 DISK_ROLE = replace(role(build=BUILD, declares=("ingot_output",)), builds=(Build(BUILD, "qemu"),))

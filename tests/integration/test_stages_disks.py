@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from copied_disk import template
 from workshop import Workshop, role
 
 from core import process
@@ -40,22 +41,6 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
 
 def call(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
-
-
-def template(disk: Path) -> str:
-    """A build that makes a copy of this disk."""
-    return f"""\
-variable "ingot_output" {{
-  default = "output"
-}}
-source "file" "disk" {{
-  source = "{disk}"
-  target = "${{var.ingot_output}}/{disk.name}"
-}}
-build {{
-  sources = ["source.file.disk"]
-}}
-"""
 
 
 DISK_ROLE = role(build="file.disk", declares=("ingot_output",))

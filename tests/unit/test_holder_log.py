@@ -1,13 +1,11 @@
 """What a holder makes of a tool's output on its way to the disk."""
 
 import os
-import resource
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,17 +15,6 @@ from core.holder_log import ToolLog
 
 NEVER = 1e12
 """A time by which everything is due."""
-
-
-@contextmanager
-def full_disk(size: int) -> Generator[None]:
-    """No file of ours may grow beyond this (setrlimit(2); Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("cut", range(1, 9))

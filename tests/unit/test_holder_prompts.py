@@ -2,13 +2,11 @@
 
 import os
 import re
-import resource
 import stat
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,17 +195,6 @@ def test_a_prompt_that_follows_another_without_an_answer_takes_its_place(tmp_pat
 def test_how_it_was_over_is_a_sentence() -> None:
     assert re.fullmatch(r"Ada <a@x> answered it at \d\d:\d\d: retry\.", str(Answered(1, "Ada <a@x>", "retry", 0.0)))
     assert re.fullmatch(r"It is over since \d\d:\d\d: time limit\.", str(Answered(1, "", "time limit", 0.0)))
-
-
-@contextmanager
-def full_disk(size: int) -> Generator[None]:
-    """No file of ours may grow beyond this (setrlimit(2); Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_that_takes_a_part_of_a_file_gets_none(tmp_path: Path) -> None:
