@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from core.errors import DeniedError, IngotError
 from core.model.failure import Failure
-from core.model.machine import Machine, MachineState
+from core.model.machine import KeyProof, Machine, MachineState, into_winrm, no_ssh
 from core.model.pause import Answer, Choice, Pause, PauseKind
 from core.model.run import Run
 from core.services.debugging import MachineFacts
 from core.text import age, cut_middle, moment, size
 from tui.cells import person, until
 from tui.theme import UNICODE, Piece, Tone, pieces_of
-from tui.widgets.panel import PanelRow, paragraph
+from tui.widgets.panel import PanelRow, paragraph, whole
 
 KEYS = {Answer.RETRY: "r", Answer.RESTART: "p", Answer.CONTINUE: "c", Answer.KEEP: "k", Answer.CLEAN_UP: "x"}
 """What each answer is given with on the debug screen."""
@@ -54,6 +54,7 @@ def facts(
     since: float | None = None,
     checkout: str = "",
     brief: bool = False,
+    proof: KeyProof = KeyProof.NONE,
 ) -> list[PanelRow]:
     """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names.
 
@@ -70,10 +71,21 @@ def facts(
     told.append(("holds", f"{costs(machine).removeprefix('its ')}{waits}"))
     if brief:
         words = [f"{name} {value}" if name in ("up", "disk", "holds") else value for name, value in told]
-        return paragraph(f" {UNICODE.dot} ".join(words), width, Tone.PLAIN, 2)
+        return [*_key_proof(proof, width), *paragraph(f" {UNICODE.dot} ".join(words), width, Tone.PLAIN, 2)]
     if checkout:
         told.append(("playbooks", cut_middle(checkout, width - 3 - _LABELS)))
-    return [row for name, value in told for row in _fact(name, value, width)]
+    return [*_key_proof(proof, width), *(row for name, value in told for row in _fact(name, value, width))]
+
+
+def _key_proof(proof: KeyProof, width: int) -> list[PanelRow]:
+    """Said where there was nothing to compare with; loudly where it is another one."""
+    match proof:
+        case KeyProof.OTHER:
+            return whole(f"! {proof.value}", width, Tone.BAD)
+        case KeyProof.FIRST_CONTACT:
+            return whole(proof.value, width, Tone.WAITING)
+        case _:
+            return []
 
 
 def _fact(name: str, value: str, width: int) -> list[PanelRow]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import HostKeyError
+from core.model.machine import KeyProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,16 @@ def shown(path: Path) -> frozenset[str]:
     with contextlib.suppress(FileNotFoundError):
         return frozenset(_shown_file(path).read_text().split())
     return frozenset()
+
+
+def proof(path: Path) -> KeyProof:
+    """What the key in this pin file was compared with. Raises HostKeyError for a damaged file."""
+    keys, on_console = pinned(path), shown(path)
+    if not keys:
+        return KeyProof.NONE
+    if not on_console:
+        return KeyProof.FIRST_CONTACT
+    return KeyProof.CONSOLE if all(key.fingerprint in on_console for key in keys) else KeyProof.OTHER
 
 
 def _shown_file(path: Path) -> Path:

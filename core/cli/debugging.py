@@ -14,7 +14,7 @@ from core.cli import login
 from core.cli.output import ExitStatus, print_json, say, table
 from core.cli.sure import confirm
 from core.errors import DeniedError, RefusedError
-from core.model.machine import Machine, MachineState
+from core.model.machine import KeyProof, Machine, MachineState
 from core.model.pause import LIMIT_WORDS, Answer, PauseMode, seconds_of
 from core.model.run import Run
 from core.places import Places
@@ -63,6 +63,7 @@ def debug(arguments: argparse.Namespace) -> int:
 def _enter(debugging: Debugging, view: DebugView, machine: Machine, arguments: argparse.Namespace) -> int:
     if arguments.ssh_command:
         asyncio.run(debugging.pin(machine))
+        _tell_proof(debugging, machine)
         print(debugging.ssh_command(machine))
         return ExitStatus.DONE
     if arguments.command:
@@ -170,6 +171,9 @@ def _list(debugging: Debugging, arguments: argparse.Namespace) -> int:
         for view in views
     ]
     table(("  RUN", "ROLE", "BUILD", "STATE", "WHERE", "LEFT", "ANSWERS", "WHY"), rows, right=(5,))
+    for view in views:
+        if view.key_proof in (KeyProof.FIRST_CONTACT, KeyProof.OTHER):
+            say(f"run {view.run.id}, {_build(view)}: {view.key_proof.value}")
     return ExitStatus.DONE
 
 
@@ -196,6 +200,7 @@ def _as_json(view: DebugView) -> dict[str, object]:
         "answers": [choice.answer.value for choice in view.choices],
         "address": machine.address if machine and machine.address else None,
         "communicator": machine.communicator if machine else None,
+        "host_key": view.key_proof.value or None,
         "kept_by": machine.kept_by or None if machine else None,
         "touches": len(view.touches),
     }
@@ -256,6 +261,7 @@ def _shell(debugging: Debugging, view: DebugView, machine: Machine) -> int:
         columns, rows = os.get_terminal_size(stdout)
         shell = await debugging.shell(machine, columns, rows, term=os.environ.get("TERM") or "xterm-256color")
         say(f"run {view.run.id}: {machine.address}. Its image is marked as touched by hand. Leave: Enter ~ .")
+        _tell_proof(debugging, machine)
         sys.stdout.flush()
         return await attach(shell, stdin, stdout), shell.exit_status
 
@@ -268,8 +274,15 @@ def _shell(debugging: Debugging, view: DebugView, machine: Machine) -> int:
 
 def _command(debugging: Debugging, machine: Machine, words: list[str]) -> int:
     line = words[0] if len(words) == 1 else shlex.join(words)
+    _tell_proof(debugging, machine)
     status = asyncio.run(debugging.stream(machine, line, _writer(sys.stdout), _writer(sys.stderr)))
     return _as_status(status)
+
+
+def _tell_proof(debugging: Debugging, machine: Machine) -> None:
+    """Beside what the machine prints. Another key than the console's is an error of its own: nobody gets in."""
+    if (proof := debugging.key_proof(machine)) is KeyProof.FIRST_CONTACT:
+        print(f"ingot: {proof.value}", file=sys.stderr)
 
 
 def _writer(stream: TextIO) -> Callable[[bytes], Awaitable[None]]:

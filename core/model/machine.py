@@ -25,6 +25,16 @@ class MachineState(StrEnum):
     GONE = "gone"
 
 
+class KeyProof(StrEnum):
+    """What the pinned host key of a machine in a cloud was compared with. Its value is for a person."""
+
+    NONE = ""
+    """Nothing is pinned yet, or it is no machine in a cloud."""
+    FIRST_CONTACT = "host key pinned on first contact; the console showed no fingerprint to compare with"
+    CONSOLE = "host key is one that the machine's own console shows"
+    OTHER = "the pinned host key is none of those that the machine's own console shows: do not trust it"
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """How to be let in by one SSH server."""

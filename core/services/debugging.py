@@ -22,7 +22,7 @@ from core.errors import EngineError, RefusedError
 from core.hold import PromptRecord
 from core.holding import Hold
 from core.model.failure import Failure
-from core.model.machine import Login, Machine, MachineState
+from core.model.machine import KeyProof, Login, Machine, MachineState
 from core.model.pause import Answer, Choice, Pause, PauseKind, choices
 from core.model.run import Run, RunState, Stage
 from core.model.touch import Touch
@@ -57,6 +57,8 @@ class DebugView:
     """What was done by hand in this run, the oldest first."""
     until: float | None = None
     """When the machine is cleaned up, seconds since the epoch; None: never, or nothing waits."""
+    key_proof: KeyProof = KeyProof.NONE
+    """What the machine's pinned host key was compared with."""
 
     @property
     def since(self) -> float | None:
@@ -82,9 +84,9 @@ class Debugging(Entering):
     async def prepare(self) -> None:
         """Have at hand what a shell needs, before the first is wanted: it takes a moment to load."""
         await ssh.load()
+        await asyncio.to_thread(import_module, "core.services.known_secrets")
 
     # What there is
-        await asyncio.to_thread(import_module, "core.services.known_secrets")
 
     def pauses(self, run_uid: str | None = None) -> list[Pause]:
         """The open pauses, the oldest first: of one run, or all on this machine. Raises StoreError."""
@@ -124,6 +126,7 @@ class Debugging(Entering):
             failure=self._failure(run, stage if pause or kept else run.failed_stage or stage, pause) if stage else None,
             touches=tuple(Touches(self._places.run(run.uid)).all()),
             until=pause.until if pause else machine.until if machine is not None and kept else None,
+            key_proof=self.key_proof(machine) if machine is not None else KeyProof.NONE,
         )
 
     def _is_held(self, pause: Pause) -> bool:

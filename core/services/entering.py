@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.adapters import console, ssh
+from core.adapters import console, ssh, ssh_pins
 from core.adapters.git import GitRepository
-from core.errors import NoShellError, RefusedError, WorkspaceError
-from core.model.machine import Machine, MachineState
+from core.errors import HostKeyError, NoShellError, RefusedError, WorkspaceError
+from core.model.machine import KeyProof, Machine, MachineState
 from core.model.run import Run
 from core.model.touch import Touch, TouchKind
 from core.places import Places
@@ -154,6 +154,14 @@ class Entering:
         self._check(machine)
         return await ssh.pin(machine)
 
+    def key_proof(self, machine: Machine) -> KeyProof:
+        """What the pinned host key of a machine in a cloud was compared with. Reads files."""
+        if not (machine.in_cloud and machine.known_hosts and machine.communicator == "ssh"):
+            return KeyProof.NONE
+        with contextlib.suppress(HostKeyError):  # whoever wants to get in is told
+            return ssh_pins.proof(Path(machine.known_hosts))
+        return KeyProof.NONE
+
     async def facts(self, machine: Machine) -> MachineFacts:
         """What the machine says of itself. Does not mark. Raises ConnectError."""
         self._check(machine)
@@ -171,6 +179,11 @@ class Entering:
 
         Raises NoAnswerError when it cannot be read, RefusedError when it has none that Ingot knows of.
         """
+        if not machine.console and machine.in_cloud:
+            raise RefusedError(
+                f"The cloud has shown nothing yet of the console of {machine.instance or machine.build}.",
+                "It may take minutes.",
+            )
         if not machine.console:
             raise RefusedError(
                 f"Ingot knows of no serial console of {machine.build}.",

@@ -16,12 +16,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from core.adapters import qemu_process, ssh
+from core.adapters import qemu_process, ssh, ssh_pins
 from core.adapters.aws import Ec2
 from core.adapters.communicator import Account, Communicator, communicator_of
 from core.adapters.ssh_pins import shown_fingerprints
-from core.errors import IngotError
-from core.model.machine import Jump, Login, Machine
+from core.errors import ConnectError, HostKeyError, IngotError
+from core.hold import write_whole
+from core.model.machine import Jump, KeyProof, Login, Machine
+from core.secrets import Redactor
 from core.stages.environment import Preparation, keys_of, template_variables
 from core.stages.stage import StageJob
 
@@ -43,6 +45,8 @@ _KEY_PATIENCE = 5.0
 """Seconds that Packer has to write the key that it announced."""
 _CONSOLE_PATIENCE = 10.0
 """Seconds that the cloud has to give a machine's console before the host key is pinned without it."""
+_CONSOLE_EVERY = 20.0
+"""Seconds between two looks at the console of a machine in a cloud."""
 
 log = logging.getLogger("ingot.access")
 
@@ -69,6 +73,8 @@ class Watcher:
             known_hosts=str(self._keys / "known_hosts"),
         )
         self._looking = asyncio.Lock()
+        self._redactor = Redactor(job.secrets.values())
+        self._console_trouble = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._beginning = self._in_background(self._begin())
 
@@ -167,7 +173,10 @@ class Watcher:
             preparation.build,
         )
         self._communicator = communicator
-        self._job.add_secrets([account.password for account in _accounts(communicator) if account.password])
+        passwords = [account.password for account in _accounts(communicator) if account.password]
+        self._job.add_secrets(passwords)
+        for password in passwords:
+            self._redactor.add(password)
         if communicator.type == "ssh":
             # Now: a worker outlives the replacement of its program, and the first pause may be hours away.
             await asyncio.to_thread(import_module, "core.adapters.ssh_session")
@@ -191,6 +200,8 @@ class Watcher:
             instance_type=communicator.instance_type if self._machine.in_cloud else "",
             image="" if upstream.get("kind") == "template" else str(upstream.get("description") or ""),
         )
+        if self._machine.in_cloud and communicator.type == "ssh":
+            self._in_background(self._follow_console())
 
     def _region(self) -> str:
         if not self._machine.in_cloud:
@@ -275,24 +286,60 @@ class Watcher:
 
     async def _pin(self) -> None:
         """The first contact decides, unless the cloud shows the machine's own fingerprints. Later ones compare."""
-        shown = await self._shown()
+        shown = shown_fingerprints(await self._console())
         await ssh.pin(self._machine, shown=shown)
+        if self._machine.in_cloud and self._proof is KeyProof.FIRST_CONTACT:
+            self._job.say(f"The way into the machine: {KeyProof.FIRST_CONTACT}.")
 
-    async def _shown(self) -> frozenset[str]:
+    @property
+    def _proof(self) -> KeyProof:
+        return ssh_pins.proof(Path(self._machine.known_hosts))
+
+    async def _follow_console(self) -> None:
+        """A cloud shows the console late: until it has shown the fingerprints, and as long as there is no shell."""
+        while not (self._machine.connected and self._proof in (KeyProof.CONSOLE, KeyProof.OTHER)):
+            await asyncio.sleep(_CONSOLE_EVERY)
+            async with self._looking:
+                shown = shown_fingerprints(await self._console())
+                if shown and self._proof is KeyProof.FIRST_CONTACT:
+                    await self._compare(shown)
+
+    async def _compare(self, shown: frozenset[str]) -> None:
+        """The key that was pinned before the console showed anything: from now on only those that it shows count."""
+        try:
+            fingerprint = await ssh.pin(self._machine, shown=shown)
+            self._job.say(f"The way into the machine: its console shows the pinned host key {fingerprint}, too.")
+        except HostKeyError as error:
+            self._job.say(f"✗ The way into the machine: {error.what} {error.next_step}")
+        except ConnectError:
+            pass  # it reboots: what is shown counts all the same, and is compared with the pin by whoever looks
+
+    async def _console(self) -> str:
+        """What the cloud shows of the machine's console now, kept for whoever looks at it; empty: nothing."""
         machine = self._machine
         if not (machine.in_cloud and machine.instance):
-            return frozenset()
+            return ""
 
         def ask() -> str:
             cloud = Ec2(machine.region, self._preparation.environment, self._communicator.endpoint)
             return cloud.console(machine.instance)
 
+        def keep(said: str) -> Path:
+            self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self._keys / "console.log"
+            write_whole(path, self._redactor.redact(said.encode(errors="replace")))
+            return path
+
         try:
             async with asyncio.timeout(_CONSOLE_PATIENCE):
-                return shown_fingerprints(await asyncio.to_thread(ask))
-        except (IngotError, TimeoutError) as error:
-            self._job.say(f"The console of {machine.instance} cannot be read, its host key is pinned as it is: {error}")
-            return frozenset()
+                if said := await asyncio.to_thread(ask):
+                    self._know(console=str(await asyncio.to_thread(keep, said)))
+                return said
+        except (IngotError, OSError) as error:
+            if (trouble := str(error)) != self._console_trouble:
+                self._console_trouble = trouble
+                self._job.say(f"The console of {machine.instance} cannot be read: {trouble or 'no answer in time'}")
+            return ""
 
 
 def _accounts(communicator: Communicator) -> tuple[Account, ...]:

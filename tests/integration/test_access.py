@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import cloud_machine
 import pytest
@@ -17,11 +19,14 @@ from core import process
 from core.adapters import packer, ssh, ssh_pins
 from core.adapters.packer import Packer
 from core.engine.job import Job
+from core.errors import HostKeyError
 from core.hold import Prompt
 from core.living import RUN_MARK
-from core.model.machine import Machine
+from core.model.machine import KeyProof, Machine
 from core.model.role import Build, Role
 from core.model.run import Run
+from core.secrets import MARK
+from core.stages import access
 from core.stages.access import Watcher
 from core.stages.environment import Preparation
 
@@ -355,3 +360,45 @@ async def test_a_build_without_a_machine_has_none(workshop: Workshop) -> None:
         await watcher.look_now()
         assert watcher.machine == replace(watcher.machine, communicator="none", host="")
     assert workshop.index.machines(building.run.uid) == []
+
+
+@pytest.mark.skipif(bool(cloud_machine.missing()), reason=f"{cloud_machine.missing()} is not installed")
+@pytest.mark.parametrize("other", [False, True])
+async def test_what_the_console_of_a_cloud_shows_late_is_compared_then(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: bool
+) -> None:
+    monkeypatch.setattr(access, "_CONSOLE_EVERY", 0.1)
+    texts: Any = import_module("moto.ec2.responses.general")
+    with cloud_machine.cloud_machine(tmp_path / "cloud") as cloud:
+        shows = str(texts.SAMPLE_CONSOLE_OUTPUT)
+        fingerprint = fingerprint_of(tmp_path / "cloud" / "host")
+        assert fingerprint in shows
+        monkeypatch.setattr(texts, "SAMPLE_CONSOLE_OUTPUT", "Linux boots, with templates-own\r\n")
+        (instance,) = cloud.ec2.run_instances(ImageId=cloud.source_ami, MinCount=1, MaxCount=1)["Instances"]
+        template = cloud.template('  provisioner "shell-local" {\n    inline = ["true"]\n  }\n')
+        template = template.replace("ssh_username ", 'ssh_password = "templates-own"\n  ssh_username ')
+        building = Building(workshop, template, "amazon-ebs.web", "amazon-ebs")
+        async with building.watched(cloud_machine.CREDENTIALS) as (_, watcher):
+            watcher.feed(f"    amazon-ebs.web: Instance ID: {instance['InstanceId']}")
+            watcher.feed("==> amazon-ebs.web: Using ssh communicator to connect: 127.0.0.1")
+            watcher.feed("==> amazon-ebs.web: Connected to SSH!")
+            await until(lambda: Path(watcher.machine.known_hosts).exists() and "first contact" in building.log)
+            pins = Path(watcher.machine.known_hosts)
+            assert ssh_pins.proof(pins) is KeyProof.FIRST_CONTACT
+            await (await ssh.connect(building.machine)).close()
+            said = Path(building.machine.console)
+            assert said.read_bytes() == b"Linux boots, with " + MARK + b"\r\n"
+            assert said.stat().st_mode & 0o777 == 0o600
+            monkeypatch.setattr(
+                texts, "SAMPLE_CONSOLE_OUTPUT", shows.replace(fingerprint, "SHA256:" + "A" * 43) if other else shows
+            )
+            if other:
+                await until(lambda: "✗ The way into the machine" in building.log)
+                assert "the machine's own console shows others" in building.log
+                assert ssh_pins.proof(pins) is KeyProof.OTHER
+                with pytest.raises(HostKeyError):
+                    await ssh.connect(building.machine)
+            else:
+                await until(lambda: "its console shows the pinned host key" in building.log)
+                assert ssh_pins.proof(pins) is KeyProof.CONSOLE
+                await (await ssh.connect(building.machine)).close()

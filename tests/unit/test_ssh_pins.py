@@ -7,6 +7,7 @@ import pytest
 from core.adapters import ssh_pins
 from core.adapters.ssh_pins import HostKey
 from core.errors import HostKeyError
+from core.model.machine import KeyProof
 
 A, B = (f"SHA256:{letter * 43}" for letter in "AB")
 # As cloud-init prints it (tools/write-ssh-key-fingerprints), through syslog to the console.
@@ -60,3 +61,15 @@ def test_what_the_console_showed_is_kept(tmp_path: Path) -> None:
     ssh_pins.note_shown(path, {A, B})
     assert ssh_pins.shown(path) == {A, B}
     assert [one.name for one in path.parent.iterdir()] == ["known_hosts.shown"]
+
+
+def test_what_a_pin_was_compared_with(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "known_hosts"
+    assert ssh_pins.proof(path) is KeyProof.NONE
+    key = HostKey("ssh-ed25519", b"a key")
+    ssh_pins.pin(path, "192.0.2.7", 22, key)
+    assert ssh_pins.proof(path) is KeyProof.FIRST_CONTACT
+    ssh_pins.note_shown(path, [key.fingerprint, "SHA256:" + "b" * 43])
+    assert ssh_pins.proof(path) is KeyProof.CONSOLE
+    ssh_pins.note_shown(path, ["SHA256:" + "b" * 43])
+    assert ssh_pins.proof(path) is KeyProof.OTHER

@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from core.errors import NoShellError
-from core.model.machine import Machine
+from core.model.machine import KeyProof, Machine
 from core.model.pause import Answer, Pause
 from core.services.debugging import DebugView
 from tui.actions import Acting, Action, bindings, key_name, offers
@@ -126,6 +126,7 @@ class DebugScreen(Acting):
         else:
             self.answers.say_what_became(before, pauses)
             self._be_careful(before, view)
+            self._warn_of(view.key_proof, before)
             self._see_to_shell(view)
         self._show()
         if before is None:
@@ -137,6 +138,13 @@ class DebugScreen(Acting):
         known = before is None or view.pause is None or (before.pause is not None and before.pause.id == view.pause.id)
         if not known and not self.in_shell:
             self.shells.late.begin("Another pause")
+
+    def _warn_of(self, proof: KeyProof, before: DebugView | None) -> None:
+        """The console showed the machine's fingerprints, and they are others: whoever is in there must know at once."""
+        if proof is KeyProof.OTHER and (before is None or before.key_proof is not proof):
+            told = "What is in front of you may not be the machine of this build. Leave it, and type no secret into it."
+            self.house.notify(told, title=f"{self.build}: {proof.value}", severity="error", timeout=60)
+            self.house.bell()
 
     def _see_to_shell(self, view: DebugView) -> None:
         """Open the first shell, or say why there is none."""

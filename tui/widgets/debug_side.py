@@ -38,7 +38,15 @@ class DebugSide(Vertical):
         )
         self.facts.set_rows(
             "The machine",
-            lambda width: facts(view.machine, measured, width=width, since=view.since, checkout=checkout, brief=brief),
+            lambda width: facts(
+                view.machine,
+                measured,
+                width=width,
+                since=view.since,
+                checkout=checkout,
+                proof=view.key_proof,
+                brief=brief,
+            ),
         )
         self.can.set_rows(
             "What can be done",
