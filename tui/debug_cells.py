@@ -1,6 +1,7 @@
 """How a machine that waits for a person is told: values in, rows and parts out. Nothing here draws, asks or decides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from core.errors import DeniedError, IngotError
@@ -53,13 +54,13 @@ def facts(
     width: int,
     since: float | None = None,
     checkout: str = "",
-    brief: bool = False,
     proof: KeyProof = KeyProof.NONE,
+    brief: bool = False,
 ) -> list[PanelRow]:
     """What is known of the machine; `measured` in it now and then: names and values. `brief` leaves out the names.
 
     `since` is when it began to wait (epoch). `checkout` is where Packer reads playbooks and scripts again when it
-    repeats a step.
+    repeats a step. `proof` is what its host key was compared with.
     """
     if machine is None:
         return [PanelRow(Piece("Packer has not said yet where it is.", Tone.FAINT))]
@@ -203,7 +204,7 @@ def why_no_shell(run: Run, machine: Machine | None, *, readonly: bool) -> str:
     if readonly:
         return "Ingot was started with --readonly: a shell would mark the image as touched by hand."
     if machine is not None and machine.communicator == "winrm":
-        return "This machine is reached over WinRM: there is no SSH, and no shell from here."
+        return no_ssh(machine)
     return ""
 
 
@@ -220,6 +221,9 @@ def no_shell(
     rows: list[PanelRow] = []
     if refused:
         rows += paragraph(refused, width, Tone.STRONG, 4)
+        if machine is not None and machine.communicator == "winrm" and machine.state is not MachineState.GONE:
+            rows += [PanelRow(), *whole(into_winrm(machine), width, Tone.ACCENT)]
+            machine = replace(machine, vnc="")  # it is among them
     elif not tries:
         where = machine.address if machine is not None and machine.address else "the machine"
         rows.append(PanelRow(Piece(f"{UNICODE.busy} connecting to {where}…", Tone.BUSY)))

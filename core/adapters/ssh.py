@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from core.adapters import ssh_pins
 from core.errors import HostKeyError, NoShellError
-from core.model.machine import Jump, Login, Machine
+from core.model.machine import Jump, Login, Machine, into_winrm, no_ssh
 
 if TYPE_CHECKING:
     from core.adapters.ssh_session import Connection as Connection
@@ -71,11 +71,7 @@ async def methods(machine: Machine, *, timeout: float = PATIENCE) -> tuple[str, 
 def check(machine: Machine) -> None:
     """Raises NoShellError when SSH does not lead to this machine, HostKeyError when there is no place for its pin."""
     if machine.communicator == "winrm":
-        raise NoShellError(
-            f"{machine.build} is reached over WinRM, and Ingot opens shells over SSH only.",
-            f"Use a WinRM or RDP client{f' with {machine.host}' if machine.host else ''}; "
-            "or give the template an SSH communicator.",
-        )
+        raise NoShellError(no_ssh(machine), into_winrm(machine))
     if machine.communicator == "none":
         raise NoShellError(
             f"{machine.build} has no communicator: Packer itself never logs in to it.",

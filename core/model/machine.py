@@ -112,3 +112,32 @@ class Machine:
         """`root@127.0.0.1:3059`"""
         user = f"{self.login.user}@" if self.login.user else ""
         return f"{user}{self.host}:{self.port}" if self.host else ""
+
+
+def no_ssh(machine: Machine) -> str:
+    """Why Ingot opens no shell in a machine that is reached over WinRM."""
+    where = f", at {machine.address}" if machine.address else ""
+    return f"{machine.build} is reached over WinRM{where}: there is no SSH in it, and Ingot opens shells over SSH only."
+
+
+def into_winrm(machine: Machine) -> str:
+    """What a person can do about such a machine, a line for each.
+
+    >>> print(into_winrm(Machine("u", "build/w", "w", "null", host="192.0.2.7", port=5986, login=Login("Admin"))))
+    As Admin, with the template's winrm_password:
+    WinRM: 192.0.2.7 port 5986 (Enter-PSSession, evil-winrm)
+    Remote Desktop: 192.0.2.7 port 3389, where it is let through
+    Its pause can be answered and extended all the same. An SSH communicator would give a shell.
+    """
+    user = f"As {machine.login.user}, with" if machine.login.user else "With"
+    lines = [f"{user} the template's winrm_password:"]
+    if machine.host:
+        lines.append(f"WinRM: {machine.host} port {machine.port} (Enter-PSSession, evil-winrm)")
+    if machine.host and machine.kind != "qemu":  # of whose machine only the port that Packer uses leads here
+        lines.append(f"Remote Desktop: {machine.host} port 3389, where it is let through")
+    if machine.vnc:
+        lines.append(f"Its screen: {machine.vnc} (VNC)")
+    if not machine.host and not machine.vnc:
+        lines = ["Packer has not said yet where it is."]
+    lines.append("Its pause can be answered and extended all the same. An SSH communicator would give a shell.")
+    return "\n".join(lines)

@@ -195,13 +195,6 @@ class Entering:
         """Raises NoShellError where no shell can be opened."""
         if machine.state is MachineState.GONE:
             raise NoShellError(f"The machine of {machine.build} is gone.", "Build again.")
-        if machine.communicator == "winrm":
-            raise NoShellError(
-                f"{machine.build} is a WinRM machine{f' at {machine.address}' if machine.address else ''}: Ingot opens "
-                "no shell there, only over SSH.",
-                "Its pause can be answered and extended all the same. To look into it: a WinRM or RDP client with the "
-                "template's winrm_password; or give the template an SSH communicator.",
-            )
         ssh.check(machine)
 
     @contextlib.asynccontextmanager

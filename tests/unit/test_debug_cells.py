@@ -26,7 +26,7 @@ MACHINE = Machine("u", "build/qemu.web", "qemu.web", "qemu", MachineState.PAUSED
         (RunState.FAILED, None, True, "The run has ended"),
         (RunState.FAILED, replace(MACHINE, state=MachineState.GONE), True, "The machine is gone"),
         (RunState.RUNNING, MACHINE, True, "Ingot was started with --readonly"),
-        (RunState.RUNNING, replace(MACHINE, communicator="winrm"), False, "This machine is reached over WinRM"),
+        (RunState.RUNNING, replace(MACHINE, communicator="winrm"), False, "qemu.web is reached over WinRM"),
     ],
 )
 def test_no_shell_where_there_is_no_machine_or_nobody_may_change_it(
