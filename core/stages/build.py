@@ -26,6 +26,7 @@ from core.stages.environment import Preparation, prepare
 from core.stages.pace import Pace
 from core.stages.paused import Pauses, in_a_sentence, what_failed
 from core.stages.stage import StageJob
+from core.stages.work import in_thread
 
 
 async def carry_out(job: StageJob) -> Mapping[str, object]:
@@ -97,7 +98,7 @@ async def _build(job: StageJob) -> Built:
         )
     seconds = ended.ended - ended.started
     if not pauses.any:  # how long a person took to answer is no measure
-        pace.keep()
+        await in_thread(pace.keep)
     named = ", ".join(one.location or Path(one.path).name for one in made)
     job.say(f"Built in {text.duration(seconds)}: {named or 'nothing to keep'}.")
     return Built(

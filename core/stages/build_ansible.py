@@ -31,6 +31,7 @@ from core.stages.pace import Pace
 from core.stages.paused import end_by_pause
 from core.stages.playbook import Playbook, prepare
 from core.stages.stage import StageJob
+from core.stages.work import in_thread
 from core.store import tasks
 
 _NAMED = 5
@@ -73,7 +74,7 @@ async def _build(job: StageJob) -> Built:
     if not disk.exists():
         await _take(job, disk)
     if not job.pauses():  # how long a person took to answer is no measure
-        build.pace.keep()
+        await in_thread(build.pace.keep)
     seconds = ended.ended - ended.started
     job.say(f"Built in {text.duration(seconds)}: {disk.name}.")
     return Built([Made("qcow2", path=str(disk))], seconds, build.reader.tasks)

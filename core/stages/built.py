@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 
 from core.adapters import ssh_keys
+from core.hold import write_whole
 from core.stages.artifacts import Made
 from core.stages.environment import keys_of
 from core.stages.stage import StageJob
+from core.stages.work import in_thread
 
 
 class Built(msgspec.Struct):
@@ -35,9 +37,7 @@ async def once(job: StageJob, build: Callable[[StageJob], Awaitable[Built]]) -> 
         return msgspec.to_builtins(earlier)
     built = await build(job)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = note.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(built))
-    part.rename(note)
+    await in_thread(write_whole, note, msgspec.json.encode(built))
     ssh_keys.remove(keys_of(job.directory) / name)
     return msgspec.to_builtins(built)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from core.adapters import packer
+from core.hold import write_whole
 from core.secrets import Redactor
 from core.stages.environment import checkout_of
 from core.stages.stage import StageJob
@@ -26,9 +27,7 @@ async def write(job: StageJob, name: str, report: object) -> None:
 def _write(job: StageJob, name: str, report: object) -> None:
     place = job.directory / "evidence"
     place.mkdir(mode=0o700, exist_ok=True)
-    part = place / f".{name}.part"
-    part.write_bytes(Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
-    part.rename(place / f"{name}.json")
+    write_whole(place / f"{name}.json", Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
 
 
 def read(job: StageJob, name: str) -> bytes:

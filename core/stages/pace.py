@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from core.hold import write_whole
 from core.stages.stage import StageJob
 
 MOST = 5000
@@ -52,11 +53,9 @@ class Pace:
 
     def keep(self) -> None:
         """The build is good: the next one is measured by it. One that was adopted half-way is not kept, and none
-        where it cannot be written."""
+        where it cannot be written. Blocks: in a thread."""
         if not self.whole or not self._reached:
             return
         with contextlib.suppress(OSError):  # a disk that is full now takes no finished build away
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part = self._file.with_suffix(".part")
-            part.write_bytes(msgspec.json.encode({**self._reached, "": time.monotonic() - self._began}))
-            part.rename(self._file)
+            write_whole(self._file, msgspec.json.encode({**self._reached, "": time.monotonic() - self._began}))

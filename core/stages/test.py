@@ -21,6 +21,7 @@ from core.adapters.aws_machines import Launching
 from core.adapters.ssh_keys import KeyPair
 from core.adapters.test_machine import Guest
 from core.errors import RefusedError, ToolError
+from core.hold import write_whole
 from core.model import report_names
 from core.model.image import Artifact, ImageState, ImageVersion
 from core.model.pipeline import Purpose
@@ -83,9 +84,7 @@ def _secrets(job: StageJob) -> list[str]:
 def _note(job: StageJob, note: Path, report: Report) -> None:
     """For an attempt after this one; gone with the run (leftovers.py)."""
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = note.with_suffix(".part")
-    part.write_bytes(Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
-    part.rename(note)
+    write_whole(note, Redactor(_secrets(job)).redact(msgspec.json.encode(report)))
 
 
 def _earlier(note: Path) -> Report | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from synced import synced_names
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
@@ -19,7 +20,8 @@ from core.engine.job import Job, LostError
 from core.engine.slots import Slots
 from core.errors import ToolError
 from core.model.run import Run, RunState, StageState
-from core.stages import checkout, evidence
+from core.stages import built, checkout, evidence
+from core.stages.pace import Pace
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
 from core.store.index import Index
@@ -153,7 +155,7 @@ async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Work
     async def proves(job: StageJob) -> dict[str, object]:
         place = job.directory / "evidence"
         place.mkdir(parents=True)
-        (place / ".seal-web.part").symlink_to("/dev/full")
+        (place / "seal-web.json.part").symlink_to("/dev/full")
         await evidence.write(job, "seal-web", {"found": "nothing"})
         return {}
 
@@ -164,6 +166,25 @@ async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Work
     assert "No space left on device" in stage.error
     assert "Make room (ingot sweep, ingot cache, ingot prune), then start the run again." in stage.next_step
     assert "✗ A disk is full" in workshop.log(run, "checkout")
+
+
+async def test_what_a_stage_notes_for_another_outlives_a_power_cut(
+    workshop: Workshop, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def built_nothing(_: StageJob) -> built.Built:
+        return built.Built([], 1.0, 0)
+
+    workshop.index.update_stage(run.uid, "checkout", state=StageState.SUCCEEDED, result={"path": str(workshop.root)})
+    job = job_of(workshop, run, "build/file.hello")
+    pace = Pace.of(job, "file.hello")
+    pace.reached("a step")
+    (job.directory / "evidence").mkdir()
+    safe = synced_names(monkeypatch)
+    await evidence.write(job, "seal-web", {"found": "nothing"})
+    await built.once(job, built_nothing)
+    pace.keep()
+    kept = next((workshop.places.cache / "pace").iterdir()).name
+    assert safe >= {"seal-web.json.part", "file.hello.json.part", f"{kept}.part", "evidence", "results"}
 
 
 @pytest.mark.parametrize(("number", "named"), [(errno.EDQUOT, "A disk is full"), (errno.EIO, "a defect in Ingot")])

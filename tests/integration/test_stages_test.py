@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from ssh_machine import missing
 from stand_in_guest import StandIn, stand_in, write_program
+from synced import synced_names
 from workshop import WHO, Workshop
 
 from core import process
@@ -412,11 +413,13 @@ async def test_nothing_boots_until_the_secrets_that_a_restarted_worker_forgot_ar
     assert f"forgotten TOKEN; give it again: ingot resume {run.id}" in site.workshop.again(run).reason
     assert site.guest.running == []
     site.workshop.memory.give(run.uid, {"TOKEN": "s3cr3t-of-the-shop"})
+    safe = synced_names(monkeypatch)
     assert (await testing)["verdict"] == "passed"
     assert "with «redacted»" in site.log(run)
     assert "with «redacted»" in site.reports[0].cases[-1].output
     assert "s3cr3t-of-the-shop" not in site.log(run)
-    # What it notes for a next attempt says no more than the ledger, and goes with the run.
+    # What it notes for a next attempt outlives a power cut, says no more than the ledger, and goes with the run.
+    assert "test-qemu.web.json.part" in safe
     results = site.workshop.places.run(run.uid) / "results"
     assert b"s3cr3t-of-the-shop" not in (results / "test-qemu.web.json").read_bytes()
     leftovers.clean_up(site.workshop.places, site.workshop.again(run), succeeded=True)
