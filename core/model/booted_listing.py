@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from core.model.inventory import Inventory
 from core.model.listing import Entry, Listing, globs
 from core.model.seal_check import Content
+from core.model.seal_items import ITEMS
 from core.model.sealing import Finding, ItemState, SealReport, in_words
 from core.model.test_report import Case, Outcome
 
@@ -49,6 +50,20 @@ def before_boot(listing: Listing, content: Content, booted: float, ours: str) ->
         )
 
     return _with_parents(listing, filter(was_there, listing.entries.values()))
+
+
+def made_since(findings: Iterable[Finding], listing: Listing) -> tuple[Finding, ...]:
+    """The findings of a check of what was there before the boot; what only the boot made, such as a machine id, was
+    clean."""
+    belongs_to = {item.id: item.belongs_to for item in ITEMS}
+
+    def is_there(finding: Finding) -> bool:
+        return any(path in listing.entries for path in belongs_to.get(finding.id, ()))
+
+    return tuple(
+        replace(one, state=ItemState.CLEAN) if one.state is ItemState.NOT_APPLICABLE and is_there(one) else one
+        for one in findings
+    )
 
 
 def for_inventory(listing: Listing, before: Listing) -> Listing:

@@ -21,6 +21,7 @@ from core.adapters.aws_machines import Launch, Launching
 from core.adapters.ssh_keys import KeyPair
 from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, ToolError
 from core.model.machine import Machine, MachineState
+from core.secrets import Redactor
 from core.stages import cloud
 from core.stages.booting import LAST_WORDS, LOGIN, BootError, serves_ssh
 from core.stages.cloud_plan import Plan
@@ -320,9 +321,8 @@ class CloudMachine:
 
     async def _note_host_keys(self) -> bool:
         """Where the cloud shows the machine's fingerprints, they decide even the first contact."""
-        with contextlib.suppress(IngotError, OSError):
-            said = await asyncio.to_thread(self.site.ec2.console_now, self._instance)
-            shown = ssh_pins.shown_fingerprints(said)
+        with contextlib.suppress(OSError):
+            shown = ssh_pins.shown_fingerprints(await self._console())
             await asyncio.to_thread(ssh_pins.note_shown, Path(self._machine.known_hosts), shown)
             return bool(shown)
         return False
@@ -342,13 +342,16 @@ class CloudMachine:
         )
 
     async def last_words(self) -> str:
+        return (await self._console())[-LAST_WORDS:].replace("\r", "").strip()
+
+    async def _console(self) -> str:
+        """What the cloud shows of its console by now; empty for nothing."""
         if not self._instance:
             return ""
         try:
-            said = await asyncio.to_thread(self.site.ec2.console_now, self._instance)
+            return await asyncio.to_thread(self.site.ec2.console_now, self._instance)
         except IngotError:
             return ""
-        return said[-LAST_WORDS:].replace("\r", "").strip()
 
     async def keep(self, seconds: float, why: str) -> bool:
         try:
@@ -357,7 +360,11 @@ class CloudMachine:
             found = None
         if found is None or found.ending:
             return False
-        self.site.keep(self._machine, seconds, why)
+        # The cloud keeps it no longer than the machine, and shows it to nobody without an account.
+        console = self.directory / "console.log"
+        said = Redactor(self.site.job.secrets.values()).redact((await self._console()).encode(errors="replace"))
+        await asyncio.to_thread(console.write_bytes, said)
+        self.site.keep(replace(self._machine, console=str(console)), seconds, why)
         return True
 
     async def close(self) -> None:

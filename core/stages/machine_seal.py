@@ -61,14 +61,15 @@ class MachineSeal:
         before = booted_listing.before_boot(reading.listing, reading.content, booted, self._ours)
         if "/etc/passwd" not in before.entries:  # the boot made users: who the test comes as is one of them
             settings = replace(settings, users=tuple(one for one in settings.users if one != user))
+        found = check(before, reading.content, settings, Facts((f"ingot-{self._image.run}", *marks(self._job))))
         stamp = read_back(reading.content(_RELEASE) or b"")
         report = SealReport(
             build=self._job.stage.build,
             sealed=settings.enabled,
-            items=check(before, reading.content, settings, Facts((f"ingot-{self._image.run}", *marks(self._job)))),
+            items=booted_listing.made_since(found, reading.listing),
             stamp=f"{stamp.role} {stamp.version}".strip(),
             host_keys_by=host_keys_by(reading.listing, reading.content),
             ssh_server=has_ssh_server(reading.listing),
         )
-        found = inventory_of(booted_listing.for_inventory(reading.listing, before), reading.content)
-        return report, booted_listing.noted(found, before)
+        seen = inventory_of(booted_listing.for_inventory(reading.listing, before), reading.content)
+        return report, booted_listing.noted(seen, before)

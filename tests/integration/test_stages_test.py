@@ -252,7 +252,7 @@ async def test_all_disks_have_to_pass_and_one_that_cannot_be_booted_is_in_the_wa
 
 
 @pytest.mark.long
-async def test_an_image_with_an_ami_stays_a_candidate(site: Site) -> None:
+async def test_an_image_whose_ami_was_not_tested_stays_a_candidate(site: Site) -> None:
     site.register(Artifact("amazon-ebs.web", "ami", "eu-central-1:ami-1"))
     run = site.new_run()
     await site.test(run)

@@ -32,6 +32,7 @@ from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.sealing import SealSettings
 from core.model.states import Verdict
 from core.model.test_report import Case, Outcome, Report
+from core.services.contents import Contents
 from core.services.dossiers import Dossiers
 from core.services.testing import Testing
 from core.stages import booting_cloud as stage
@@ -162,9 +163,16 @@ async def test_an_ami_that_passes_is_good_and_what_is_in_it_is_on_record(site: S
     assert [seal.build for seal in dossier.seals] == [BUILD]
     assert [(item.name, item.says) for item in dossier.packages] == [("nginx", "1.22.1-9")]
     assert dossier.looked_into
-    _, found = Dossiers(site.workshop.places, site.workshop.root).checks(*IMAGE, "staging")
-    assert next(check.state for check in found if check.id == "sealed") is CheckState.OK
-    assert next(check.state for check in found if check.id == "stamped") is CheckState.OK
+    contents = Contents(site.workshop.places, site.workshop.root)
+    found = contents.inventory(*IMAGE)
+    assert found.notes == ()
+    assert [(one.name, one.version) for one in found.inventories[BUILD].packages] == [("nginx", "1.22.1-9")]
+    assert ("tcp", 22) in [(port.protocol, port.number) for port in found.inventories[BUILD].ports]
+    _, looks = Dossiers(site.workshop.places, site.workshop.root).checks(*IMAGE, "staging")
+    assert {check.id: check.state for check in looks if check.id in ("sealed", "stamped")} == {
+        "sealed": CheckState.OK,
+        "stamped": CheckState.OK,
+    }
 
 
 async def test_a_build_goes_from_packer_to_a_good_ami(site: Site) -> None:
@@ -348,6 +356,7 @@ async def test_a_machine_that_did_not_pass_is_kept_and_ended_at_its_time(site: S
     assert states.pop(machine.instance) == "running"
     assert list(states.values()) == ["terminated"], "the second is not needed any more"
     assert len(site.cloud.names()) == 2
+    assert "booting" in Path(machine.console).read_text()
     _looks_as_it_should(site, run, machine.instance)
     connection = await ssh.connect(machine)
     assert (await connection.run("echo in the machine"))[1] == b"in the machine\n"

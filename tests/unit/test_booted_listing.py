@@ -48,6 +48,18 @@ def test_what_the_boot_made_is_not_of_the_image() -> None:
             assert found(*machine({"/etc/hosts": ""}, {path: text})) == {}, path
 
 
+def test_what_only_the_boot_made_was_clean_in_the_image() -> None:
+    listing, content = machine({"/etc/hosts": ""}, {"/etc/machine-id": "5e1f\n"})
+    before = booted_listing.before_boot(listing, content, BOOTED, OURS)
+    states = {
+        item.id: item.state
+        for item in booted_listing.made_since(check(before, content, SealSettings(keep=("mail",))), listing)
+    }
+    assert states["machine-id"] is ItemState.CLEAN
+    assert states["registrations"] is ItemState.NOT_APPLICABLE
+    assert states["mail"] is ItemState.KEPT
+
+
 def test_in_a_file_of_the_boot_every_key_but_the_tests_own_was_there_before() -> None:
     path = "/home/admin/.ssh/authorized_keys"
     options = 'no-pty,command="echo log in as admin" '
