@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.model.role import Problem
+from core.model.role import Problem, Syntax
 from core.services.overview import Overview, RoleState, has_packer
 
 NO_FLEETS = (
@@ -38,9 +38,10 @@ def no_roles(overview: Overview, repository: Path | None, trouble: str) -> str:
     )
 
 
-def no_runs() -> str:
-    """Looks whether Packer is installed."""
-    packer = "" if has_packer() else "\n! Packer is not installed here: ingot doctor says how to get it."
+def no_runs(overview: Overview) -> str:
+    """Looks whether Packer is installed, unless Ansible builds everything."""
+    needed = not overview.roles or any(view.role.syntax is not Syntax.ANSIBLE for view in overview.roles)
+    packer = "" if not needed or has_packer() else "\n! Packer is not installed here: ingot doctor says how to get it."
     return f"No runs yet.\nPress b on a role to start one.{packer}"
 
 

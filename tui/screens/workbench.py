@@ -151,7 +151,7 @@ class Workbench(Acting):
         overview, app = self.overview, self.house
         self.roles.set_empty(no_roles(overview, app.overviews.root, app.trouble))
         if not overview.runs:
-            self.runs.set_empty(no_runs())
+            self.runs.set_empty(no_runs(overview))
 
     def _say_problems(self) -> None:
         """What is wrong in `ingot.toml` and elsewhere beyond one role: once in a notice, and as long as it is so."""
