@@ -15,7 +15,7 @@ from core.adapters.communicator import Account, communicator_of
 from core.errors import DeniedError, NoAnswerError
 from core.model import boot_checks as rules
 from core.model.boot_checks import Unit
-from core.model.machine import Login, Machine
+from core.model.machine import Login, Machine, is_cloud
 from core.model.role import DISK_BUILDERS
 from core.model.test_report import Case, Facts
 from core.stages.environment import keys_of, template_variables
@@ -96,7 +96,7 @@ async def known_logins(job: StageJob, checkout: Path) -> tuple[list[PasswordLogi
     variables = {**role.variables, **template_variables({**job.run.request.environment, **job.secrets})}
     accounts: list[Account] = []
     for build in role.builds:
-        if build.kind in DISK_BUILDERS:
+        if build.kind in DISK_BUILDERS or is_cloud(build.kind):
             found = await asyncio.to_thread(communicator_of, role, checkout, variables, build)
             accounts.append(found.account)
     own = [(account.user, account.password) for account in accounts if account.user and account.password]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from booting_cloud import BootingCloud, booting_cloud
 from cloud_machine import CREDENTIALS, REGION, missing
+from ssh_machine import make_key
 from stand_in_guest import write_program
 from workshop import WHO, Workshop, role
 
@@ -35,8 +36,8 @@ from core.model.test_report import Case, Outcome, Report
 from core.services.contents import Contents
 from core.services.dossiers import Dossiers
 from core.services.testing import Testing
+from core.stages import boot_checks, checkout, cloud, leftovers, test
 from core.stages import booting_cloud as stage
-from core.stages import checkout, cloud, leftovers, test
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
 STAGES = {"checkout": checkout.carry_out, "test": test.carry_out}
@@ -426,3 +427,18 @@ async def test_what_cannot_be_ended_at_once_is_ended_after_the_run(site: Site, m
 
 def _refused(*_: object) -> None:
     raise ToolError("Cannot end it: it has expired.", "Log in again.")
+
+
+async def test_the_templates_own_key_is_among_those_that_must_open_nothing(site: Site, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "builder")
+    site.workshop.commit({"web/web.pkr.hcl": site.cloud.template(settings=f'  ssh_private_key_file = "{key}"\n')})
+    run = site.new_run()
+    place = Path(str((await site.stage(run, "checkout"))["path"]))
+    of = run.stage(KEY)
+    assert of is not None
+    job = Job(site.workshop.around, run, of)
+    try:
+        _, keys = await boot_checks.known_logins(job, place)
+    finally:
+        job.close()
+    assert keys == [(site.cloud.user, key)]
