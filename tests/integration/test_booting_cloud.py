@@ -1,13 +1,16 @@
 """The local EC2 whose instances are machines: it behaves where the boot test of an AMI leans on it."""
 
+import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from booting_cloud import BootingCloud, booting_cloud
+from installed import Shop
 from ssh_machine import fingerprint_of, make_key, missing
 
 from core.adapters import booted
@@ -47,6 +50,20 @@ class Account:
     def end(self, *instances: str) -> None:
         self.ec2.terminate_instances(InstanceIds=list(instances))
         self.ec2.get_waiter("instance_terminated").wait(InstanceIds=list(instances), WaiterConfig={"Delay": 0.05})
+
+    def stop(self, instance: str) -> None:
+        self.ec2.stop_instances(InstanceIds=[instance])
+        self.ec2.get_waiter("instance_stopped").wait(
+            InstanceIds=[instance], WaiterConfig={"Delay": 0.1, "MaxAttempts": 2400}
+        )
+
+    def into(self, instance: str, command: str) -> str:
+        """What a command says in a machine that may still be booting."""
+        address, deadline = self.address(instance), time.monotonic() + 300
+        while (done := self.enter(address, command)).returncode == 255:
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(1)
+        return done.stdout
 
     def enter(self, address: str, command: str, key: Path | None = None) -> "subprocess.CompletedProcess[str]":
         options = ("UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "BatchMode=yes", "IdentitiesOnly=yes")
@@ -143,12 +160,34 @@ def test_a_silent_machine_runs_and_does_not_answer(account: Account) -> None:
 def test_an_image_that_is_made_of_a_machine_boots(account: Account) -> None:
     (one,) = account.launch()
     address = account.address(one)
-    account.ec2.stop_instances(InstanceIds=[one])
-    account.ec2.get_waiter("instance_stopped").wait(InstanceIds=[one], WaiterConfig={"Delay": 0.05})
+    account.stop(one)
     assert not account.listens(address)
     made = account.ec2.create_image(InstanceId=one, Name="web")["ImageId"]
     account.end(one)
     assert account.enter(account.address(*account.launch(ImageId=made)), "echo in it").stdout == "in it\n"
+
+
+@pytest.mark.vm
+@pytest.mark.long
+@pytest.mark.xdist_group("shop")
+@pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish")),
+    reason="packer, qemu-system-x86_64, mmdebstrap or guestfish is not installed",
+)
+def test_a_real_disk_boots_and_an_image_of_it_has_what_was_written_in_it(shop: Shop, tmp_path: Path) -> None:
+    disk = Path(shop.image("base")["artifacts"][0]["location"])
+    before = disk.stat().st_mtime_ns
+    with booting_cloud(tmp_path / "cloud", disk) as cloud:
+        account = Account(cloud, tmp_path)
+        (one,) = account.launch()
+        assert account.into(one, "uname && echo written > /root/note") == "Linux\n"
+        account.stop(one)
+        assert "login:" in account.ec2.get_console_output(InstanceId=one)["Output"]
+        made = account.ec2.create_image(InstanceId=one, Name="web")["ImageId"]
+        account.end(one)
+        (two,) = account.launch(ImageId=made)
+        assert account.into(two, "cat /root/note") == "written\n"
+    assert disk.stat().st_mtime_ns == before
 
 
 def _fingerprint(address: str, port: int) -> str:

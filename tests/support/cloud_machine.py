@@ -7,6 +7,7 @@ are this one machine is enough for a build; where each is to be one of its own: 
 """
 
 import contextlib
+import functools
 import shutil
 import subprocess
 import threading
@@ -111,7 +112,9 @@ def missing() -> str:
     return ssh_machine.missing() if shutil.which("packer") else "packer"
 
 
+@functools.cache
 def client(endpoint: str) -> Any:
+    """One takes a moment to be made."""
     boto3: Any = import_module("boto3")  # it carries no types
     return boto3.client(
         "ec2",
