@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 900.0
 """Seconds for one of the commands: a small machine with a million files."""
+_LONGEST_LIST = 512 * 1024 * 1024
+"""Bytes: some million files."""
 _NO_ROOT, _NO_FIND = 77, 78
 
 # The root and whatever else of a disk is mounted, but images in files (snaps) and names that a shell would take apart.
@@ -116,11 +118,13 @@ def _unpack(directory: Path, address: str) -> None:
         with tarfile.open(directory / "copies", "r|gz") as archive:
             take_apart(archive, directory / "done", address)
         with gzip.open(directory / "list") as listing:
-            said = listing.read(MOST)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            said = listing.read(_LONGEST_LIST + 1)
+        if len(said) > _LONGEST_LIST:
+            raise ToolError(f"{address} has more files than can be looked at.", "Look into it by hand.")
+        write_listing(directory / "done", said)
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         raise ToolError(
-            f"What {address} said of its disks is not whole: {error}.", "Are gzip and GNU tar in it?"
+            f"What {address} said of its disks is not whole: {error}.", "Are gzip, GNU find and GNU tar in it?"
         ) from error
     if not said:
         raise ToolError(f"{address} gave no list of what is on its disks.", "Is GNU find in it?")
-    write_listing(directory / "done", said)

@@ -9,6 +9,8 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from core.adapters.disk_reading import Reading
 from core.adapters.machine_reading import read_machine
 from core.errors import ConnectError, ToolError
@@ -51,6 +53,9 @@ class MachineSeal:
             self.seal, self.inventory = await asyncio.to_thread(self._look, reading, booted, user)
         except (ConnectError, ToolError) as error:
             return [booted_listing.not_looked(error.what, sealed=sealed)]
+        except (ValueError, msgspec.MsgspecError) as error:  # it can say anything
+            why = f"what the machine said of its disks cannot be read: {error}"
+            return [booted_listing.not_looked(why, sealed=sealed)]
         finally:
             # Copies of what opens the image's doors (shadow(5)) lie there.
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)

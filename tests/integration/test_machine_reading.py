@@ -67,6 +67,16 @@ async def test_without_a_way_to_root_that_is_said(site: Site) -> None:
             await read_machine(connection, ("/etc/passwd",), site.into)
 
 
+async def test_what_a_machine_makes_up_is_refused(site: Site, tmp_path: Path) -> None:
+    programs = tmp_path / "liar"
+    programs.mkdir()
+    write_program(programs / "find", "#!/bin/sh\nprintf 'f\\0rwx\\0a\\0b\\0c\\0d\\0./x\\0\\0'\n")
+    async with site.connection(f"SetEnv PATH={programs}:/usr/bin:/bin") as connection:
+        with pytest.raises(ToolError, match="is not whole"):
+            await read_machine(connection, ("/etc/passwd",), site.into)
+    assert not site.into.exists()
+
+
 async def test_a_system_without_gnus_find_is_told_so(site: Site, tmp_path: Path) -> None:
     programs = tmp_path / "busybox"
     programs.mkdir()
