@@ -314,11 +314,17 @@ async def test_the_attempt_after_a_killed_worker_ends_what_that_had_launched(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = await _killed(site, monkeypatch)
-    others = site.cloud.ec2.run_instances(ImageId=site.cloud.source_ami, MinCount=1, MaxCount=1)["Instances"][0]
+    tags = {"IngotRun": run.uid, "IngotStage": "test/amazon-ebs.other"}
+    others = site.cloud.ec2.run_instances(
+        ImageId=site.cloud.source_ami, MinCount=1, MaxCount=1,
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )["Instances"][0]  # fmt: skip
     (site.cloud.guests.here / "silent").unlink()
     assert (await site.stage(run, KEY))["verdict"] == "passed"
     assert "left by an earlier attempt" in site.log(run)
-    assert site.cloud.states()[others["InstanceId"]] == "running", "it is somebody else's"
+    assert site.cloud.states()[others["InstanceId"]] == "running", "it is another test's of the same run"
     site.cloud.ec2.terminate_instances(InstanceIds=[others["InstanceId"]])
     await site.until(lambda: site.cloud.leftovers() == [])
     site.nothing_left(run)
@@ -408,6 +414,9 @@ async def test_suites_run_in_the_machine_and_its_own_settings_count(site: Site) 
 
 
 async def test_what_cannot_be_ended_at_once_is_ended_after_the_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site.workshop.root / "tests").mkdir()
+    write_program(site.workshop.root / "tests/fine", "#!/bin/sh\n")
+    site.settings = replace(site.settings, suites=("tests/fine",))  # its end is not that of the machine
     site.register()
     run = site.new_run()
     with monkeypatch.context() as patch:
