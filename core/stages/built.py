@@ -8,6 +8,7 @@ import msgspec
 
 from core.adapters import ssh_keys
 from core.hold import write_whole
+from core.stages import file_manifest
 from core.stages.artifacts import Made
 from core.stages.environment import keys_of
 from core.stages.stage import StageJob
@@ -36,6 +37,9 @@ async def once(job: StageJob, build: Callable[[StageJob], Awaitable[Built]]) -> 
         job.say("It was built before the interruption; that is used.")
         return msgspec.to_builtins(earlier)
     built = await build(job)
+    for made in (Path(made.path) for made in built.made if made.path):
+        # Before the note: one that outlives a power cut must not name a disk that has not.
+        await in_thread(file_manifest.flush, made)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     await in_thread(write_whole, note, msgspec.json.encode(built))
     ssh_keys.remove(keys_of(job.directory) / name)

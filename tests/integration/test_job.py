@@ -21,6 +21,7 @@ from core.engine.slots import Slots
 from core.errors import ToolError
 from core.model.run import Run, RunState, StageState
 from core.stages import built, checkout, evidence
+from core.stages.artifacts import Made
 from core.stages.pace import Pace
 from core.stages.stage import StageJob
 from core.stages.work import in_thread
@@ -171,8 +172,10 @@ async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Work
 async def test_what_a_stage_notes_for_another_outlives_a_power_cut(
     workshop: Workshop, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def built_nothing(_: StageJob) -> built.Built:
-        return built.Built([], 1.0, 0)
+    async def built_a_file(job: StageJob) -> built.Built:
+        file = job.directory / "hello.txt"
+        file.write_text("hello")
+        return built.Built([Made("file", str(file))], 1.0, 0)
 
     workshop.index.update_stage(run.uid, "checkout", state=StageState.SUCCEEDED, result={"path": str(workshop.root)})
     job = job_of(workshop, run, "build/file.hello")
@@ -181,10 +184,10 @@ async def test_what_a_stage_notes_for_another_outlives_a_power_cut(
     (job.directory / "evidence").mkdir()
     safe = synced_names(monkeypatch)
     await evidence.write(job, "seal-web", {"found": "nothing"})
-    await built.once(job, built_nothing)
+    await built.once(job, built_a_file)
     pace.keep()
     kept = next((workshop.places.cache / "pace").iterdir()).name
-    assert safe >= {"seal-web.json.part", "file.hello.json.part", f"{kept}.part", "evidence", "results"}
+    assert safe >= {"seal-web.json.part", "hello.txt", "file.hello.json.part", f"{kept}.part", "evidence", "results"}
 
 
 @pytest.mark.parametrize(("number", "named"), [(errno.EDQUOT, "A disk is full"), (errno.EIO, "a defect in Ingot")])
