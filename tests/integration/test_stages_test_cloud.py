@@ -56,8 +56,9 @@ class Site:
         self.seal = SealSettings(enabled=True)
         self.secrets = dict(CREDENTIALS)
 
-    def register(self) -> None:
-        commit = self.workshop.commit({"web/web.pkr.hcl": self.cloud.template()})
+    def register(self, settings: str = "") -> None:
+        """`settings` are lines of the template's source."""
+        commit = self.workshop.commit({"web/web.pkr.hcl": self.cloud.template(settings=settings)})
         artifact = Artifact(BUILD, "ami", f"{REGION}:{self.cloud.source_ami}")
         upstream = UpstreamRecord("none", "")
         image = ImageVersion(*IMAGE, commit, 1.0, "run1", WHO, upstream, (artifact,), "web")
@@ -263,6 +264,15 @@ async def test_what_ec2_refuses_is_said_with_what_to_change(site: Site) -> None:
     site.nothing_left(run)
 
 
+async def test_a_machine_that_is_not_entered_by_ssh_is_not_tested_and_the_run_goes_on(site: Site) -> None:
+    site.register('  communicator = "winrm"\n')
+    run = site.new_run()
+    assert (await site.test(run))["verdict"] == "untested"
+    assert "Nothing is tested. The machine of amazon-ebs.web is entered by winrm" in site.log(run)
+    assert site.state == (ImageState.CANDIDATE, Verdict.UNTESTED)
+    site.nothing_left(run)
+
+
 async def test_an_ami_that_is_gone_is_said(site: Site) -> None:
     site.register()
     site.cloud.ec2.deregister_image(ImageId=site.cloud.source_ami)
@@ -440,7 +450,7 @@ def _refused(*_: object) -> None:
 
 async def test_the_templates_own_key_is_among_those_that_must_open_nothing(site: Site, tmp_path: Path) -> None:
     key = make_key(tmp_path / "builder")
-    site.workshop.commit({"web/web.pkr.hcl": site.cloud.template(settings=f'  ssh_private_key_file = "{key}"\n')})
+    site.register(f'  ssh_private_key_file = "{key}"\n')
     run = site.new_run()
     place = Path(str((await site.stage(run, "checkout"))["path"]))
     of = run.stage(KEY)
