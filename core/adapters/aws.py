@@ -7,9 +7,10 @@ of a second.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 from core.errors import ToolError
 
@@ -25,8 +26,8 @@ _LOOKING = "ec2:DescribeImages, ec2:DescribeSnapshots, ec2:DescribeInstances, st
 _DELETING = "ec2:DeregisterImage, ec2:DeleteSnapshot"
 _GONE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound"})
 _CREDENTIALS = (
-    "Start it from a shell that has them: AWS_PROFILE (after aws configure, or aws sso login), or AWS_ACCESS_KEY_ID and "
-    "AWS_SECRET_ACCESS_KEY."
+    "Start it from a shell that has them: AWS_PROFILE (after aws configure, or aws sso login), or AWS_ACCESS_KEY_ID "
+    "and AWS_SECRET_ACCESS_KEY."
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 
@@ -36,8 +37,7 @@ _AT_ONCE = 200
 """Values that EC2 takes in one filter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ami:
+class Ami(msgspec.Struct, frozen=True):
     """An AMI as EC2 describes it."""
 
     region: str
@@ -57,8 +57,7 @@ class Ami:
         return f"{self.region}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A snapshot of the account, as EC2 describes it."""
 
     id: str
@@ -68,8 +67,7 @@ class Snapshot:
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedAmi:
+class PublishedAmi(msgspec.Struct, frozen=True):
     """An AMI that somebody offers."""
 
     id: str
@@ -86,8 +84,7 @@ class PublishedAmi:
     architecture: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True):
     """A machine as EC2 describes it."""
 
     id: str
@@ -353,7 +350,7 @@ def _as_instances(reservations: Sequence[Mapping[str, Any]]) -> list[Instance]:
             image=found.get("ImageId") or "",
             public=found.get("PublicIpAddress") or "",
             private=found.get("PrivateIpAddress") or "",
-            reason=str((found.get("StateReason") or {}).get("Message") or ""),
+            reason=str(found.get("StateReason", {}).get("Message") or ""),
         )
         for found in machines
     ]
