@@ -219,7 +219,8 @@ def doing(run: Run) -> Piece:
     if run.state is RunState.SUCCEEDED:
         return Piece(run.version, Tone.FAINT)
     if run.state is RunState.CANCELLED:
-        return Piece(f"by {person(run.cancel_asked_by)}" if run.cancel_asked_by else run.reason, Tone.FAINT)
+        lost = f": {run.lost_stage.error}" if run.lost_stage else ""
+        return Piece(f"by {person(run.cancel_asked_by)}{lost}" if run.cancel_asked_by else run.reason, Tone.FAINT)
     if run.reason:
         return Piece(run.reason, Tone.WAITING if run.state is RunState.WAITING else Tone.FAINT)
     current = run.current

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from screen import shown
+from screen import shown, until
 from textual.pilot import Pilot
 from told_runs import SAMPLES, House, screen, seen
 
@@ -180,6 +180,22 @@ async def test_a_lost_run_says_what_may_be_left(house: House) -> None:
     app = house.app(run)
     async with app.run_test(size=(140, 42)):
         await seen(app, "✗ lost", "What was lost", "QEMU 4711 may still run", "the last words")
+
+
+async def test_a_run_that_was_lost_while_it_was_cancelled_says_what_may_be_left(house: House) -> None:
+    run = house.building("the last words\n")
+    house.index.ask_cancel(run.uid, "Grace Lee <grace@example.org>")
+    error, advice = "packer and its holder vanished.", "Look for what carries the run's id."
+    house.index.update_stage(
+        run.uid, "build/qemu.web", state=StageState.LOST, ended=house.now, error=error, next_step=advice
+    )
+    for state in (RunState.CANCELLING, RunState.CANCELLED):
+        house.index.set_run_state(run.uid, state, "cancelled by Grace Lee")
+    app = house.app(run)
+    async with app.run_test(size=(140, 42)) as pilot:
+        await seen(app, "What was lost", error, advice)
+        await pilot.press("escape")
+        await until(pilot, lambda: "by Grace Lee: packer and its holder" in shown(app))
 
 
 async def test_cancelling_asks_and_enter_alone_means_no(house: House) -> None:

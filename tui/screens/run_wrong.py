@@ -38,12 +38,12 @@ class WhatWentWrong:
         if view.pause is not None:
             self._show_paused(view, view.pause)
             return
-        stage = run.failed_stage or (run.current if run.state is RunState.LOST else None)
+        stage = run.failed_stage or run.lost_stage or (run.current if run.state is RunState.LOST else None)
         if run.state in (RunState.FAILED, RunState.LOST) or stage is not None:
             if stage is not None and stage.state is StageState.FAILED:
                 self._diagnose(run, stage)
             failure = self._failure(run, stage)
-            title = "What was lost" if run.state is RunState.LOST else "What went wrong"
+            title = "What was lost" if run.state is RunState.LOST or run.lost_stage else "What went wrong"
             height = 12 if screen.size.height >= 30 else 6
             kept = paused(None, view.machine, screen.house.clock()) if view.machine is not None else []
             room = height - len(kept)
