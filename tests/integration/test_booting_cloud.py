@@ -85,6 +85,8 @@ def account(tmp_path: Path) -> Iterator[Account]:
 
 
 def test_each_instance_is_a_machine_that_its_key_opens(account: Account, tmp_path: Path) -> None:
+    other = make_key(tmp_path / "other")
+    account.ec2.import_key_pair(KeyName="other", PublicKeyMaterial=Path(f"{other}.pub").read_bytes())
     one, two = account.launch(MinCount=2, MaxCount=2)
     first, second = account.address(one), account.address(two)
     assert len({first, second}) == 2
@@ -96,9 +98,6 @@ def test_each_instance_is_a_machine_that_its_key_opens(account: Account, tmp_pat
         own = fingerprint_of(tmp_path / "cloud" / instance / "host")
         assert own in shown
         assert own in _fingerprint(address, account.cloud.ssh_port)
-    # A later key pair opens nothing.
-    other = make_key(tmp_path / "other")
-    account.ec2.import_key_pair(KeyName="other", PublicKeyMaterial=Path(f"{other}.pub").read_bytes())
     assert "Permission denied" in account.enter(first, "true", other).stderr
 
 
