@@ -1,9 +1,8 @@
 """A run: one execution of a pipeline, its stages, and the states that both can be in."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-import msgspec
 
 from core.model.pause import NEVER, Pausing
 from core.model.pipeline import Purpose
@@ -68,7 +67,8 @@ class StageState(StrEnum):
         return self in (StageState.SUCCEEDED, StageState.FAILED, StageState.CANCELLED, StageState.LOST)
 
 
-class RunRequest(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunRequest:
     """Everything a worker needs to carry out a run. Holds no secret: only their names."""
 
     workspace: Workspace
@@ -83,7 +83,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     asked_by: str
     """`Name <mail>` as Git knows the person."""
     asked_at: float
-    environment: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """References to credentials (AWS_PROFILE, AWS_REGION, SSH_AUTH_SOCK, …) for the run's tools; never a secret."""
     secret_names: tuple[str, ...] = ()
     """Environment variables with secrets that the person's shell had; their values travel over the worker's socket."""
@@ -98,7 +98,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     """CONVERT: the formats to make."""
 
 
-class Stage(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Stage:
     """One stage of one run."""
 
     key: str
@@ -125,7 +126,8 @@ class Stage(msgspec.Struct, frozen=True):
         return self.key.partition("/")[2]
 
 
-class Run(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Run:
     """One execution of the image pipeline for one role."""
 
     id: int
