@@ -11,9 +11,10 @@ import shutil
 import time
 import types
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from core.adapters import ssh, ssh_config, ssh_pins
 from core.adapters.aws import Instance, code_of
@@ -59,7 +60,6 @@ class Site:
         self.groups: tuple[str, ...] = plan.security_groups
         self.tags = {
             "Name": f"ingot test of {plan.image}",
-            "Project": job.run.request.workspace.name,
             cloud.TAG_RUN: job.run.uid,
             cloud.TAG_STAGE: job.stage.key,
         }
