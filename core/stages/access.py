@@ -11,10 +11,11 @@ import os
 import re
 import types
 from collections.abc import Coroutine
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
+
+from msgspec.structs import replace
 
 from core.adapters import qemu_process, ssh, ssh_pins
 from core.adapters.aws import Ec2
@@ -299,8 +300,8 @@ class Watcher:
         """A cloud shows the console late: until it has shown the fingerprints, and as long as there is no shell."""
         while not (self._machine.connected and self._proof in (KeyProof.CONSOLE, KeyProof.OTHER)):
             await asyncio.sleep(_CONSOLE_EVERY)
-            async with self._looking:
-                shown = shown_fingerprints(await self._console())
+            shown = shown_fingerprints(await self._console())
+            async with self._looking:  # not before: nobody's look at the machine waits for the cloud
                 if shown and self._proof is KeyProof.FIRST_CONTACT:
                     await self._compare(shown)
 

@@ -121,6 +121,7 @@ def test_packer_s_own_key_lets_us_in_to_mend_it_and_the_image_is_made_and_marked
     assert "PRIVATE KEY" in key.read_text()
     assert key.stat().st_mode & 0o077 == 0
     assert key.is_relative_to(site.shop.places.run(run.uid) / "keys")
+    site.wait(Path(machine.known_hosts).exists, "its host key is pinned")
     host_key = (site.place / "machine/host.pub").read_text().split()[1]
     assert host_key in Path(machine.known_hosts).read_text()
     assert key.read_text().splitlines()[1] not in site.shop.log(run, KEY)
