@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 RUN_MARK = "INGOT_RUN"
 """Environment variable with the run's uid in everything that a holder starts."""
@@ -23,8 +24,7 @@ def boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """One process, for ever."""
 
     pid: int
@@ -69,8 +69,7 @@ class Identity:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     pid: int
     parent: int
     started: int

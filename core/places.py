@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import StoreError
 
@@ -11,8 +12,7 @@ _LONGEST_BASE = 60
 """Bytes of a runtime directory below which the longest path of a socket of ours still fits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """All paths of one user's Ingot on one machine, below `home`."""
 
     home: Path

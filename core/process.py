@@ -25,6 +25,8 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
+
 from core.errors import RefusedError, ToolError
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME")
 _LOWEST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """How a program ended and what it wrote."""
 
     code: int

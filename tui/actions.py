@@ -8,10 +8,11 @@ and the keymap of the app those that the user chose instead.
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
+import msgspec
+from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 from textual.keys import KEY_NAME_REPLACEMENTS
 from textual.message_pump import MessagePump
@@ -75,8 +76,7 @@ def app_of(node: MessagePump) -> "App[None]":
     return cast("App[None]", node.app)  # pyright: ignore[reportUnknownMemberType]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """Something that can be done on a screen."""
 
     id: str
@@ -123,8 +123,7 @@ def bindings(actions: Iterable[Action]) -> list[BindingType]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """An action, by whom it would be carried out, and why it cannot be now."""
 
     action: Action

@@ -9,11 +9,11 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -52,8 +52,7 @@ TERMINATED = 128 + signal.SIGTERM
 """Exit status of a program that was asked to end, as a shell gives it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """Something that was said once, and can be read again."""
 
     at: float

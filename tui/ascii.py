@@ -4,7 +4,6 @@ Nothing else may be drawn there: a character that the terminal takes for two, or
 """
 
 import unicodedata
-from dataclasses import fields
 from functools import cache
 
 from rich.cells import get_character_cell_size
@@ -40,7 +39,7 @@ _OTHERS = {
     **dict.fromkeys("█▓▒░■", "#"),
 }
 """What Textual draws with, and what people and tools write most."""
-_SIGNS = _OTHERS | {getattr(UNICODE, field.name): getattr(ASCII, field.name) for field in fields(Signs)}
+_SIGNS = _OTHERS | {getattr(UNICODE, name): getattr(ASCII, name) for name in Signs.__struct_fields__}
 
 
 @cache

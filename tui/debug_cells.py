@@ -1,8 +1,9 @@
 """How a machine that waits for a person is told: values in, rows and parts out. Nothing here draws, asks or decides."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from core.errors import DeniedError, IngotError
 from core.model.failure import Failure

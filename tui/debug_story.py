@@ -3,8 +3,8 @@ wrong, of why it waits, of what it does now, or of how it ended. Values in, rows
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from core.model.failure import Failure

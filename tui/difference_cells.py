@@ -1,8 +1,9 @@
 """How the difference of two image versions is told, line by line. Nothing here draws, asks or decides."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from core.model.difference import Change, Changed, Contents, Difference, Grown, PackageChange, Source, in_words
@@ -24,8 +25,7 @@ _SIGNS: dict[Change, tuple[str, Tone]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRow:
+class ChangeRow(msgspec.Struct, frozen=True):
     """One line: the heading of a section, or something that differs."""
 
     section: str
@@ -45,8 +45,7 @@ class ChangeRow:
         return f"{self.sign} {self.name} {arrow}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """What differs in one respect."""
 
     id: str

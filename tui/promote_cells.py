@@ -1,7 +1,8 @@
 """How the promote screen tells channels, checks and the move: values in, rows out. Nothing here draws or decides."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.channels import ChannelMove, ChannelRule
 from core.model.decided import Effective
@@ -25,8 +26,7 @@ TITLES = 10
 """Cells that the title of a check takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelHere:
+class ChannelHere(msgspec.Struct, frozen=True):
     """One channel of the role, as the screen lists it."""
 
     name: str
@@ -120,8 +120,7 @@ def channel_columns(clock: Clock) -> tuple[Column[ChannelHere], ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
+class CheckRow(msgspec.Struct, frozen=True):
     """A line of the list of checks: a check, the rest of what it says, or what to do about it."""
 
     check: Check

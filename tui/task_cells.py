@@ -1,7 +1,8 @@
 """How the tasks of a playbook are told: a table in, rows out. Nothing here draws, asks or decides."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.tasks import HostTask, PlaybookRun, Task, TaskState, TaskTable
 from core.text import duration
@@ -28,8 +29,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+class TaskRow(msgspec.Struct, frozen=True):
     """One task on one host; or, without these, the heading of a playbook or a play."""
 
     heading: str = ""

@@ -6,10 +6,10 @@ in screens.css, through the component classes that `tone_class` names; here noth
 
 import locale
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
 from rich.style import Style
 from textual.theme import Theme
 
@@ -94,8 +94,7 @@ def plain(cell: Cell) -> str:
     return visible("".join(text for text, _ in cell))
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """One sign for each kind of state, of one cell, and the few marks that lists and lines need."""
 
     good: str

@@ -25,9 +25,10 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from core import process
 from core.adapters import archive_system, bootable_disk
@@ -74,8 +75,7 @@ class Tool(Protocol):
     ) -> Awaitable[Ended]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """One signed index of the archive: the suite itself, its updates or its security updates."""
 
     suite: str
@@ -88,8 +88,7 @@ class Release:
     """Of the keys whose signatures verified."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveRecord:
+class ArchiveRecord(msgspec.Struct, frozen=True):
     """What a disk was made from."""
 
     distribution: str

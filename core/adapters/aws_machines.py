@@ -6,8 +6,9 @@ that was killed finds it.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from core.adapters.aws import Ec2, Instance, code_of
 from core.errors import ToolError
@@ -40,8 +41,7 @@ _NOT_YET = frozenset({"InvalidKeyPair.NotFound", "InvalidGroup.NotFound", "Inval
 _NOT_YET_FOR = (1.0, 2.0, 4.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(msgspec.Struct, frozen=True):
     """A machine that is wanted."""
 
     ami: str

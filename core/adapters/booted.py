@@ -6,7 +6,8 @@ changes nothing. For anybody but root it asks through sudo, where that goes with
 
 import re
 import shlex
-from dataclasses import dataclass
+
+import msgspec
 
 _SCRIPT = r"""
 PATH=$PATH:/usr/sbin:/sbin
@@ -48,8 +49,7 @@ _SECTION = re.compile(r"==([a-z-]+)==")
 _PROCESS = re.compile(r'\(\("([^"]+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizedKey:
+class AuthorizedKey(msgspec.Struct, frozen=True):
     """A line of an authorized_keys file."""
 
     file: str
@@ -58,8 +58,7 @@ class AuthorizedKey:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class Booted:
+class Booted(msgspec.Struct, frozen=True):
     """The answer."""
 
     whole: bool = False

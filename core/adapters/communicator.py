@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from core.adapters import hcl, hcl_json, packer
 from core.adapters.hcl_tree import Block, Body, Expression
 from core.adapters.hcl_values import UNKNOWN, Scope, Value, texts, variables_of
@@ -32,8 +34,7 @@ class Account:
     """Packer asks the SSH agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bastion:
+class Bastion(msgspec.Struct, frozen=True):
     """The host that the connection goes through."""
 
     host: str
@@ -41,8 +42,7 @@ class Bastion:
     account: Account = Account()
 
 
-@dataclass(frozen=True, slots=True)
-class Communicator:
+class Communicator(msgspec.Struct, frozen=True):
     """The settings of one build's source."""
 
     type: str = "ssh"

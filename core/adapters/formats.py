@@ -5,7 +5,6 @@ Each disk is named with its format: one that is found out from the content could
 
 import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,8 +20,7 @@ _VHD_FOOTER = struct.Struct(">8sIIQI4sI4sQQ4sII16sB427x")
 _FIXED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A disk, or one that lies inside another file."""
 
     path: Path
@@ -44,8 +42,7 @@ class Source:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VhdFooter:
+class VhdFooter(msgspec.Struct, frozen=True):
     """The last 512 bytes of a VHD (Microsoft, Virtual Hard Disk Image Format Specification 1.0)."""
 
     fixed: bool

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+import msgspec
 
 from core.adapters.git import GitRepository
 
@@ -15,8 +16,7 @@ _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _FORMAT = "--format=%H%x00%ct%x00%aN%x00%s"
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(msgspec.Struct, frozen=True):
     """One commit."""
 
     hash: str
@@ -26,8 +26,7 @@ class Logged:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True):
     """One file that differs."""
 
     path: str

@@ -10,9 +10,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+import msgspec
 
 from core.errors import IngotError, RefusedError, ToolError, WorkspaceError
 from core.process import environment
@@ -55,8 +56,7 @@ _PROGRAMS = {"git": "git", "env": "coreutils"}
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What one Git command gave."""
 
     code: int

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
+
 from core import process
 from core.errors import ToolError, UpstreamError
 from core.process import Finished
@@ -42,8 +44,7 @@ class ChangedError(UpstreamError):
     """The signature is one of another content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A public key of the file, with its subkeys."""
 
     fingerprint: str
@@ -58,8 +59,7 @@ class Key:
         return f"{self.fingerprint} ({self.user})" if self.user else self.fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """A signature that counts."""
 
     key: Key
@@ -94,8 +94,7 @@ class Status:
     """How many signed or unsigned contents there were in one message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
+class Keyring(msgspec.Struct, frozen=True):
     """The keys that count, for as long as its block lasts."""
 
     home: Path

@@ -8,9 +8,10 @@ import hashlib
 import re
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
 
 from core.errors import ToolError
 
@@ -26,8 +27,7 @@ Advance = Callable[[int], None]
 """Told how many bytes have been worked on since it was told last; may raise to end the work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appliance:
+class Appliance(msgspec.Struct, frozen=True):
     """What the descriptor says."""
 
     name: str
@@ -45,8 +45,7 @@ class Appliance:
     """When the image version was made: the files in the OVA have that time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One file in an OVA."""
 
     name: str

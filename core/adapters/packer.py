@@ -9,7 +9,6 @@ the argument list.
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -34,8 +33,7 @@ _HCL_WHERE = re.compile(r"^  on (?P<file>.+) line (?P<line>\d+)(?:, in (?P<withi
 _JSON_WHERE = re.compile(r"^At line (?P<line>\d+), column \d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Packer:
+class Packer(msgspec.Struct, frozen=True):
     """The Packer of this machine."""
 
     program: Path

@@ -8,6 +8,8 @@ builders); a line that it does not know changes nothing.
 import re
 from dataclasses import dataclass, field
 
+import msgspec
+
 _FROM_BUILD = re.compile(r"^(?:==>|   ) (?P<build>[^\s:][^:]*): (?P<message>.*)$")
 _RESULT = re.compile(r"^--> (?P<build>[^:]+): (?P<text>.*)$")
 _ERRORED = re.compile(r"^(?:==> )?Build '(?P<build>[^']*)' errored after (?P<after>.+?): (?P<error>.*)$")
@@ -56,8 +58,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """What the build does now."""
 
     text: str

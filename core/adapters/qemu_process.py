@@ -10,8 +10,9 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core import living
 from core.living import RUN_MARK
@@ -20,8 +21,7 @@ _FIRST_VNC_PORT = 5900
 """Display N listens on this port + N (qemu-system(1), -vnc)."""
 
 
-@dataclass(frozen=True, slots=True)
-class QemuProcess:
+class QemuProcess(msgspec.Struct, frozen=True):
     """One running virtual machine."""
 
     pid: int

@@ -1,15 +1,15 @@
 """A fresh SSH key pair for one build: made exclusively, 0600 in a 0700 directory, and removed with everything in it."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core import process
 from core.errors import ToolError
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(msgspec.Struct, frozen=True):
     """Where the halves are. Neither repr nor logs hold more than paths."""
 
     private_file: Path

@@ -12,15 +12,15 @@ import os
 import re
 import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import HostKeyError
 from core.model.machine import KeyProof
 
 
-@dataclass(frozen=True, slots=True)
-class HostKey:
+class HostKey(msgspec.Struct, frozen=True):
     """The public key of an SSH server."""
 
     algorithm: str

@@ -10,9 +10,10 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from core import process
 from core.adapters import junit
@@ -40,8 +41,7 @@ class Kind(StrEnum):
     PROGRAM = "program"
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(msgspec.Struct, frozen=True):
     """One path of `[test] suites`."""
 
     path: str
@@ -49,8 +49,7 @@ class Suite:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """How a suite gets into the machine, and where it puts what it found."""
 
     machine: Machine
@@ -61,8 +60,7 @@ class Way:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One call of a tool."""
 
     argv: tuple[str, ...]

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from core.adapters.files import WorkspaceFiles
 from core.model.naming import FILE_NAMES, is_file_name
 from core.model.role import Build, Problem, Upstream, UpstreamKind
@@ -43,8 +45,7 @@ def no_file_name(name: str) -> str:
     return "" if is_file_name(name) else f"the build's name {name!r} cannot be the name of a file"
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateFacts:
+class TemplateFacts(msgspec.Struct, frozen=True):
     """What one template with one set of variables says."""
 
     builds: tuple[Build, ...] = ()
@@ -54,7 +55,7 @@ class TemplateFacts:
     declares: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
     requires_plugins: bool = False
-    upstream: Upstream = field(default_factory=Upstream)
+    upstream: Upstream = msgspec.field(default_factory=Upstream)
     problems: tuple[Problem, ...] = ()
 
 

@@ -2,7 +2,8 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.adapters.files import WorkspaceFiles
 from core.adapters.hcl_tree import Block, Body, Expression, Literal
@@ -21,8 +22,7 @@ from core.adapters.template import (
 from core.model.role import Build, Problem, Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Definitions:
+class Definitions(msgspec.Struct, frozen=True):
     """What one file defines, by which files of a directory are told to be one template or several."""
 
     names: frozenset[str]

@@ -11,8 +11,9 @@ import json
 import shutil
 import socket
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core import process
 from core.adapters.ssh_keys import KeyPair
@@ -24,8 +25,7 @@ _NAMESPACE = uuid.UUID("3c6a2f0e-6f0d-4f4e-9d0b-6c1f5f0c8a11")
 """Ours, for identities that are made from names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(msgspec.Struct, frozen=True):
     """One throwaway machine, before it is started."""
 
     directory: Path

@@ -7,9 +7,10 @@ here a table of it; table.py has how values are read out of any.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from core.config import boot_test, channels, debug, notify, retention, role, seal
 from core.config.role import RoleSettings
@@ -28,8 +29,7 @@ MAX_BYTES = 1_000_000
 TAG_PREFIX = "release-"
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True):
     """Everything that ingot.toml says, with what holds where it says nothing."""
 
     id: str = ""
@@ -41,21 +41,21 @@ class Configuration:
     tag_prefix: str = TAG_PREFIX
     """Tags that name versions begin with it."""
     ledger_remote: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """`[build] variables`: for every role."""
     outside: tuple[str, ...] = ()
     """`[build] outside`: for every role."""
-    debug: Debug = field(default_factory=Debug)
-    notify: Notify = field(default_factory=Notify)
+    debug: Debug = msgspec.field(default_factory=Debug)
+    notify: Notify = msgspec.field(default_factory=Notify)
     channels: tuple[ChannelRule, ...] = DEFAULT_CHANNELS
     """In the order of the file."""
-    seal: SealSettings = field(default_factory=SealSettings)
+    seal: SealSettings = msgspec.field(default_factory=SealSettings)
     """`[seal]`: for every role that does not say otherwise."""
-    test: BootTest = field(default_factory=BootTest)
+    test: BootTest = msgspec.field(default_factory=BootTest)
     """`[test]`: as `seal`."""
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = msgspec.field(default_factory=Retention)
     """`[retention]`: for every role that does not say otherwise."""
-    roles: Mapping[str, RoleSettings] = field(default_factory=dict[str, RoleSettings])
+    roles: Mapping[str, RoleSettings] = msgspec.field(default_factory=dict[str, RoleSettings])
     problems: tuple[Problem, ...] = ()
 
 

@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
-from dataclasses import replace
 from difflib import get_close_matches
+
+from msgspec.structs import replace
 
 from core.config.table import Table
 from core.model.boot_checks import ALL

@@ -1,7 +1,9 @@
 """`[roles.NAME]` of ingot.toml: what it says of a role beside what discovery found. Reference: docs/workspace.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from core.config import ansible, boot_test, formats, retention, seal, upstream
 from core.config.table import Table
@@ -18,24 +20,23 @@ KEYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RoleSettings:
+class RoleSettings(msgspec.Struct, frozen=True):
     """What is None is left as discovery found it."""
 
     line: int | None = None
     template: str | None = None
     variable_files: tuple[str, ...] | None = None
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     builds: tuple[str, ...] | None = None
     upstream: Upstream | None = None
     outside: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
     ansible: AnsibleBuild | None = None
     sensitive: tuple[str, ...] = ()
-    seal: SealSettings = field(default_factory=SealSettings)
-    test: BootTest = field(default_factory=BootTest)
+    seal: SealSettings = msgspec.field(default_factory=SealSettings)
+    test: BootTest = msgspec.field(default_factory=BootTest)
     formats: tuple[str, ...] = ()
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = msgspec.field(default_factory=Retention)
     problems: tuple[Problem, ...] = ()
     """Those of this table: the role is not built before they are mended, for it would be another one."""
 

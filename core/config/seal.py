@@ -1,7 +1,8 @@
 """`[seal]` of ingot.toml, for all roles or one. Its reference is docs/workspace.md."""
 
-from dataclasses import replace
 from difflib import get_close_matches
+
+from msgspec.structs import replace
 
 from core.config.table import Table
 from core.model.seal_items import IDS

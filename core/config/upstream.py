@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from core.config.paths import INSIDE, is_inside, normal
 from core.config.table import Table
@@ -25,15 +26,14 @@ _BUILT_ON = tuple(state for state in ImageState if state not in (ImageState.DEPR
 _OWNER = re.compile(r"\d{12}|self|amazon|aws-marketplace|aws-backup-vault")
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(msgspec.Struct, frozen=True):
     """What the table has, each value of the right shape; what had another one has been said already."""
 
     table: Table
     ami: Table
-    texts: Mapping[str, str] = field(default_factory=dict[str, str])
-    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    ami_texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    texts: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    lists: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+    ami_texts: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     owners: tuple[str, ...] = ()
     spoiled: bool = False
     """Something of it was wrong already."""

@@ -10,10 +10,10 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import process
 from core.engine.protocol import (

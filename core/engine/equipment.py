@@ -5,8 +5,9 @@ Imported by the worker when it starts, whole, so that replacing the program unde
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.engine.execution import CarryOut, Pipeline
 from core.model.machine import MachineState
@@ -48,8 +49,7 @@ GRACE = 30.0
 """Seconds that an interrupted tool has before SIGTERM, and as many before SIGKILL: Packer removes machines in them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equipment:
+class Equipment(msgspec.Struct, frozen=True):
     """What the product's worker has, and a test's worker replaces whole."""
 
     pipeline: Callable[[Places, Index], Pipeline]

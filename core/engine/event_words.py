@@ -1,9 +1,9 @@
 """What somebody is told of an event: a sentence for people, variables and JSON for programs."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from core.model.event import Event, EventKind
 

@@ -12,8 +12,10 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from core.engine.holds import build_directory, end_tool, holds_of, kept_stages, tools_directory
 from core.engine.job import Job, LostError
@@ -41,8 +43,7 @@ _T = TypeVar("_T")
 log = logging.getLogger("ingot.execution")
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(msgspec.Struct, frozen=True):
     """What the stages of a run do."""
 
     stages: Mapping[str, CarryOut]

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.engine.following import Following
 from core.engine.holds import end_tool, holds_of, tool_directory
@@ -158,9 +159,8 @@ class Job:
                 # Written first, so that who adopts the tool reads again all that it said, from its first line.
                 _note(beginning, self._log_path)
                 try:
-                    spec = self._spec(argv, cwd, environment)
                     kept = self.places.tasks(self._run.uid, self._stage.key) if events else None
-                    spec = replace(spec, prompts=tuple(prompts), prompt_limit=prompt_limit, events=kept)
+                    spec = self._spec(argv, cwd, environment, tuple(prompts), prompt_limit, kept)
                     hold = await self._started(directory, spec)
                     self._told = set(spec.secrets)
                 except EngineError:
@@ -207,7 +207,15 @@ class Job:
                     await end_tool(await start)
             raise
 
-    def _spec(self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> ToolSpec:
+    def _spec(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        prompts: tuple[Prompt, ...],
+        prompt_limit: float | None,
+        events: Path | None,
+    ) -> ToolSpec:
         return ToolSpec(
             argv=tuple(argv),
             cwd=cwd,
@@ -216,6 +224,9 @@ class Job:
             secrets=tuple(dict.fromkeys(self._known)),
             run_uid=self._run.uid,
             grace=self._around.grace,
+            prompts=prompts,
+            prompt_limit=prompt_limit,
+            events=events,
         )
 
     def pauses(self) -> list[Pause]:

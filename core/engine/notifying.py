@@ -11,10 +11,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import config, process, text
 from core.adapters import webhook
@@ -49,8 +49,7 @@ _RUNS_LOOKED_AT = 200
 log = logging.getLogger("ingot.notifying")
 
 
-@dataclass(frozen=True, slots=True)
-class _Warning:
+class _Warning(msgspec.Struct, frozen=True):
     """Somebody has to be told of the event at a time that has not come yet."""
 
     at: float

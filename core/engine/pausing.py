@@ -8,9 +8,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings

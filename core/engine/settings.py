@@ -12,9 +12,10 @@ The screens' own settings are in the same file (core/services/terminal_settings.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from core.errors import StoreError
 from core.places import Places
@@ -36,8 +37,7 @@ PASSED_ON = (
 for a `[notify] command` that shows something on the screen. `INGOT_WEBHOOK…` come with them (core/model/notify.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """What can be set."""
 
     concurrency: int

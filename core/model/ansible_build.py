@@ -1,13 +1,12 @@
 """A build by Ansible: Ingot boots the upstream itself and runs a playbook in it, without Packer."""
 
-from dataclasses import dataclass
+import msgspec
 
 KIND = "ansible"
 """The type of such a build."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnsibleBuild:
+class AnsibleBuild(msgspec.Struct, frozen=True):
     """`[roles.NAME]` with `builder = "ansible"`."""
 
     playbook: str

@@ -1,15 +1,15 @@
 """What ends with a run that is cancelled: its machines, and the pauses in which they wait."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.machine import Machine, MachineState
 from core.model.pause import Pause
 from core.model.run import Run, RunState
 
 
-@dataclass(frozen=True, slots=True)
-class AtStake:
+class AtStake(msgspec.Struct, frozen=True):
     """A run at one moment, for a question that names all that goes with it."""
 
     run: Run

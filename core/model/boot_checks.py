@@ -1,7 +1,8 @@
 """What a boot test looks at without any suite: the rules, on what two machines booted from one image say."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.test_report import BUILT_IN, Case, Outcome
 
@@ -25,8 +26,7 @@ CLOCK_TOLERANCE = 5.0
 """Seconds that a clock may be wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """A unit of systemd that failed."""
 
     name: str

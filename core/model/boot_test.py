@@ -1,10 +1,9 @@
 """The boot test: how a throwaway machine is started from an image version, and what is looked at in it."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class AmazonTest:
+class AmazonTest(msgspec.Struct, frozen=True):
     """`[test.amazon]` and `[roles.NAME.test.amazon]`: how machines of an AMI are launched. What is empty is as the
     template's source has it for the machine of the build."""
 
@@ -21,8 +20,7 @@ class AmazonTest:
     """CIDR blocks from where the test's own security group lets SSH in."""
 
 
-@dataclass(frozen=True, slots=True)
-class BootTest:
+class BootTest(msgspec.Struct, frozen=True):
     """`[test]` and `[roles.NAME.test]` of ingot.toml."""
 
     enabled: bool = True
@@ -40,4 +38,4 @@ class BootTest:
     """Names of built-in cases (core/model/boot_checks.py) that are not looked at."""
     keep: bool = False
     """Keep the machine for the debug screen when a case fails."""
-    amazon: AmazonTest = field(default_factory=AmazonTest)
+    amazon: AmazonTest = msgspec.field(default_factory=AmazonTest)

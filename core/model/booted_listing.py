@@ -8,8 +8,9 @@ there before.
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from core.model.inventory import Inventory
 from core.model.listing import Entry, Listing, globs

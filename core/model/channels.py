@@ -1,8 +1,9 @@
 """Channels: named pointers of a role to an image version, what they take, and how they were moved."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from core.model.image import ImageState
 
@@ -16,8 +17,7 @@ class OnRevoked(StrEnum):
     """It goes back, with the revocation, to the newest it had before that it still takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelRule:
+class ChannelRule(msgspec.Struct, frozen=True):
     """What a workspace says about one channel of all its roles."""
 
     name: str
@@ -29,8 +29,7 @@ DEFAULT_CHANNELS = (ChannelRule("staging"), ChannelRule("production"))
 """Where ingot.toml names none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelMove:
+class ChannelMove(msgspec.Struct, frozen=True):
     """One move of one channel: who, when, why, from, to."""
 
     role: str
@@ -51,8 +50,7 @@ class ChannelMove:
     """It was a step back on the way that the channel had come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """The way of a channel, by all its moves."""
 
     moves: tuple[ChannelMove, ...] = ()

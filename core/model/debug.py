@@ -1,12 +1,11 @@
 """How builds of a workspace may pause where nobody says it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from core.model.pause import DEFAULT_LIMIT, NEVER, PauseMode, Pausing, Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Debug:
+class Debug(msgspec.Struct, frozen=True):
     """What is None was not said."""
 
     pause: PauseMode | None = None

@@ -1,7 +1,9 @@
 """Everything that was decided about a workspace's images, taken together: effective states, and what rules forbid."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from core.model.channels import ChannelMove, Trail, trail_of
 from core.model.image import ImageState, ImageVersion
@@ -14,8 +16,7 @@ Decision = StateChange | ChannelMove
 NEW = Life()
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(msgspec.Struct, frozen=True):
     """The state of an image version as it counts at a moment."""
 
     state: ImageState
@@ -30,16 +31,15 @@ class Effective:
     """What is decided for a later date."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """All decisions about all images, as they stand on the ledger."""
 
-    images: Mapping[Key, ImageVersion] = field(default_factory=dict[Key, ImageVersion])
-    lives: Mapping[Key, Life] = field(default_factory=dict[Key, Life])
+    images: Mapping[Key, ImageVersion] = msgspec.field(default_factory=dict[Key, ImageVersion])
+    lives: Mapping[Key, Life] = msgspec.field(default_factory=dict[Key, Life])
     """Of the images about which something was decided."""
-    trails: Mapping[Key, Trail] = field(default_factory=dict[Key, Trail])
+    trails: Mapping[Key, Trail] = msgspec.field(default_factory=dict[Key, Trail])
     """By role and channel."""
-    changes: Mapping[Key, tuple[StateChange, ...]] = field(default_factory=dict[Key, tuple[StateChange, ...]])
+    changes: Mapping[Key, tuple[StateChange, ...]] = msgspec.field(default_factory=dict[Key, tuple[StateChange, ...]])
     """The history: all that is on the ledger, the oldest first."""
     broken: tuple[Decision, ...] = ()
     """What is on the ledger against the rules: it does not count."""

@@ -6,8 +6,9 @@ not be looked at, `notes` says so.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from core.model.image import ImageVersion
 from core.model.inventory import File, Inventory, Package, PackageKind, Password, Port, Service, System, Use, User
@@ -30,8 +31,7 @@ class Change(StrEnum):
     """It is different, and neither is the newer one."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackageChange:
+class PackageChange(msgspec.Struct, frozen=True):
     """One package that differs."""
 
     change: Change
@@ -43,8 +43,7 @@ class PackageChange:
     architecture: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """One thing that differs, in words."""
 
     change: Change
@@ -54,8 +53,7 @@ class Changed:
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
+class Grown(msgspec.Struct, frozen=True):
     """A directory whose size differs noticeably."""
 
     path: str
@@ -64,8 +62,7 @@ class Grown:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """What differs in the disks of one build."""
 
     build: str
@@ -89,8 +86,7 @@ class Contents:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """One commit in between."""
 
     hash: str
@@ -100,8 +96,7 @@ class Commit:
     """Seconds since the epoch, when it was committed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A file of the workspace that the role is made by, and that differs between the two commits."""
 
     change: Change
@@ -111,8 +106,7 @@ class Source:
     removed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """What the second image version has that the first has not, and the other way round."""
 
     before: ImageVersion

@@ -1,6 +1,6 @@
 """Everything that is known of one image version: from the ledger, its reports, the record of runs, and the disk."""
 
-from dataclasses import dataclass
+import msgspec
 
 from core.model.channels import ChannelMove
 from core.model.decided import Effective
@@ -12,8 +12,7 @@ from core.model.states import StateChange, Verdict
 from core.model.test_report import Case, Report
 
 
-@dataclass(frozen=True, slots=True)
-class TestRound:
+class TestRound(msgspec.Struct, frozen=True):
     """One time that it was tested."""
 
     __test__ = False  # no test of pytest
@@ -37,8 +36,7 @@ class TestRound:
         return self.report.cases if self.report is not None else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
+class Relative(msgspec.Struct, frozen=True):
     """An image version above or below it in the lineage."""
 
     image: ImageVersion
@@ -51,8 +49,7 @@ class Relative:
         return f"{self.image.role} {self.image.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """Something that is in it: a package, a service, a port, a user, …"""
 
     build: str
@@ -62,8 +59,7 @@ class Item:
     """Its version, state, owner: what belongs to its kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dossier:
+class Dossier(msgspec.Struct, frozen=True):
     """One image version, whole. What is not known is empty, and what cannot be read is among the problems."""
 
     image: ImageVersion

@@ -1,8 +1,9 @@
 """What somebody has to be told of although nobody is looking: a pause, a failure, a machine about to be cleaned up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from core.model.pause import WARNED_BEFORE
 
@@ -16,8 +17,7 @@ class EventKind(StrEnum):
     """A paused or kept machine is about to be ended because its time is over; or, without a time, it could not be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One thing that happened, or is about to."""
 
     kind: EventKind

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
+
 from core.model.ansible_result import ansible_result, text_of
 from core.model.log_words import advice_for, body_of, is_error
 
@@ -22,8 +24,7 @@ SENTENCE = 400
 """Characters of one sentence or command that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """The answer to "what went wrong?", as far as the log has it: the tools' own text, not made safe yet."""
 
     step: str

@@ -2,16 +2,16 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
+
+import msgspec
 
 from core.model.image import Artifact, ImageVersion
 
 MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class DiskFormat:
+class DiskFormat(msgspec.Struct, frozen=True):
     """One format that Ingot makes."""
 
     name: str
@@ -49,8 +49,7 @@ READABLE: Mapping[str, str] = {
 """Formats of artifacts that others can be made from → QEMU's names of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(msgspec.Struct, frozen=True):
     """One disk of an image version, in all the formats that one machine has of it."""
 
     build: str

@@ -1,8 +1,9 @@
 """An image version, its artifacts, and where it came from: what the ledger holds for ever."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from core.model.touch import TOUCHED, Touch
 
@@ -17,8 +18,7 @@ class ImageState(StrEnum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True):
     """One concrete form of an image version."""
 
     build: str
@@ -41,8 +41,7 @@ class Artifact:
     """Number of the account of the cloud that has it; empty for a file, and where nobody noted it."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRecord:
+class UpstreamRecord(msgspec.Struct, frozen=True):
     """What a build started from, and how far that can be trusted."""
 
     kind: str
@@ -55,11 +54,10 @@ class UpstreamRecord:
     role: str = ""
     version: str = ""
     """The parent image version where the upstream is another role's image."""
-    details: Mapping[str, str] = field(default_factory=dict[str, str])
+    details: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
-class ImageVersion:
+class ImageVersion(msgspec.Struct, frozen=True):
     """One immutable building of one role."""
 
     role: str
@@ -74,7 +72,7 @@ class ImageVersion:
     template: str
     inputs: tuple[str, ...] = ()
     """Paths that it was built from: what staleness looks at."""
-    tools: Mapping[str, str] = field(default_factory=dict[str, str])
+    tools: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """`packer` → `1.6.6`, …"""
     outside: tuple[str, ...] = ()
     """Files that were there and Git does not hold; never a digest of them."""
@@ -103,7 +101,7 @@ def may_become_good(image: ImageVersion) -> str:
 
     What is in code can be built again and looked at; what was done by hand cannot.
 
-    >>> from dataclasses import replace
+    >>> from msgspec.structs import replace
     >>> from core.model.touch import Touch, TouchKind
     >>> image = ImageVersion("web", "0.1.0", "c0ffee12345", 0.0, "r", "Ada", UpstreamRecord("none", ""), (), "web")
     >>> may_become_good(image)

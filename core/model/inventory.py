@@ -5,8 +5,9 @@ What a service opens only once it runs, a boot test finds. Nothing in an invento
 goes on the ledger.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 PATHS: tuple[str, ...] = (
     "/etc/os-release",
@@ -85,8 +86,7 @@ class PackageKind(StrEnum):
     GEM = "gem"
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(msgspec.Struct, frozen=True):
     """One installed package."""
 
     kind: PackageKind
@@ -98,8 +98,7 @@ class Package:
     """The source package, where its name is another."""
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(msgspec.Struct, frozen=True):
     """The operating system."""
 
     id: str = ""
@@ -123,8 +122,7 @@ class ServiceState(StrEnum):
     """It can never be started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True):
     """A service, timer or other unit about which the image says more than its package does."""
 
     name: str
@@ -134,8 +132,7 @@ class Service:
     """What starts it: `multi-user.target`, …"""
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(msgspec.Struct, frozen=True):
     """A port that something listens at."""
 
     protocol: str
@@ -162,8 +159,7 @@ NO_SHELLS = ("nologin", "false", "sync", "shutdown", "halt")
 """Programs that end a login, or that do one thing."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """A user of the machine."""
 
     name: str
@@ -181,8 +177,7 @@ class User:
         return self.shell.rpartition("/")[2] not in NO_SHELLS and (self.password is not Password.NONE or self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(msgspec.Struct, frozen=True):
     """A file that says how a system is set up, or that lends somebody's rights."""
 
     path: str
@@ -198,8 +193,7 @@ class File:
     """Where it points to, if it is a link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(msgspec.Struct, frozen=True):
     """What a directory takes."""
 
     path: str
@@ -207,8 +201,7 @@ class Use:
     """Bytes of the files below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """What is in one disk. All lists are sorted."""
 
     system: System = System()

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from posixpath import dirname, join
+
+import msgspec
 
 _MOST_LINKS = 40
 """As many as Linux follows (path_resolution(7))."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One path. Names that are no UTF-8 have `\\xNN` for the bytes that are none."""
 
     path: str

@@ -1,7 +1,8 @@
 """A machine of a build: where it is, how to get into it, and who owns it. No secret is in here, only files of them."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 def is_cloud(kind: str) -> bool:
@@ -35,8 +36,7 @@ class KeyProof(StrEnum):
     OTHER = "the pinned host key is none of those that the machine's own console shows: do not trust it"
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(msgspec.Struct, frozen=True):
     """How to be let in by one SSH server."""
 
     user: str = ""
@@ -48,8 +48,7 @@ class Login:
     """`SSH_AUTH_SOCK` of the agent to ask; empty for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(msgspec.Struct, frozen=True):
     """The host that the connection goes through (Packer's `ssh_bastion_…`)."""
 
     host: str
@@ -57,8 +56,7 @@ class Jump:
     login: Login = Login()
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """The machine of one build of one run."""
 
     run_uid: str

@@ -5,8 +5,9 @@ the engine know of it.
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 DEFAULT_LIMIT = 2 * 3600.0
 """Seconds that a paused machine is kept unless somebody says otherwise."""
@@ -43,8 +44,7 @@ def is_stop(text: str) -> bool:
     return text in STOPS or _STEP_NAME.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Pausing:
+class Pausing(msgspec.Struct, frozen=True):
     """When a build may pause, and for how long: chosen when it starts."""
 
     mode: PauseMode = PauseMode.NEVER
@@ -58,8 +58,7 @@ NEVER = Pausing()
 """For builds that nobody watches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """How a build may pause, as far as somebody said so when it was started; `[debug]` of ingot.toml says the rest."""
 
     mode: PauseMode | None = None
@@ -122,8 +121,7 @@ class Answer(StrEnum):
     CLEAN_UP = "clean-up"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One thing that can be done about one pause."""
 
     answer: Answer
@@ -135,8 +133,7 @@ class Choice:
     """The machine is gone afterwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """One pause of one stage of a run."""
 
     run_uid: str

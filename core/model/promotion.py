@@ -5,8 +5,9 @@ show alike. What blocks is what the ledger refuses anyway; a warning is for a pe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from core.model.amount import amount
 from core.model.boot_checks import STAMP
@@ -30,8 +31,7 @@ class CheckState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """One look at an image version."""
 
     id: str

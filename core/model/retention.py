@@ -7,7 +7,8 @@ role that no rule is set for, nothing goes.
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.image import ImageState
 from core.model.states import Verdict
@@ -21,8 +22,7 @@ _SECONDS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _FIRM = (ImageState.GOOD, ImageState.RELEASED)
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """`[retention]` and `[roles.NAME.retention]` of ingot.toml. Without either value nothing ever goes."""
 
     keep: int | None = None
@@ -40,8 +40,7 @@ class Retention:
         return ", ".join(said) or "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An image version with files on this machine."""
 
     role: str
@@ -61,8 +60,7 @@ class Stored:
         return (self.role, self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(msgspec.Struct, frozen=True):
     """What becomes of the files of one image version."""
 
     stored: Stored

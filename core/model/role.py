@@ -1,8 +1,9 @@
 """What a workspace has: templates, the roles they make, and what each role is built from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from core.model.ansible_build import AnsibleBuild
 from core.model.boot_test import BootTest
@@ -33,8 +34,7 @@ class Syntax(StrEnum):
     """A playbook, which Ingot itself runs in a machine that it boots."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Something wrong in a file of the workspace: where, what, and how to mend it."""
 
     path: str
@@ -44,8 +44,7 @@ class Problem:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(msgspec.Struct, frozen=True):
     """One Packer source of a role, or the Ansible builder, on its way to one artifact."""
 
     name: str
@@ -73,8 +72,7 @@ class UpstreamKind(StrEnum):
     """The template finds it by itself; Ingot records what the tool said, as unverified."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(msgspec.Struct, frozen=True):
     """What a role is built on. Which fields count depends on `kind`."""
 
     kind: UpstreamKind = UpstreamKind.TEMPLATE
@@ -123,8 +121,7 @@ class Upstream:
         return tuple(place for place in places if place and "://" not in place)
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(msgspec.Struct, frozen=True):
     """What a machine is for: one template with one set of variables."""
 
     name: str
@@ -134,7 +131,7 @@ class Role:
     syntax: Syntax
     variable_files: tuple[str, ...] = ()
     """Given to Packer with `-var-file=`, in this order, without what it loads by itself (`*.auto.pkrvars.hcl`)."""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Set by ingot.toml, given to Packer as `PKR_VAR_…`."""
     builds: tuple[Build, ...] = ()
     provisioners: tuple[str, ...] = ()
@@ -153,8 +150,8 @@ class Role:
     ansible: AnsibleBuild | None = None
     """How Ingot builds it without Packer."""
     upstream: Upstream = Upstream()
-    seal: SealSettings = field(default_factory=SealSettings)
-    test: BootTest = field(default_factory=BootTest)
+    seal: SealSettings = msgspec.field(default_factory=SealSettings)
+    test: BootTest = msgspec.field(default_factory=BootTest)
     formats: tuple[str, ...] = ()
     """What a good image version of it is converted to: `vhd`, `ova`, …"""
     problems: tuple[Problem, ...] = ()

@@ -1,8 +1,9 @@
 """A run: one execution of a pipeline, its stages, and the states that both can be in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from core.model.pause import NEVER, Pausing
 from core.model.pipeline import Purpose
@@ -67,8 +68,7 @@ class StageState(StrEnum):
         return self in (StageState.SUCCEEDED, StageState.FAILED, StageState.CANCELLED, StageState.LOST)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """Everything a worker needs to carry out a run. Holds no secret: only their names."""
 
     workspace: Workspace
@@ -83,7 +83,7 @@ class RunRequest:
     asked_by: str
     """`Name <mail>` as Git knows the person."""
     asked_at: float
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """References to credentials (AWS_PROFILE, AWS_REGION, SSH_AUTH_SOCK, …) for the run's tools; never a secret."""
     secret_names: tuple[str, ...] = ()
     """Environment variables with secrets that the person's shell had; their values travel over the worker's socket."""
@@ -98,8 +98,7 @@ class RunRequest:
     """CONVERT: the formats to make."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """One stage of one run."""
 
     key: str
@@ -126,8 +125,7 @@ class Stage:
         return self.key.partition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One execution of the image pipeline for one role."""
 
     id: int

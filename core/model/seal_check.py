@@ -5,7 +5,8 @@ It knows nothing of how the image was sealed, and looks by itself.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.listing import Entry, Listing, globs
 from core.model.seal_items import ITEMS, Item
@@ -67,8 +68,7 @@ _PERHAPS_OF_BUILDS = ("vagrant",)
 """Of a build where they may become root without a password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What is known of the run that made the image."""
 
     marks: tuple[str, ...] = ()

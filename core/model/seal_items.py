@@ -5,11 +5,10 @@ disk by the same places but by its own means (core/model/seal_check.py), so that
 promises is found out.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One kind of leftover. Paths are globs: `*` and `?` stand for no `/`, `**` for anything."""
 
     id: str

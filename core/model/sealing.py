@@ -1,14 +1,14 @@
 """Sealing: what of its making must not be left in an image, and what a role says about that."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from core.model.seal_items import ITEMS
 
 
-@dataclass(frozen=True, slots=True)
-class SealSettings:
+class SealSettings(msgspec.Struct, frozen=True):
     """`[seal]` and `[roles.NAME.seal]` of ingot.toml. Where neither is there, an image is looked at and not changed."""
 
     enabled: bool = False
@@ -36,8 +36,7 @@ MOST_PATHS = 50
 """As many paths are named in a finding; all are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One item of the seal report."""
 
     id: str
@@ -51,8 +50,7 @@ class Finding:
     """What to do where sealing cannot take it away by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealReport:
+class SealReport(msgspec.Struct, frozen=True):
     """What was found in the artifact of one build, by opening it read-only after the last write to it."""
 
     build: str
@@ -71,8 +69,7 @@ class SealReport:
         return tuple(item for item in self.items if item.state is ItemState.FOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class SealPlan:
+class SealPlan(msgspec.Struct, frozen=True):
     """What has to be done to a disk so that nothing is found in it."""
 
     operations: tuple[str, ...]

@@ -5,7 +5,8 @@ there is a newer good version. Both are computed whenever somebody looks, and st
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.model.image import ImageState, ImageVersion
 from core.model.role import Role, UpstreamKind
@@ -15,8 +16,7 @@ Key = tuple[str, str]
 GOOD = frozenset({ImageState.GOOD, ImageState.RELEASED})
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """Roles, parents before children; `circle` has those that are built on each other, in the order of the circle."""
 
     roles: tuple[str, ...]

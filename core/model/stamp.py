@@ -1,11 +1,11 @@
 """Who an image is, as it says by itself: `/etc/image-release`, in the form of os-release(5)."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+
+class Stamp(msgspec.Struct, frozen=True):
     """What is written into an image."""
 
     role: str

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from core.model.channels import ChannelRule
 from core.model.decided import Decided, Effective, Key
@@ -13,16 +14,15 @@ from core.model.states import Verdict
 _BETTER = frozenset({ImageState.GOOD, ImageState.RELEASED})
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """All decisions of a workspace, with what is looked up for each of its images made ready."""
 
-    decided: Decided = field(default_factory=Decided)
+    decided: Decided = msgspec.field(default_factory=Decided)
     rules: tuple[ChannelRule, ...] = ()
     """The channels of ingot.toml, in its order."""
-    at: Mapping[Key, tuple[str, ...]] = field(default_factory=dict[Key, tuple[str, ...]])
+    at: Mapping[Key, tuple[str, ...]] = msgspec.field(default_factory=dict[Key, tuple[str, ...]])
     """Role and version → the channels that are there."""
-    newest_good: Mapping[str, ImageVersion] = field(default_factory=dict[str, ImageVersion])
+    newest_good: Mapping[str, ImageVersion] = msgspec.field(default_factory=dict[str, ImageVersion])
     """Role → its newest image version that was good when the ledger was read."""
 
     def knows(self, image: ImageVersion) -> bool:

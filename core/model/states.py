@@ -5,8 +5,10 @@ count at a date, and is taken off again by restoring. What children inherit is c
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from core.model.image import ImageState, ImageVersion, may_become_good
 from core.model.report_names import tested_build
@@ -34,8 +36,7 @@ class Act(StrEnum):
 _LAYERS = {Act.DEPRECATED: ImageState.DEPRECATED, Act.REVOKED: ImageState.REVOKED}
 
 
-@dataclass(frozen=True, slots=True)
-class StateChange:
+class StateChange(msgspec.Struct, frozen=True):
     """One decision about one image version: who, when, why, and what."""
 
     role: str
@@ -77,15 +78,14 @@ class StateChange:
         return self.at if self.since is None else self.since
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(msgspec.Struct, frozen=True):
     """What all decisions about one image version come to."""
 
     reached: ImageState = ImageState.CANDIDATE
     """`candidate`, `good` or `released`."""
     layers: tuple[StateChange, ...] = ()
     """The deprecation and the revocation that were not taken back, the newest last."""
-    tests: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
+    tests: Mapping[str, Verdict] = msgspec.field(default_factory=dict[str, Verdict])
     """By build, what its newest test said."""
     last: StateChange | None = None
     """The newest change of state; tests are none."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 
 class TaskState(StrEnum):
     """What became of a task on a host."""
@@ -32,8 +34,7 @@ _ENDS = {state.value: state for state in (
 )}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEvent:
+class TaskEvent(msgspec.Struct, frozen=True):
     """One line of what Ansible tells (core/ansible_plugin); what an event does not have is empty."""
 
     event: str
@@ -58,7 +59,7 @@ class TaskEvent:
     code: int | None = None
     """Exit status, where it ran a program."""
     diff: str = ""
-    hosts: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    hosts: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict[str, Mapping[str, int]])
     """Of `stats`: for each host how many tasks were ok, failures, unreachable, changed, skipped, rescued, ignored."""
 
 

@@ -1,8 +1,10 @@
 """What a boot test of one build found: case by case, with what the machine is. Goes on the ledger as it is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from core.model.states import Verdict
 
@@ -25,8 +27,7 @@ class Outcome(StrEnum):
         return self in (Outcome.FAILED, Outcome.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """One thing that was looked at."""
 
     suite: str
@@ -40,8 +41,7 @@ class Case:
     """What the suite or the machine said to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What the machine is while it runs, as far as it says so."""
 
     kernel: str = ""
@@ -56,8 +56,7 @@ class Facts:
     """Bytes that it could hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """One boot test of one build of an image version."""
 
     role: str

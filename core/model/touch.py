@@ -1,7 +1,8 @@
 """What was done by hand to the machine that an image version was made of. Such a version never becomes good."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 TOUCHED = "touched by hand"
 """The mark of an image version."""
@@ -16,8 +17,7 @@ class TouchKind(StrEnum):
     """A step was repeated after a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(msgspec.Struct, frozen=True):
     """One time that somebody did something by hand."""
 
     kind: TouchKind

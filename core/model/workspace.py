@@ -1,12 +1,11 @@
 """A workspace: a Git repository with templates in it, and what was found there."""
 
-from dataclasses import dataclass
+import msgspec
 
 from core.model.role import Problem, Role
 
 
-@dataclass(frozen=True, slots=True)
-class GitFacts:
+class GitFacts(msgspec.Struct, frozen=True):
     """Where the repository stands."""
 
     commit: str = ""
@@ -25,8 +24,7 @@ class GitFacts:
         return self.commit[:7]
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """The identity of a workspace: clones and worktrees of one repository share it."""
 
     id: str
@@ -38,8 +36,7 @@ class Workspace:
     """The Git remote that the ledger is shared through (`ledger.remote` in ingot.toml); empty keeps it local."""
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(msgspec.Struct, frozen=True):
     """What discovery found in a workspace, at one moment."""
 
     workspace: Workspace

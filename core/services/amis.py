@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from core.errors import IngotError, RefusedError
 from core.model.image import Artifact, ImageVersion
 
@@ -32,8 +34,7 @@ _SNAPSHOT_IS_FREE_AFTER = (1.0, 3.0, 6.0, 10.0)
 _LOCATION = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-[0-9]+):(ami-[0-9a-f]{8,17})")
 
 
-@dataclass(frozen=True, slots=True)
-class CloudImage:
+class CloudImage(msgspec.Struct, frozen=True):
     """An AMI of an image version, or what is left of it."""
 
     location: str
@@ -70,8 +71,7 @@ class CloudImage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """An AMI to be looked at."""
 
     image: ImageVersion

@@ -6,8 +6,9 @@ What is built is always a commit: the role is read as it is there, and the worke
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core import config
 from core.adapters.git import GitRepository
@@ -41,8 +42,7 @@ class UntrustedError(RefusedError):
         self.workspace = workspace
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
+class _About(msgspec.Struct, frozen=True):
     """What a run is for, and about which image version."""
 
     purpose: Purpose

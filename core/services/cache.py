@@ -6,8 +6,9 @@ What a run that is not over needs is not. Images are no cache: services/images d
 import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import IngotError, RefusedError
 from core.model.run import Run
@@ -16,8 +17,7 @@ from core.services import disk
 from core.store.index import Index
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(msgspec.Struct, frozen=True):
     """One thing that can be deleted by its name."""
 
     name: str

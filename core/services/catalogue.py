@@ -6,9 +6,10 @@ import posixpath
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from core import config
 from core.adapters.files import WorkspaceFiles

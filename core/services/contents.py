@@ -7,10 +7,11 @@ thread.
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import config
 from core.adapters import git_history
@@ -41,8 +42,7 @@ _STATUS = {"A": Change.ADDED, "D": Change.REMOVED}
 _PORT = re.compile(r"(tcp|udp)6? (?:(.*):)?([0-9]{1,5})(?: (.+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What is known of what is in one image version."""
 
     image: ImageVersion

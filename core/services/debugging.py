@@ -11,9 +11,11 @@ import itertools
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core.adapters import ssh
 from core.engine.client import Engine
@@ -36,8 +38,7 @@ from core.store.touches import Touches
 __all__ = ["DebugShell", "DebugView", "Debugging", "MachineFacts"]
 
 
-@dataclass(frozen=True, slots=True)
-class DebugView:
+class DebugView(msgspec.Struct, frozen=True):
     """One build of a run, and what can be done about its machine now."""
 
     run: Run

@@ -8,8 +8,9 @@ after all, since something came to need it in between or the cloud refuses, is p
 
 import os
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import IngotError, LedgerError, RefusedError
 from core.model.image import Artifact, ImageVersion
@@ -22,8 +23,7 @@ from core.store.ledger import Ledger
 from core.text import size, visible
 
 
-@dataclass(frozen=True, slots=True)
-class Going:
+class Going(msgspec.Struct, frozen=True):
     """What deleting an image version takes away."""
 
     image: ImageVersion
@@ -43,8 +43,7 @@ class Going:
         return disk.size_of(self.place) if self.files else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
+class Freed(msgspec.Struct, frozen=True):
     """What came back."""
 
     disk: int = 0

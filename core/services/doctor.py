@@ -6,10 +6,12 @@ import re
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core import __version__, process
 from core.errors import IngotError
@@ -27,8 +29,7 @@ class Health(StrEnum):
     BROKEN = "broken"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One line of the doctor's report."""
 
     name: str
@@ -54,8 +55,7 @@ class Finding:
         return self.required and self.health in (Health.MISSING, Health.BROKEN)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
+class _Tool(msgspec.Struct, frozen=True):
     name: str
     ask: Sequence[str]
     """The command that prints its version."""

@@ -8,9 +8,11 @@ import contextlib
 import shlex
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from core.adapters import console, ssh, ssh_pins
 from core.adapters.git import GitRepository
@@ -33,8 +35,7 @@ _FACTS_WITHIN = 10.0
 """Seconds in which a machine says how it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     """What has to be known before anything is done by hand."""
 
     who: str

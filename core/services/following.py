@@ -4,8 +4,10 @@ Reads the index and the logs, and imports nothing that takes long to load.
 """
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core.model.failure import Failure, diagnose
 from core.model.machine import Machine, MachineState
@@ -25,8 +27,7 @@ _LOOK_BACK = 64 * 1024 * 1024
 _STEP_BEGINS = (b"provisioning with ", b"running local shell script: ")
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(msgspec.Struct, frozen=True):
     """A run at one moment, with what decides when it goes on."""
 
     run: Run

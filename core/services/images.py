@@ -4,10 +4,10 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core.errors import LedgerError
 from core.model.decided import Decided, Effective
@@ -27,8 +27,7 @@ from core.store.ledger import Ledger
 from core.store.ledger_contents import Contents
 
 
-@dataclass(frozen=True, slots=True)
-class ListedImage:
+class ListedImage(msgspec.Struct, frozen=True):
     """An image version as it is on this machine."""
 
     image: ImageVersion

@@ -7,7 +7,8 @@ import contextlib
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 _SCRIPT = """\
 printf 'hostname %s\\n' "$(uname -n)"
@@ -25,8 +26,7 @@ _LONGEST = 500
 """Characters of one value."""
 
 
-@dataclass(frozen=True, slots=True)
-class MachineFacts:
+class MachineFacts(msgspec.Struct, frozen=True):
     """What a machine says of itself. What it does not tell is empty or None."""
 
     hostname: str = ""
@@ -40,7 +40,7 @@ class MachineFacts:
     """Bytes of `/`."""
     disk_size: int | None = None
     """Bytes of `/`."""
-    release: Mapping[str, str] = field(default_factory=dict[str, str])
+    release: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """`/etc/image-release`: what the image that it was started from says that it is."""
 
 

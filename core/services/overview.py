@@ -7,9 +7,11 @@ screen.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core.errors import IngotError, WorkspaceError
 from core.model.image import ImageState, ImageVersion
@@ -62,8 +64,7 @@ _OF_RUN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RoleView:
+class RoleView(msgspec.Struct, frozen=True):
     """A role with what is known of its images and runs."""
 
     role: Role
@@ -97,8 +98,7 @@ class RoleView:
         return RoleState(latest.state.value)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
+class WorkerView(msgspec.Struct, frozen=True):
     """What the worker says of itself."""
 
     running: int = 0
@@ -106,16 +106,15 @@ class WorkerView:
     waiting: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(msgspec.Struct, frozen=True):
     """Everything that the panes show, at one moment."""
 
     root: str
     workspace: Workspace | None = None
     """None before discovery was here for the first time."""
-    git: GitFacts = field(default_factory=GitFacts)
+    git: GitFacts = msgspec.field(default_factory=GitFacts)
     roles: tuple[RoleView, ...] = ()
-    images: Mapping[str, tuple[ImageVersion, ...]] = field(default_factory=dict[str, tuple[ImageVersion, ...]])
+    images: Mapping[str, tuple[ImageVersion, ...]] = msgspec.field(default_factory=dict[str, tuple[ImageVersion, ...]])
     """Of each role, newest first."""
     runs: tuple[Run, ...] = ()
     """Newest first."""

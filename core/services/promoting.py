@@ -6,8 +6,11 @@ where the remote cannot be reached it stays here, and the outcome says so. All m
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core import config
 from core.adapters.git import GitRepository
@@ -26,8 +29,7 @@ _TRIES = 5
 """How often a revocation is made again when somebody moves a channel that it is about to move back."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelView:
+class ChannelView(msgspec.Struct, frozen=True):
     """One channel of one role, as it is now."""
 
     role: str
@@ -44,8 +46,7 @@ class ChannelView:
     """Its history, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelEnd:
+class ChannelEnd(msgspec.Struct, frozen=True):
     """What becomes of one channel by a revocation."""
 
     role: str
@@ -55,8 +56,7 @@ class ChannelEnd:
     """Where it goes back to; empty where it stays, and is blocked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Consequences:
+class Consequences(msgspec.Struct, frozen=True):
     """What revoking an image version brings with it."""
 
     inherits: tuple[Key, ...]
@@ -64,8 +64,7 @@ class Consequences:
     channels: tuple[ChannelEnd, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What was decided, in sentences."""
 
     done: str
@@ -74,8 +73,7 @@ class Outcome:
     changed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(msgspec.Struct, frozen=True):
     """What is decided on: the ledger as it is now, and the rules of the workspace."""
 
     workspace_id: str

@@ -8,8 +8,9 @@ at with the credentials of the environment are left alone; files of the same ver
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from core import config
 from core.errors import IngotError, LedgerError, RefusedError
@@ -24,8 +25,7 @@ from core.store.ledger import Ledger
 from core.store.ledger_contents import Contents
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """What becomes of the files and AMIs of one image version."""
 
     fate: Fate
@@ -41,8 +41,7 @@ class Judged:
         return " ".join(self.fate.stored.key)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What pruning would do now."""
 
     workspace: Workspace
@@ -71,12 +70,11 @@ class Plan:
         return sum(one.cloud for one in self.going)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """How the deletion of one went."""
 
     name: str
-    freed: Freed = field(default_factory=Freed)
+    freed: Freed = msgspec.field(default_factory=Freed)
     error: IngotError | None = None
 
 

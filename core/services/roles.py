@@ -2,8 +2,10 @@
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
+
+import msgspec
+from msgspec.structs import replace
 
 from core import config
 from core.adapters import playbook
@@ -19,8 +21,7 @@ from core.services.template_files import Template, VariableFile, stem_of
 from core.services.templates import Finder
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """The roles of a workspace, and the problems that belong to none of them."""
 
     roles: tuple[Role, ...]

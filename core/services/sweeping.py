@@ -10,8 +10,9 @@ import fcntl
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.adapters.git import GitRepository
 from core.engine.holds import end_tool, holds_of
@@ -39,8 +40,7 @@ NEW = 3600.0
 _LOOK_AGAIN = "See: ingot sweep --dry-run"
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True):
     """One thing that can be taken away by its name."""
 
     name: str
@@ -53,8 +53,7 @@ class Leftover:
     """Bytes on the disk; 0 for processes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(msgspec.Struct, frozen=True):
     """How taking one away went."""
 
     name: str

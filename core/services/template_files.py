@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from core.adapters import hcl_tree, template_hcl, template_json
 from core.adapters.files import WorkspaceFiles
 from core.adapters.hcl_values import Value
@@ -18,8 +20,7 @@ VARIABLE_ENDINGS = (".pkrvars.hcl", ".pkrvars.json")
 AUTO_ENDINGS = (".auto.pkrvars.hcl", ".auto.pkrvars.json")
 
 
-@dataclass(frozen=True, slots=True)
-class VariableFile:
+class VariableFile(msgspec.Struct, frozen=True):
     path: str
     values: Mapping[str, Value]
     problem: Problem | None = None

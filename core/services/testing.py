@@ -1,7 +1,6 @@
 """Testing an image version that there is, once more, and what its tests have said so far. It all blocks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,8 +20,7 @@ from core.services.building import Building
 from core.store.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """One boot test of an image version, as it is on the ledger."""
 
     decided: StateChange

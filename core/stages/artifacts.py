@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -64,8 +63,7 @@ class Made(msgspec.Struct, frozen=True):
     """`region:ami-…`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """What a template says of the disks that a build of it makes; empty where it says nothing."""
 
     format: str = ""

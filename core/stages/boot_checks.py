@@ -5,9 +5,10 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from core.adapters import booted, ssh
 from core.adapters.booted import Booted

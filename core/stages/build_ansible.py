@@ -9,8 +9,9 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core import text
 from core.adapters import ansible_prompts, formats, qemu

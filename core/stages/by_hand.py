@@ -1,8 +1,9 @@
 """What was done by hand in a run, as its image version carries it: the mark, the touches, and the transcripts."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core import text
 from core.adapters import packer

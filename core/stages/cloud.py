@@ -7,8 +7,11 @@ a test was killed, or kept its machine (core/stages/booting_cloud.py).
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from core import process
 from core.adapters import packer
@@ -34,8 +37,7 @@ _SECURITY_GROUP = re.compile(r"Creating temporary security group for this instan
 _OTHERS_SPEAK = re.compile(r"Connected to SSH!|Connected to WinRM!|Provisioning with |Running local shell script")
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """What Packer said that it made in the cloud."""
 
     instances: tuple[str, ...] = ()

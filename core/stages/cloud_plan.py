@@ -3,8 +3,9 @@ says."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.adapters.communicator import Account, communicator_of, list_setting, setting
 from core.adapters.ssh_keys import KeyPair
@@ -16,8 +17,7 @@ from core.stages.environment import checkout_of, template_variables
 from core.stages.stage import StageJob
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What the machines of one test are to be."""
 
     image: str
@@ -41,8 +41,7 @@ class NotEnteredError(RefusedError):
     """Machines of this build cannot be entered, so that a test could look at nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     """The plan, and where it is carried out."""
 
     plan: Plan

@@ -5,9 +5,10 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from core import process
 from core.adapters import ansible_events, galaxy, packer, qemu, ssh_keys
@@ -38,8 +39,7 @@ SOCKET_ROOM = 70
 """Characters of a directory below which Packer's plugins can still make a socket (108 in all, unix(7))."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
+class Preparation(msgspec.Struct, frozen=True):
     """How Packer is to be called for one build of the run."""
 
     packer: Packer
@@ -56,7 +56,7 @@ class Preparation:
     environment: dict[str, str]
     output: Path
     """Where templates that declare `ingot_output` put what they make; does not exist yet when Packer starts."""
-    variables: dict[str, str] = field(default_factory=dict[str, str])
+    variables: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
     def arguments(self, command: str, pausing: Sequence[str] = ON_ERROR_CLEAN_UP) -> list[str]:
         return packer.arguments(self.packer, command, self.template, self.variable_files, self.chosen, pausing)

@@ -4,10 +4,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import process, text
 from core.adapters import qemu

@@ -6,10 +6,10 @@ What a boot changes it changes before anybody can look: see core/model/booted_li
 
 import asyncio
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from core.adapters.disk_reading import Reading
 from core.adapters.machine_reading import read_machine

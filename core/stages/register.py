@@ -11,10 +11,10 @@ import shutil
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import __version__, process
 from core.adapters import packer, qemu

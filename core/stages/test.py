@@ -10,10 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import process, text
 from core.adapters import packer, qemu, ssh_keys, test_machine
@@ -113,8 +113,7 @@ def _artifact(image: ImageVersion, build: str) -> Artifact | None:
     return next(disks, None) or next((one for one in of_build if one.format == AMI), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Machines:
+class _Machines(msgspec.Struct, frozen=True):
     """What is examined."""
 
     first: TestMachine

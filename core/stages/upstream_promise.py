@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from core.adapters import download, gpg
 from core.adapters.download import shown
@@ -19,8 +20,7 @@ from core.stages.stage import StageJob
 from core.stages.work import metered
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(msgspec.Struct, frozen=True):
     """What was promised, and for the lineage: by whom."""
 
     algorithm: str
@@ -29,7 +29,7 @@ class Promise:
     """Hexadecimal."""
     verified: str
     """In words: `sha512 from https://…/SHA512SUMS, signed by …`."""
-    details: Mapping[str, str] = field(default_factory=dict[str, str])
+    details: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 @asynccontextmanager

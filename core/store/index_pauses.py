@@ -4,9 +4,9 @@ The holder of a paused tool decides which answer counts (core/holding.py); here 
 """
 
 import sqlite3
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from core.errors import EngineError, RefusedError
 from core.model.machine import Login, Machine, MachineState

@@ -8,9 +8,10 @@ import contextlib
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from core.adapters.git import GitRepository
 from core.errors import LedgerError, LostRaceError, RefusedError
@@ -35,8 +36,7 @@ LARGEST_EVIDENCE = 16 * 1024 * 1024
 _NO_REMOTE = Shared("local", "The workspace names no remote for its ledger (`ledger.remote` in ingot.toml).")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One commit of the ledger."""
 
     commit: str

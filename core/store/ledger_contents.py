@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from core.errors import LedgerError
 from core.model import version as versions
@@ -14,8 +16,7 @@ from core.store.ledger_rules import with_additions, without
 from core.store.ledger_tree import REF, Addition, Entry, LedgerTree, Removal, Reservation
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """Everything on the ledger at one commit."""
 
     head: str | None

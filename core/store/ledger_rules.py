@@ -4,7 +4,9 @@ Pure: what stands is a mapping of paths to blobs, and who is behind a blob is as
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from core.errors import RefusedError
 from core.model import version as versions
@@ -14,8 +16,7 @@ from core.store.ledger_tree import Addition, Entry, image_path, lost_path, reser
 LONGEST_ROLE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """Whose an image or reservation is."""
 
     run: str
@@ -29,8 +30,7 @@ OwnerOf = Callable[[str, str], Owner | None]
 """Path and blob → whose it is; None where it cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True):
     """One file that a commit changed: its blob before (None: was not there) and after (None: is gone)."""
 
     path: str
@@ -38,8 +38,7 @@ class FileChange:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What becomes of a change that is carried over."""
 
     edits: Mapping[str, str | None]

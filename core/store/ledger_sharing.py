@@ -9,8 +9,9 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from core.adapters.git_program import NETWORK_LIMIT, Answer, ssh_command
 from core.errors import IngotError, LedgerError
@@ -32,8 +33,7 @@ _NETWORK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True):
     """How an attempt to share ended."""
 
     state: Literal["local", "same", "received", "sent", "offline"]

@@ -18,7 +18,6 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
@@ -58,8 +57,7 @@ _WRITING = (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A version string that nobody else may use: whose it is, and since when."""
 
     role: str
@@ -69,8 +67,7 @@ class Reservation:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(msgspec.Struct, frozen=True):
     """An artifact whose file was deleted; that it existed stays in the manifest."""
 
     role: str
@@ -82,8 +79,7 @@ class Removal:
     """The machine on which it was deleted: another may have a file of its own at the same path. Empty: everywhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(msgspec.Struct, frozen=True):
     """An artifact that was made of an image version after it was registered."""
 
     role: str
@@ -95,8 +91,7 @@ class Addition:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One file of the ledger's tree."""
 
     path: str
@@ -133,8 +128,7 @@ class Entry:
         return int(found["number"]) if found else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """Who a commit is by, and when it was written (as Git takes a date; empty means now)."""
 
     who: str

@@ -8,8 +8,9 @@ append to one log.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import StoreError
 from core.store.line_index import STRIDE, Record
@@ -27,8 +28,7 @@ SCAN_AT_ONCE = 4 * SLICE
 _PIECE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True):
     """One line of a log."""
 
     number: int
@@ -41,8 +41,7 @@ class LogLine:
     """Bytes that it has in the file, which may be more than `raw`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchStep:
+class SearchStep(msgspec.Struct, frozen=True):
     """A hit, or a breath in which a search can be given up."""
 
     line: int | None

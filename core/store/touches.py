@@ -7,10 +7,10 @@ there even where its file is damaged: an image is rather marked without need tha
 
 import os
 import secrets
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core.errors import StoreError
 from core.model.touch import Touch, TouchKind

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import cloud_machine
 import pytest
+from msgspec.structs import replace
 from ssh_machine import SshMachine, fingerprint_of, free_port, missing, ssh_machine
 from workshop import Workshop, role
 

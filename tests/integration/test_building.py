@@ -6,10 +6,11 @@ import shutil
 import stat
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from workshop import FILE_TEMPLATE, WHO, Workshop
 
 from core.cli import main

@@ -5,10 +5,10 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from paused_run import PausedRuns
 
 from core.errors import EngineError, RefusedError

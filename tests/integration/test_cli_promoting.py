@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from installed import BIN, Ingot
+from msgspec.structs import replace
 
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.states import Act, StateChange, Verdict

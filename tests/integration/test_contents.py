@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from installed import Ingot
+from msgspec.structs import replace
 
 from core.cli.contents import asked
 from core.errors import RefusedError

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from installed import Ingot
+from msgspec.structs import replace
 
 from core.engine.client import Engine
 from core.errors import RefusedError

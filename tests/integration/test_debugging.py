@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import ssh_machine as machines
+from msgspec.structs import replace
 from paused_run import PausedRuns
 from ssh_machine import SshMachine, ssh_machine
 

@@ -5,12 +5,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cloud_account import NUMBER, CloudAccount, cloud_account
 from cloud_machine import REGION
+from msgspec.structs import replace
 
 from core.adapters.aws import Ec2
 from core.cli import main

@@ -3,10 +3,10 @@ that lost its version to somebody else."""
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process

@@ -6,10 +6,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import LedgerError, RefusedError, StoreError
 from core.model.channels import ChannelMove

@@ -6,12 +6,12 @@ import shutil
 import signal
 import time
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 
 import engine_workshop
 import pytest
 from holds import until
+from msgspec.structs import replace
 from workshop import Workshop, role
 
 from core.engine import keeping

@@ -8,10 +8,10 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord

@@ -3,10 +3,10 @@
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.store.ledger import Ledger

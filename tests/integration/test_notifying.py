@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import run as call
@@ -12,6 +11,7 @@ from typing import Any
 
 import engine_workshop
 import pytest
+from msgspec.structs import replace
 from workshop import Workshop, role
 
 from core.engine import notifying

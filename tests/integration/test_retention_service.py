@@ -3,10 +3,10 @@
 import shutil
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.adapters.git import GitRepository
 from core.errors import LedgerError, RefusedError

@@ -11,12 +11,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from copied_disk import template
+from msgspec.structs import replace
 from workshop import Workshop, role
 
 from core import process

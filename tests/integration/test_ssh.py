@@ -6,11 +6,11 @@ import shlex
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
+from msgspec.structs import replace
 from ssh_machine import SshMachine, fingerprint_of, free_port, make_key, missing, ssh_machine
 
 from core.adapters import ssh

@@ -11,13 +11,13 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from core import process
 from core.adapters import formats, ova

@@ -5,12 +5,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from copied_disk import template
+from msgspec.structs import replace
 from workshop import Workshop, role
 
 from core import process

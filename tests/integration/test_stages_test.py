@@ -12,12 +12,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from ssh_machine import missing
 from stand_in_guest import StandIn, stand_in, write_program
 from synced import synced_names

@@ -5,13 +5,13 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from booting_cloud import BootingCloud, booting_cloud
 from cloud_machine import CREDENTIALS, REGION, missing
+from msgspec.structs import replace
 from ssh_machine import make_key
 from stand_in_guest import write_program
 from workshop import WHO, Workshop, role

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.living import HOLDER_MARK, RUN_MARK, Identity, boot
 from core.model.machine import Machine, MachineState

@@ -5,12 +5,13 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import pytest
 from file_server import Server, file_server
+from msgspec.structs import replace
 from signing import FAKED, Vendor
 from workshop import FILE_TEMPLATE, Workshop, role
 

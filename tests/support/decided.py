@@ -1,7 +1,9 @@
 """What was decided about the images of the shop, and the reports about them: made up, in the place of a ledger."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from core.errors import IngotError, LostRaceError, RefusedError
 from core.model.channels import ChannelMove, ChannelRule, OnRevoked, Trail

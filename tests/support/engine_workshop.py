@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.engine.client import Engine
 from core.engine.protocol import presence

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from shop import NOW, Shop
 
 from core.errors import ConnectError, IngotError, NoAnswerError

@@ -3,10 +3,10 @@
 import os
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from holds import asker
+from msgspec.structs import replace
 from ssh_machine import SshMachine
 
 from core.adapters import packer_prompts

@@ -1,8 +1,10 @@
 """A workspace as the index knows it, for tests of screens, and the app on it with no engine behind."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.errors import IngotError
 from core.model.at_stake import AtStake

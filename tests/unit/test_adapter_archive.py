@@ -1,10 +1,10 @@
 """What can be told of a disk from an archive before one is made."""
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.adapters import archive, archive_system, bootable_disk
 from core.errors import UpstreamError

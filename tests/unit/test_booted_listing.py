@@ -1,9 +1,8 @@
 """What was left in an image, told from a machine of it that has booted."""
 
-from dataclasses import replace
-
 from disk_tree import disk_of, entry
 from leftovers import LEFTOVERS
+from msgspec.structs import replace
 
 from core.model import booted_listing
 from core.model.inventory_taking import inventory_of

@@ -1,8 +1,7 @@
 """`[test]` of ingot.toml, for all roles and for one."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core import config
 from core.model import boot_checks as rules

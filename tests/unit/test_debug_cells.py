@@ -1,8 +1,7 @@
 """How a machine that waits is told: why there will be no shell in it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.model.machine import Machine, MachineState
 from core.model.role import Build, Role, Syntax

@@ -1,9 +1,8 @@
 """What differs between the inventories of two disks."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model.difference import Change, Changed, Grown, contents_between, in_words, package_changes
 from core.model.inventory import (

@@ -1,8 +1,7 @@
 """What the doctor calls required is what the roles of the workspace need."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.model.boot_test import BootTest
 from core.model.role import Build, Role, Syntax, Upstream, UpstreamKind

@@ -1,8 +1,9 @@
 """What lies beside a file of an image version."""
 
 import stat
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.stages import file_manifest

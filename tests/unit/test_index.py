@@ -4,11 +4,11 @@ import os
 import sqlite3
 import stat
 import threading
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import EngineError, RefusedError, StoreError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord

@@ -1,10 +1,10 @@
 """Pauses and machines in the index: who was first counts, and what is written is read again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from core.errors import EngineError, RefusedError
 from core.model.machine import Jump, Login, Machine, MachineState

@@ -2,13 +2,13 @@
 
 import lzma
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 from disk_tree import disk_of, entry
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model.inventory import Inventory, Password, Port, Service, ServiceState, System, Use
 from core.model.inventory_taking import inventory_of

@@ -2,12 +2,12 @@
 
 import json
 import re
-from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.errors import RefusedError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord

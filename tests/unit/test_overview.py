@@ -1,8 +1,8 @@
 """What the workbench reads: runs that have ended are not read again, and nothing gets lost by that."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from shop import Shop, fill, open_shop
 
 from core.model.role import Role, Upstream, UpstreamKind

@@ -1,10 +1,9 @@
 """What is looked at before a channel moves: each thing that can be wrong is named, with what to do about it."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model.channels import ChannelMove, ChannelRule
 from core.model.decided import Decided, Effective, decided

@@ -1,8 +1,7 @@
 """How a run is told on its own screen: the title of the log, and what stands in its place as long as it is empty."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, Stage, StageState

@@ -1,8 +1,7 @@
 """The stages of a run in one line of a list: the one at work, or that failed, is named however many there are."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.model.pipeline import stages_of
 from core.model.role import Build, Role, Syntax

@@ -1,10 +1,9 @@
 """Why a role is stale, and in which order stale roles are built."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model import stale
 from core.model.image import ImageState, ImageVersion, UpstreamRecord

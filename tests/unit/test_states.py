@@ -2,11 +2,11 @@
 back."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model import report_names
 from core.model.channels import ChannelMove, trail_of

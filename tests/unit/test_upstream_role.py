@@ -1,8 +1,7 @@
 """Which image of its parent a role is built on, and what a refusal says instead."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.errors import UpstreamError
 from core.model.decided import Decided, decided

@@ -1,8 +1,9 @@
 """What a section of the image screen is: a title, columns, and rows made of all that is known. Nothing here draws."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from core.model.dossier import Dossier
 from core.model.image import ImageVersion
@@ -11,8 +12,7 @@ from tui.theme import Cell, Piece, Tone
 from tui.widgets.columns import Column
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A line of any section: its cells, what the panel below says of it, and where Enter leads."""
 
     cells: tuple[Cell, ...]
@@ -27,8 +27,7 @@ class Row:
     copied: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """One section of the screen."""
 
     id: str

@@ -1,9 +1,9 @@
 """The `:` line: a command of the registry and what it applies to, completed with Tab."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,8 +21,7 @@ SHOWN = 8
 """Completions shown at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """A whole command line, and what it does."""
 
     line: str

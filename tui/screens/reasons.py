@@ -2,9 +2,9 @@
 weighs more, a name or a `yes` to be typed. Enter alone means no."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,8 +17,7 @@ from core.text import visible
 from tui.widgets.typed import Typed
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """Something to type."""
 
     id: str

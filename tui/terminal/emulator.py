@@ -6,9 +6,10 @@ Text in cells is what the program wrote, harmful characters included: whoever dr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 Rgb = tuple[int, int, int]
 
@@ -54,8 +55,7 @@ class CursorShape(Enum):
     BAR = "bar"
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True):
     """Where the program's cursor is in the view."""
 
     x: int
@@ -64,8 +64,7 @@ class Cursor:
     blinking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """What changed since the last frame."""
 
     columns: int
@@ -76,8 +75,7 @@ class Frame:
     """None where it is hidden or out of view."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """Which lines are shown: `offset` is the first, of `total`; the last `rows` are the screen."""
 
     total: int
@@ -147,8 +145,7 @@ class Press(NamedTuple):
     modifiers: Modifiers = NO_MODIFIERS
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(msgspec.Struct, frozen=True):
     """The terminal's own colours."""
 
     foreground: Rgb

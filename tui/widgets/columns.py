@@ -1,8 +1,9 @@
 """The columns of a list: what each shows, and which of them fit into a width. Pure; draws nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
 
 from tui.theme import Cell
 
@@ -12,8 +13,7 @@ GAP = 2
 """Cells between two columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[T]):
+class Column(msgspec.Struct, Generic[T], frozen=True):
     """One column of a list of `T`."""
 
     id: str

@@ -4,8 +4,8 @@ Pieces that do not fit are left out, the least important first; what is on the r
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -19,8 +19,7 @@ from tui.ascii import in_ascii
 from tui.theme import Cell, Piece, Tone, pieces_of, tone_style
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A few words on the line."""
 
     cell: Cell

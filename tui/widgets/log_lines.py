@@ -4,10 +4,10 @@ Pure: text in, ranges of it out. The text is harmless already (core.text.from_by
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+import msgspec
 from rich.cells import cell_len, chop_cells
 
 from core.model.failure import is_error
@@ -23,8 +23,7 @@ _QUIET = re.compile(r"(?:ok|skipping|included|task path): ")
 _STARS = re.compile(r" ?\*{4,}$")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """A line as it is to be drawn."""
 
     text: str

@@ -5,8 +5,8 @@ line numbers from 0; a line that is wrapped takes several rows, and how many row
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from rich.cells import cell_len
 
 from core.store.logs import LogLine, LogReader
@@ -16,8 +16,7 @@ _SIDEWAYS = 20
 """Cells that one key scrolls sideways."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A row on screen: its line, and the range of the line's text that it shows."""
 
     line: LogLine
@@ -26,8 +25,7 @@ class Row:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """Where the view is, to come back to."""
 
     cursor: int = 0

@@ -1,8 +1,7 @@
 """Cancelling runs whose machines wait for somebody: each is named, and each goes only by its own name."""
 
-from dataclasses import replace
-
 from held import Door, hold, put_machine
+from msgspec.structs import replace
 from screen import shown, until
 from shop import Shop
 

@@ -1,11 +1,11 @@
 """Who types into a shell does not stop in the moment in which it is gone: no such key is an answer."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from held import NOBODY, Door, hold, pause_in
 from into_machine import WAY_OUT, enter, in_machine
+from msgspec.structs import replace
 from screen import lines, shown, until
 from shop import NOW, Shop
 from textual import events

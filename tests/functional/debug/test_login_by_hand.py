@@ -1,11 +1,11 @@
 """A machine that turns away what is known of it: another key is given on the screen, and the shell opens."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from held import hold, key_of, with_real_shells
 from into_machine import enter
+from msgspec.structs import replace
 from screen import shown, until
 from shop import Shop
 from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing

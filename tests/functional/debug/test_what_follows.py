@@ -1,9 +1,8 @@
 """After a pause was answered: what goes on, what becomes of the machine, and how it ends."""
 
-from dataclasses import replace
-
 from held import Door, hold, key_of, put_machine
 from into_machine import enter, in_machine
+from msgspec.structs import replace
 from screen import line_with, lines, shown, until
 from shop import NOW, Shop
 

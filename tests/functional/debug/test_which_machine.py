@@ -1,9 +1,8 @@
 """Where several machines wait, d opens none that nobody chose."""
 
-from dataclasses import replace
-
 from held import Door, hold, keep, put_machine
 from into_machine import WAY_OUT, in_machine
+from msgspec.structs import replace
 from screen import line_with, lines, shown, until
 from shop import Shop
 

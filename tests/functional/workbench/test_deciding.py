@@ -1,10 +1,10 @@
 """What is decided about images from the screens: what shows, what is asked first, and what the ledger is told."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from at_image import opened, typed
+from msgspec.structs import replace
 from screen import line_with, said, shown, until
 from shop import Ruling, Shop
 from textual import events

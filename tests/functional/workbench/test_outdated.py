@@ -1,7 +1,6 @@
 """A parent with a newer good image: said beside the roles, and the chain is built again with one key."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from screen import lines, shown, until
 from shop import Shop
 
