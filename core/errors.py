@@ -7,6 +7,7 @@ IngotError
 ├── LedgerError           the ledger could not be read or written
 │   └── LostRaceError     somebody else changed it first
 ├── StoreError            the index, the record of runs or a log
+│   └── NoRoomError       it cannot be written: the disk is full
 ├── EngineError           the worker or a holder
 ├── SpaceError            not enough disk or memory
 ├── ConnectError          no shell in a machine
@@ -57,6 +58,10 @@ class LostRaceError(LedgerError):
 
 class StoreError(IngotError):
     """The index, the record of runs or a log cannot be used."""
+
+
+class NoRoomError(StoreError):
+    """It cannot be written, because the disk is full; what is there can be read."""
 
 
 class EngineError(IngotError):

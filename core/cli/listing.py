@@ -17,6 +17,7 @@ from core.model.image import ImageVersion
 from core.model.run import Run, RunState
 from core.model.stale import why_outdated
 from core.model.states import Verdict
+from core.model.workspace import Catalogue
 from core.places import Places
 from core.services import catalogue
 from core.store.index import Index
@@ -110,6 +111,7 @@ def images(arguments: argparse.Namespace) -> int:
     if not listed:
         name = arguments.role or (found.roles[0].name if found.roles else "ROLE")
         say(f"No images yet: ingot build {name} makes the first.")
+        _say_what_is_not_known(found)
         return ExitStatus.DONE
     now = time.time()
     rows = [
@@ -135,10 +137,14 @@ def images(arguments: argparse.Namespace) -> int:
             say(f"↻ {name} {image.version}: parent {image.upstream.role} has newer good {entry.outdated}")
     if any(entry.outdated for entry in newest.values()):
         say("  ingot build --outdated builds them, and what is built on them, again, parents first")
-    for problem in found.problems:
-        if problem.path == catalogue.LEDGER:  # what cannot be read there may be a revocation
-            say(f"✗ {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
+    _say_what_is_not_known(found)
     return ExitStatus.DONE
+
+
+def _say_what_is_not_known(found: Catalogue) -> None:
+    for problem in found.problems:
+        if problem.path in (catalogue.LEDGER, catalogue.INDEX):  # what cannot be read there may be a revocation
+            say(f"✗ {problem.reason}{' – ' + problem.fix if problem.fix else ''}")
 
 
 def _size(entry: "ListedImage") -> str:

@@ -16,7 +16,7 @@ from core.adapters.files import WorkspaceFiles
 from core.adapters.git import GitRepository
 from core.adapters.parsed import ParsedFiles
 from core.config import Configuration
-from core.errors import LedgerError, WorkspaceError
+from core.errors import LedgerError, NoRoomError, WorkspaceError
 from core.model import identity
 from core.model.role import Problem, Role
 from core.model.workspace import Catalogue, GitFacts, Workspace
@@ -30,6 +30,8 @@ from core.store.ledger import Ledger
 
 LEDGER = "ledger"
 """What a problem of the ledger gives as its path: it is no file of the workspace."""
+INDEX = "index"
+"""The same of one of the index."""
 
 
 def discover(root: Path, places: Places | None = None, *, clock: Callable[[], float] = time.time) -> Catalogue:
@@ -65,8 +67,8 @@ def identify(root: Path) -> Workspace:
 def refresh(places: Places, root: Path) -> Catalogue:
     """Discover, and make the index equal to what was found: the catalogue, the ledger's images, what is stale.
 
-    A ledger that cannot be read leaves the index's images as they are, and is a problem of the catalogue. Raises
-    WorkspaceError as `discover`, and StoreError where the index cannot be used.
+    A ledger that cannot be read leaves the index's images as they are, and is a problem of the catalogue; so does a
+    disk without room. Raises WorkspaceError as `discover`, and StoreError where the index cannot be used.
     """
     places.create()
     cache.sweep(places, time.time())
@@ -76,6 +78,9 @@ def refresh(places: Places, root: Path) -> Catalogue:
         if found.git.commit:
             found = _with_images(index, found)
         index.save_catalogue(found)
+    except NoRoomError as full:
+        old = Problem(INDEX, f"{full.what} What is shown of images may be old.", None, full.next_step)
+        found = replace(found, problems=(*found.problems, old))
     finally:
         index.close()
     return found
