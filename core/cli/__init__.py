@@ -338,19 +338,28 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out one command line. Returns its exit status (see core/cli/output.py)."""
     arguments = _parsed(sys.argv[1:] if words is None else words)
-    from core.cli.output import ExitStatus, complain
+    from core.cli.output import ExitStatus, OutputError, complain, flush
     from core.errors import IngotError, RefusedError, WorkspaceError
 
     try:
         if not arguments.directory.is_dir():
             raise RefusedError(f"{arguments.directory} is not a directory.", "Name one that is: ingot -C DIR")
-        return arguments.carry_out(arguments)
+        status = arguments.carry_out(arguments)
+        flush()
+        return status
     except IngotError as error:
+        if isinstance(error, OutputError):
+            _print_no_more()
         complain(error)
         return ExitStatus.REFUSED if isinstance(error, (RefusedError, WorkspaceError)) else ExitStatus.FAILED
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has gone: what Python still wants to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return ExitStatus.DONE
+
+
+def _print_no_more() -> None:
+    """What Python still wants to write at the end goes nowhere: the reader (head, less) has gone, or the disk is
+    full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from core import text
-from core.cli.output import ExitStatus, aligned, print_json, say, table
+from core.cli.output import ExitStatus, aligned, print_json, put, say, table
 from core.errors import RefusedError
 from core.model.amount import amount
 from core.model.difference import Change, Changed, Commit, Difference, Grown, PackageChange, Source, in_words
@@ -63,7 +63,7 @@ def sbom(arguments: argparse.Namespace) -> int:
     ((build, inventory),) = found.inventories.items()
     bill = cyclonedx(found.image, build, inventory)
     if arguments.output is None:
-        print(bill, end="")  # JSON: the terminal sees ASCII alone
+        put(bill, end="")  # JSON: the terminal sees ASCII alone
         return ExitStatus.DONE
     try:
         arguments.output.write_text(bill, encoding="utf-8")

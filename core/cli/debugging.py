@@ -11,7 +11,7 @@ from typing import TextIO
 
 from core import process, text
 from core.cli import login
-from core.cli.output import ExitStatus, print_json, say, table
+from core.cli.output import ExitStatus, print_json, put, say, table
 from core.cli.sure import confirm
 from core.errors import DeniedError, RefusedError
 from core.model.machine import KeyProof, Machine, MachineState
@@ -64,7 +64,7 @@ def _enter(debugging: Debugging, view: DebugView, machine: Machine, arguments: a
     if arguments.ssh_command:
         asyncio.run(debugging.pin(machine))
         _tell_proof(debugging, machine)
-        print(debugging.ssh_command(machine))
+        put(debugging.ssh_command(machine))
         return ExitStatus.DONE
     if arguments.command:
         return _command(debugging, machine, arguments.command)

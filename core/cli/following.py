@@ -1,14 +1,13 @@
 """A run that was asked for on the command line: said, followed to its end where that is wanted, told as JSON."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from core import text
 from core.cli.listing import run_as_json
-from core.cli.output import ExitStatus, print_json, say
+from core.cli.output import ExitStatus, flush, print_json, put, say
 from core.engine.client import Engine
 from core.errors import RefusedError
 from core.model.run import Run, RunState, StageState
@@ -95,11 +94,11 @@ def follow(uid: str, *, say_lines: bool = True, only: str = "", until_end: bool 
             if time.monotonic() > next_look:
                 next_look = time.monotonic() + _LOOK_AT_WORKER
                 Engine(places).wake()  # one that was killed would let us wait for ever
-            sys.stdout.flush()
+            flush()
             time.sleep(0.2)
     except KeyboardInterrupt:
         if until_end:
-            print()  # the terminal has written ^C there
+            put("")  # the terminal has written ^C there
             say(f"The run goes on. To stop it: ingot cancel {number or uid}")
         raise
     finally:
@@ -135,7 +134,7 @@ def _print_log(path: os.PathLike[str], first: int, whole: bool, before: str) -> 
             for line in lines:
                 if line.number >= reader.whole_lines and not whole:
                     return first
-                print(before + text.from_bytes(line.raw))
+                put(before + text.from_bytes(line.raw))
                 first = line.number + 1
     finally:
         reader.close()

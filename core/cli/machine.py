@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import sys
 import time
 
 import msgspec
@@ -95,5 +94,4 @@ def cache(arguments: argparse.Namespace) -> int:
     ]
     table(("NAME", "WHAT", "SIZE", "LAST USED", "IN USE BY"), rows, right=(2, 3))
     say(f"{text.size(sum(entry.size for entry in entries))} in all; ingot cache --delete NAME makes room.")
-    sys.stdout.flush()
     return ExitStatus.DONE

@@ -1,13 +1,18 @@
 """How the headless commands print: aligned columns for people, JSON for programs, errors with their next step."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 
 from rich.cells import cell_len
 
 from core import text
 from core.errors import IngotError
+
+
+class OutputError(IngotError):
+    """What a command prints cannot be written."""
 
 
 class ExitStatus(IntEnum):
@@ -25,7 +30,34 @@ class ExitStatus(IntEnum):
 
 def say(line: str = "") -> None:
     """Print one line, made harmless for the terminal."""
-    print(text.visible(line))
+    put(text.visible(line))
+
+
+def put(harmless: str, end: str = "\n") -> None:
+    """Print what is harmless for the terminal already. Raises OutputError, as all that prints; BrokenPipeError where
+    the reader has gone."""
+    with _written():
+        print(harmless, end=end)
+
+
+def flush() -> None:
+    """Hand on what was printed and is kept back still. Raises as `put`."""
+    with _written():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _written() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"What is printed cannot be written: {error.strerror}.",
+            "Send it elsewhere.",
+            kept="What the command did before is done.",
+        ) from error
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
@@ -44,14 +76,14 @@ def aligned(rows: Iterable[Sequence[str]], *, right: Sequence[int] = (), indent:
         for column, cell in enumerate(line):
             room = " " * (widths[column] - cell_len(cell))
             cells.append(room + cell if column in right else cell + room)
-        print(indent + "  ".join(cells).rstrip())
+        put(indent + "  ".join(cells).rstrip())
 
 
 def print_json(value: object) -> None:
     """Print a value for programs; escapes in it are JSON's, so the terminal sees ASCII alone."""
     import json  # here: the workbench prints none, and its first picture does not wait for it
 
-    print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
+    put(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
 
 
 def complain(error: IngotError) -> None:
