@@ -163,21 +163,21 @@ def can_do(
     machine: Machine | None,
     *,
     width: int,
-    brief: bool,
+    explained: int,
 ) -> list[PanelRow]:
-    """What this kind of pause allows, each with its key and, unless `brief`, with what it does to the machine."""
+    """What this kind of pause allows, each with its key, and so many of them with what they do to the machine."""
     rows: list[PanelRow] = []
-    for choice in choices:
+    for at, choice in enumerate(choices):
         more = "…" if choice.destroys else ""
         until_when = ""
         if choice.answer is Answer.KEEP and pause is not None and pause.until is not None:
             until_when = f" until {clock_time(pause.until)}"
         rows.append(_choice(KEYS[choice.answer], f"{choice.title}{until_when}{more}", choice.destroys))
-        if not brief:
+        if at < explained:
             rows += _indented(choice.consequence, width)
     if not choices and machine is not None and machine.state is MachineState.KEPT:
         rows.append(_choice("x", "End machine…", destroys=True))
-        if not brief:
+        if explained:
             rows += _indented("The machine and its disk are destroyed; the run stays failed, and its log stays.", width)
     end = pause.until if pause is not None else machine.until if machine is not None else None
     if rows and end is not None:

@@ -1,20 +1,17 @@
 """What becomes of a machine and its run, as the debug screen tells it: in its header, and in the panel of what went
 wrong, of why it waits, of what it does now, or of how it ended. Values in, rows and parts out."""
 
-import textwrap
-from collections.abc import Sequence
-
 from msgspec.structs import replace
-from rich.cells import cell_len
 
 from core.model.failure import Failure
 from core.model.machine import MachineState
 from core.model.pause import Answer, Pause
 from core.model.run import Run, RunState, Stage
 from core.services.debugging import DebugView
-from core.text import moment, visible
+from core.text import moment
 from tui.cells import person, run_state, stage_label, until
 from tui.debug_cells import PAUSED, clock_time
+from tui.printed_cells import beside, is_of_error, printed
 from tui.run_cells import went_wrong
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.line import Part
@@ -22,8 +19,6 @@ from tui.widgets.panel import PanelRow, paragraph
 
 TIGHT = 8
 """Rows below which what went wrong is told as on the run's screen: several things on one row."""
-_LONGEST = 2_000
-"""Characters of a printed line that are laid on rows."""
 
 
 def _kept(view: DebugView) -> bool:
@@ -137,6 +132,16 @@ def story(view: DebugView, *, width: int, height: int) -> list[PanelRow]:
     return _wrong(view.run, view.stage, view.pause, view.failure, width=width, height=height)
 
 
+def least(view: DebugView, *, width: int) -> int:
+    """Rows that what counts of the story takes: all of it, but of what was printed only what is next to the error."""
+    failure = view.failure
+    if failure is not None:
+        output = [line for line in failure.output if line.strip()]
+        near = tuple(output[at] for at in sorted(beside(output, failure.error)))
+        view = replace(view, failure=replace(failure, output=near))
+    return sum(row != PanelRow() for row in story(view, width=width, height=100))
+
+
 def _waits(pause: Pause, width: int) -> list[PanelRow]:
     rows = paragraph(pause.why, width, Tone.STRONG, 4)
     if pause.step and pause.step not in pause.why:
@@ -188,17 +193,18 @@ def _wrong(
         return went_wrong(run, stage, replace(failure, next_step=""), width=width, height=height)
     advice = [row for line in failure.next_step.splitlines() for row in paragraph(line, width, Tone.ACCENT, 3)]
     output = [line for line in failure.output if line.strip()]
-    marked = next((line for line in reversed(output) if _is_error(line, failure.error)), "")
+    marked = any(is_of_error(line, failure.error) for line in output)
     error = [] if marked else paragraph(failure.error or said, width, Tone.BAD, 4)
-    needed = len(_whole(marked, width, Tone.BAD, UNICODE.bad)[:4]) if marked else 0
+    near = [output[at] for at in sorted(beside(output, failure.error))[:2]]  # what is before the error, and it
+    needed = len(printed(near, failure.error, width, 12))
     rows: list[PanelRow] = []
     for most in (3, 2, 1):  # the error is worth more than the end of a long command
         rows = [*_step(failure, width, most), *error]
         if height - len(rows) - len(advice) >= needed:
             break
-    if marked and rows and height - len(rows) - len(advice) > needed:
+    if needed and rows and height - len(rows) - len(advice) > needed:
         rows.append(PanelRow())
-    rows += _last(output, failure.error, width, height - len(rows) - len(advice))
+    rows += printed(output, failure.error, width, height - len(rows) - len(advice))
     return [*rows, *advice][:height] if len(rows) + len(advice) <= height else [*rows[: height - len(advice)], *advice]
 
 
@@ -214,44 +220,3 @@ def _step(failure: Failure, width: int, most: int) -> list[PanelRow]:
     if failure.exit_status is not None:
         rows.append(PanelRow(Piece(f"exit status {failure.exit_status}", Tone.BAD)))
     return rows
-
-
-def _last(output: Sequence[str], error: str, width: int, room: int) -> list[PanelRow]:
-    """The last lines that a step printed, in so many rows; the error among them is whole, with a sign before it.
-
-    It comes first, then a row of each other line from the end on; what room is left then makes lines whole, those next
-    to the error before others.
-    """
-    at_error = next((at for at in reversed(range(len(output))) if _is_error(output[at], error)), len(output))
-    taken: dict[int, list[PanelRow]] = {}
-
-    def left() -> int:
-        return room - sum(len(rows) for rows in taken.values())
-
-    for at in sorted(range(len(output)), key=lambda at: (at != at_error, -at)):
-        rows = (
-            _whole(output[at], width, Tone.BAD, UNICODE.bad)[:4]
-            if _is_error(output[at], error)
-            else [PanelRow((Piece("  "), Piece(output[at], Tone.FAINT)))]
-        )
-        if at == at_error:
-            rows = rows[: max(left(), 0)]
-        if len(rows) > left():
-            break
-        taken[at] = rows
-    for at in sorted(taken, key=lambda at: abs(at - at_error)):
-        if not _is_error(output[at], error) and cell_len(visible(output[at])) > width - 4:
-            rows = _whole(output[at], width, Tone.FAINT, " ")
-            if len(rows) - 1 <= left():
-                taken[at] = rows
-    return [row for at in sorted(taken) for row in taken[at]]
-
-
-def _whole(line: str, width: int, tone: Tone, sign: str) -> list[PanelRow]:
-    """A line on as many rows as it takes, behind a sign."""
-    words = textwrap.wrap(visible(line.strip())[:_LONGEST], max(width - 4, 1), break_on_hyphens=False)
-    return [PanelRow((Piece("  " if at else f"{sign} ", tone), Piece(row, tone))) for at, row in enumerate(words)]
-
-
-def _is_error(line: str, error: str) -> bool:
-    return bool(error) and (line.strip() in error or error in line)

@@ -7,6 +7,7 @@ from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunView
 from core.text import duration, moment
 from tui.cells import person, run_state, stage_label, stage_sign
+from tui.printed_cells import printed
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
 from tui.widgets.line import Part
@@ -14,6 +15,8 @@ from tui.widgets.panel import PanelRow, paragraph
 
 _ERROR_ROWS = 3
 """Rows that one error takes at most."""
+_PRINTED_ROWS = 5
+"""Rows that what a step printed takes at most."""
 _STATE_TONES = {RunState.FAILED: Tone.BAD, RunState.LOST: Tone.BAD, RunState.SUCCEEDED: Tone.GOOD}
 
 
@@ -116,11 +119,10 @@ def went_wrong(run: Run, stage: Stage | None, failure: Failure | None, *, width:
         rows += paragraph(told, width, Tone.BAD, 2)
     end = [row for line in advice.splitlines() for row in paragraph(f"{UNICODE.into} {line}", width, Tone.ACCENT, 2)]
     room = height - len(rows) - len(end)
-    above = ("", error, told)
-    output = failure.output if failure else ()
-    said = [line for line in output if line.strip().removeprefix(f"{UNICODE.bad} ") not in above]
-    if room > 0 and said:
-        rows += [PanelRow((Piece("  "), Piece(line, Tone.FAINT))) for line in said[-min(room, 5) :]]
+    above = (error, told)
+    output = [line for line in (failure.output if failure else ()) if line.strip()]
+    stands = {at for at, line in enumerate(output) if line.strip().removeprefix(f"{UNICODE.bad} ") in above}
+    rows += printed(output, failure.error if failure else "", width, min(room, _PRINTED_ROWS), told=stands)
     return [*rows, *end][:height] if len(rows) + len(end) <= height else [*rows[: height - len(end)], *end]
 
 

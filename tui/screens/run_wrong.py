@@ -44,7 +44,7 @@ class WhatWentWrong:
                 self._diagnose(run, stage)
             failure = self._failure(run, stage)
             title = "What was lost" if run.state is RunState.LOST or run.lost_stage else "What went wrong"
-            height = 12 if screen.size.height >= 30 else 6
+            height = 12 if screen.size.height >= 30 else 8
             kept = paused(None, view.machine, screen.house.clock()) if view.machine is not None else []
             room = height - len(kept)
             screen.wrong.set_rows(
@@ -66,7 +66,7 @@ class WhatWentWrong:
             self._diagnose(run, stage)
             failure = self._failure(run, stage)
         waits_on = paused(pause, view.machine, screen.house.clock(), said=failure is not None)
-        height = (12 if screen.size.height >= 30 else 7) - len(waits_on)
+        height = (12 if screen.size.height >= 30 else 8) - len(waits_on)
 
         def rows(width: int) -> list[PanelRow]:
             why = went_wrong(run, stage, failure, width=width, height=height) if failure is not None else []

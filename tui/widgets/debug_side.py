@@ -7,8 +7,8 @@ from textual.containers import Vertical
 
 from core.services.debugging import DebugView
 from tui.debug_cells import can_do, facts
-from tui.debug_story import mood, story, title
-from tui.widgets.panel import Panel
+from tui.debug_story import least, mood, story, title
+from tui.widgets.panel import Panel, PanelRow
 
 _LEAST_TALL = 34
 """Rows of the terminal from which there is room for explanations."""
@@ -50,8 +50,19 @@ class DebugSide(Vertical):
         )
         self.can.set_rows(
             "What can be done",
-            lambda width: can_do(view.choices, view.pause, view.machine, width=width, brief=brief),
+            lambda width: self._can(view, width, brief=brief),
         )
+
+    def _can(self, view: DebugView, width: int, *, brief: bool) -> list[PanelRow]:
+        """What can be done, explained as far as that takes no room from what went wrong."""
+        edges = 2 * 3
+        room = self.size.height - least(view, width=width) - len(self.facts.rows(width)) - edges
+        most = 0 if brief else max(len(view.choices), 1)
+        told = [
+            can_do(view.choices, view.pause, view.machine, width=width, explained=explained)
+            for explained in range(most, -1, -1)
+        ]
+        return next((rows for rows in told if len(rows) <= room), told[-1])
 
     def set_here(self, here: bool) -> None:
         """Keys are for what can be done, and not for the shell."""
