@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.model.channels import ChannelMove, Trail, trail_of
-from core.model.image import ImageState, ImageVersion
+from core.model.image import ImageState, ImageVersion, may_become_good
 from core.model.states import Act, Life, StateChange, Verdict, after, by_whom, life_of, overtaken, refusal
 
 Key = tuple[str, str]
@@ -138,6 +138,8 @@ class Decided(msgspec.Struct, frozen=True):
             return f"{name} is {built}revoked{_by(effective)}."
         if effective.state not in move.takes:
             takes = f"what is {' or '.join(move.takes)}" if move.takes else "nothing"
+            if effective.state is ImageState.CANDIDATE and (never := may_become_good(image)):
+                return f"{move.channel} takes {takes}, and {never}"
             return f"{name} is {effective.state}, and {move.channel} takes {takes}."
         if effective.verdict is Verdict.FAILED:
             return f"{name} failed its newest tests."

@@ -55,11 +55,13 @@ def checks(dossier: Dossier, rule: ChannelRule, forbidden: str = "") -> tuple[Ch
 
     `forbidden` is what the ledger says against the move (`Decided.forbids`): it blocks even where no check says so.
     """
+    never_good = _never_good(dossier, rule)
     found = [
-        _good(dossier, rule),
+        # What no test makes good is refused for that: nobody is sent to test it.
+        _by_hand(dossier, rule) if never_good else _good(dossier, rule),
         _tested(dossier),
         _sealed(dossier),
-        _by_hand(dossier, rule),
+        *(() if never_good else (_by_hand(dossier, rule),)),
         _committed(dossier),
         _parents(dossier),
         _verified(dossier),
@@ -144,6 +146,12 @@ def _sealed(dossier: Dossier) -> Check:
         return _ok("sealed", "Sealed", f"not sealed, and nothing found: {amount(clean, 'item')} clean")
     says = f"{amount(clean, 'item')} clean" + (f", {kept} kept by the role's settings" if kept else "")
     return _ok("sealed", "Sealed", says)
+
+
+def _never_good(dossier: Dossier, rule: ChannelRule) -> bool:
+    """Whether it would have to be good, and never can be: it was touched by hand."""
+    state = dossier.effective.state
+    return state is ImageState.CANDIDATE and state not in rule.takes and bool(may_become_good(dossier.image))
 
 
 def _by_hand(dossier: Dossier, rule: ChannelRule) -> Check:

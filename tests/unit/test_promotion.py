@@ -152,6 +152,18 @@ def test_what_is_wrong_is_named_with_what_to_do(
     assert (found in warnings([found])) == (state is not CheckState.OK and not blocks)
 
 
+def test_nobody_is_sent_to_test_what_never_becomes_good() -> None:
+    touched = image(on="base 1", marks=(TOUCHED,), touches=TOUCHES)
+    found = checks(good(image=touched, effective=CANDIDATE), PRODUCTION)
+    assert [check.id for check in blockers(found)] == [found[0].id] == ["by_hand"]
+    assert "Build it again" in found[0].next_step
+
+    move = ChannelMove("web", "production", "1", touched.run, "", "", 0.0, "", PRODUCTION.takes)
+    refused = Decided({("web", "1"): touched}).forbids(move, 0.0)
+    assert "production takes" in refused
+    assert "touched by hand (Ada Example: shell). Build it again" in refused
+
+
 def test_what_the_ledger_says_against_it_blocks_even_where_no_check_knows_it() -> None:
     found = checks(good(), PRODUCTION, "What was decided about base 1 cannot be read: it may be revoked.")
     assert [check.id for check in blockers(found)] == ["ledger"]
