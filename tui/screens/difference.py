@@ -110,7 +110,7 @@ class DifferenceScreen(Acting):
         )
 
     def show_footer(self) -> None:
-        if self.is_attached and self.is_current:
+        if self.is_attached and self.is_active:
             self.footer.set_offers(self.house.offers_here())
 
     def on_screen_resume(self) -> None:

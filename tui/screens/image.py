@@ -169,7 +169,7 @@ class ImageScreen(Acting):
         self.detail.set_class(bool(told), "-some")
 
     def show_footer(self) -> None:
-        if not self.is_attached or not self.is_current:
+        if not self.is_attached or not self.is_active:
             return
         if self.table.typing:
             self.footer.set_typing()

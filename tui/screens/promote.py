@@ -206,7 +206,7 @@ class PromoteScreen(Acting):
         self.pages.set_pages(PAGES, self._page, self._go_to, signs=signs)
 
     def show_footer(self) -> None:
-        if self.is_attached and self.is_current:
+        if self.is_attached and self.is_active:
             # What Enter does in the channels is what p does.
             self.footer.set_offers(offer for offer in self.house.offers_here() if offer.action.id != "choose")
 

@@ -22,14 +22,13 @@ from tui.cells import image_columns, role_columns, run_columns
 from tui.emptiness import NO_FLEETS, NO_ROLE_CHOSEN, no_images, no_roles, no_runs, where
 from tui.screens.workbench_actions import ACTIONS
 from tui.screens.workbench_subjects import Subjects
-from tui.sizes import LEAST, WORKBENCH, needs
 from tui.theme import UNICODE, Piece, Tone
 from tui.undecided import why_not_restored
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
-from tui.widgets.line import Line
 from tui.widgets.pages import Pages
 from tui.widgets.table import Table
+from tui.widgets.too_small import TooSmall
 
 if TYPE_CHECKING:
     from tui.app import Ingot
@@ -66,7 +65,7 @@ class Workbench(Acting):
         self.header = Header(ascii_only=ascii_only, id="header")
         self.pages = Pages(ascii_only=ascii_only, id="pages")
         self.footer = Footer(ascii_only=ascii_only, id="footer")
-        self.too_small = Line(ascii_only=ascii_only, id="too-small")
+        self.too_small = TooSmall(ascii_only=ascii_only)
         self.roles: Table[RoleView] = Table(
             role_columns(), title="1 Roles", id="roles", ascii_only=ascii_only, copied=lambda view: view.role.name
         )
@@ -184,7 +183,7 @@ class Workbench(Acting):
         self.show_footer()
 
     def show_footer(self) -> None:
-        if not self.is_attached or not self.is_current:
+        if not self.is_attached or not self.is_active:
             return  # what can be done then is the business of the screen on top
         table = self.table
         if table is not None and table.typing:
@@ -209,15 +208,9 @@ class Workbench(Acting):
         return next((pane for pane in self.panes if pane is self.focused), None)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._fit(event.size.width, event.size.height)
-
-    def _fit(self, width: int, height: int) -> None:
-        small = width < LEAST[0] or height < LEAST[1]
-        paged = width < WORKBENCH[0] or height < WORKBENCH[1]
-        self._paged = paged and not small
-        self.set_class(small, "-small")
-        self.set_class(self._paged, "-paged")
-        self.too_small.set_parts(needs(width, height))
+        if self.too_small.fit(event.size):
+            self.set_focus(self.query_one(f"#{self.page}"))
+        self._paged = self.has_class("-paged")
         self._show_pages()
 
     def _show_pages(self) -> None:

@@ -290,7 +290,8 @@ class TablePane(Framed, Generic[T]):
             max(natural, cell_len(column.title) + (2 if column is self._sorted_by else 0))
             for natural, column in zip(self._wanted, self.columns, strict=True)
         ]
-        self._widths = fit(self.columns, wanted, max(width - MARGIN - 1, 1)) if self.columns else []
+        # While it is hidden it has no width: it is laid out when it shows again, whatever its size was before.
+        self._widths = fit(self.columns, wanted, max(width - MARGIN - 1, 1)) if width else None
         self.virtual_size = Size(width, len(self._rows.shown) + 1)
         self._frame()
         self.refresh()
@@ -399,7 +400,7 @@ class TablePane(Framed, Generic[T]):
         """Textual's, when it lays out the screen. The event of it comes a picture later; the first one has rows."""
         before = self.outer_size
         resized = super()._size_updated(size, virtual_size, container_size, layout)
-        if self.outer_size != before:
+        if self.outer_size != before or self._widths is None:
             self._lay_out()
         return resized
 

@@ -336,6 +336,27 @@ async def test_on_a_small_terminal_panes_are_pages(shop: Shop) -> None:
         assert "◐ running" in shown(app)
 
 
+@pytest.mark.parametrize("pane", ["roles", "runs"])
+async def test_after_a_terminal_that_was_too_small_all_is_as_it_was(shop: Shop, pane: str) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        await pilot.press("4" if pane == "runs" else "1")
+        await pilot.pause()
+        before = shown(app)
+        await pilot.resize_terminal(20, 5)
+        await pilot.pause()
+        assert shown(app).strip() == "needs 60×15"
+        app.workbench.show(app.overview)  # what is read meanwhile is shown nowhere
+        await pilot.resize_terminal(*FULL)
+        await until(pilot, lambda: app.focused is not None and app.focused.id == pane)
+        await until(pilot, lambda: shown(app) == before)
+        table = app.workbench.runs if pane == "runs" else app.workbench.roles
+        chosen = table.cursor
+        await pilot.press("down")
+        await until(pilot, lambda: table.cursor != chosen)
+
+
 HOSTILE = "[/][@click=app.quit]x\x1b]0;t\x07\u202e\x9b2J"
 
 
