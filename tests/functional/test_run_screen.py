@@ -112,6 +112,25 @@ async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House)
         assert "needs 60" not in await seen(app, f"run {run.id}", "build web")
 
 
+@pytest.mark.parametrize("pane", ["log", "stages"])
+async def test_after_a_terminal_that_was_too_small_the_keys_work_again(house: House, pane: str) -> None:
+    run = house.building("at work\n" * 100)
+    app = house.app(run)
+    async with app.run_test(size=(140, 42)) as pilot:
+        await seen(app, "at work", "following")
+        await pilot.press("1" if pane == "stages" else "2")
+        await pilot.pause()
+        before = app.focused
+        await pilot.resize_terminal(20, 5)
+        await until(pilot, lambda: shown(app).strip() == "needs 60×15")
+        await pilot.pause()
+        await pilot.resize_terminal(140, 42)
+        await seen(app, "at work", "following")
+        await until(pilot, lambda: app.focused is before)
+        await pilot.press("k")
+        await (seen(app, "line 99") if pane == "log" else seen(app, "validate: done"))
+
+
 async def test_the_list_of_stages_chooses_too(house: House) -> None:
     run = house.building()
     app = house.app(run)

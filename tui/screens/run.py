@@ -12,6 +12,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.widget import Widget
 
 from core.errors import IngotError
@@ -23,7 +24,7 @@ from tui.run_cells import facts, header_parts, log_title, signs, stage_columns, 
 from tui.screens.run_actions import ACTIONS, TO_THE_LOG
 from tui.screens.run_tasks import RunTasks
 from tui.screens.run_wrong import WhatWentWrong
-from tui.sizes import LEAST, RUN, needs
+from tui.sizes import RUN
 from tui.theme import Piece, Tone
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
@@ -31,6 +32,7 @@ from tui.widgets.log_view import LogView
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.task_view import TaskView
+from tui.widgets.too_small import TooSmall
 
 POLL = 0.25
 """Seconds between two looks at whether the run's record changed."""
@@ -51,6 +53,8 @@ class RunScreen(Acting):
         self._chosen: str | None = None
         """The stage that a person chose; None shows the one at work."""
         self._shown: str | None = None
+        self._at_stages = False
+        """The stages had the focus last, not the log."""
 
     @property
     def view(self) -> RunView | None:
@@ -86,7 +90,7 @@ class RunScreen(Acting):
         self.tasks = TaskView(clock, ascii_only=plain, id="run-tasks")
         self.tasks_of_run = RunTasks(self)
         self.what_went_wrong = WhatWentWrong(self)
-        self.too_small = Line(ascii_only=plain, id="too-small")
+        self.too_small = TooSmall(ascii_only=plain)
         self.footer = Footer(ascii_only=plain, id="footer")
         yield self.header
         yield self.signs
@@ -103,7 +107,7 @@ class RunScreen(Acting):
 
     def on_mount(self) -> None:
         self.log_view.focus()
-        self._fit(*self.size)
+        self.too_small.fit(self.size, RUN)
         self._begin()
         self.set_interval(POLL, self._poll)
         self.set_interval(1.0, self._tick)
@@ -243,16 +247,12 @@ class RunScreen(Acting):
 
     # panes
 
-    def _fit(self, width: int, height: int) -> None:
-        small = width < RUN[0] or height < RUN[1]
-        if small and self.stages.has_focus:
-            self._main.focus()
-        self.set_class(small, "-paged")
-        self.set_class(width < LEAST[0] or height < LEAST[1], "-small")
-        self.too_small.set_parts(needs(width, height))
+    def _fit(self, size: Size) -> None:
+        if self.too_small.fit(size, RUN):
+            self.set_focus(self.stages if self._at_stages and not self.has_class("-paged") else self._main)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._fit(event.size.width, event.size.height)
+        self._fit(event.size)
         if self._view is not None:
             self.what_went_wrong.show(self._view)
 
@@ -291,6 +291,7 @@ class RunScreen(Acting):
             self._main.focus()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self._at_stages = event.widget is self.stages
         self.show_footer()
 
     def on_table_typing(self, message: Table.Typing) -> None:
@@ -305,9 +306,12 @@ class RunScreen(Acting):
     def on_log_view_left(self, message: LogView.Left) -> None:
         self.dismiss()
 
+    def on_screen_resume(self) -> None:
+        self.show_footer()
+
     def show_footer(self) -> None:
-        if not self.is_attached:
-            return
+        if not self.is_attached or not self.is_active:
+            return  # what can be done then is the business of the screen on top
         if self.stages.typing or self.log_view.typing or self.tasks.table.typing:
             self.footer.set_typing()
         else:
@@ -333,6 +337,8 @@ class RunScreen(Acting):
         if action.id == "debug":
             return self._why_no_debug()
         if action.id == "rebuild" and run is not None and not run.state.ended:
+            if run.state is RunState.PAUSED:
+                return "It is paused: d opens the machine, where r repeats the step."
             return "It has not ended: x cancels it."
         if action.id == "stages" and self.has_class("-paged"):
             return "The stages are the line above; [ and ] go through them."
