@@ -55,6 +55,7 @@ _VERDICT: dict[Verdict, tuple[str, Tone]] = {
     Verdict.UNTESTED: (UNICODE.not_yet, Tone.FAINT),
     Verdict.PASSED: (UNICODE.good, Tone.GOOD),
     Verdict.FAILED: (UNICODE.bad, Tone.BAD),
+    Verdict.UNKNOWN: ("?", Tone.FAINT),
 }
 
 _RUN: dict[RunState, tuple[str, Tone]] = {
@@ -260,7 +261,8 @@ def role_columns() -> tuple[Column[RoleView], ...]:
 
 
 def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Column[ImageVersion], ...]:
-    """`standing` gives what is known of decisions now; before it was read, images say their state themselves."""
+    """`standing` gives what is known of decisions now; before it was read, images say their state themselves,
+    and of tests and channels nothing is known."""
 
     def state(image: ImageVersion) -> Cell:
         return effective_state(standing().effective(image, clock()))
@@ -272,7 +274,7 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
         at = standing().channels(image)
         blocked = standing().effective(image, clock()).state is ImageState.REVOKED
         if not at:
-            return Piece(UNICODE.none, Tone.FAINT)
+            return Piece(UNICODE.none if standing().knows(image) else "?", Tone.FAINT)
         names = " ".join(at)
         return Piece(f"{UNICODE.bad} {names}", Tone.BAD) if blocked else Piece(names, Tone.STRONG)
 

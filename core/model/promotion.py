@@ -118,7 +118,7 @@ def _good(dossier: Dossier, rule: ChannelRule) -> Check:
 def _tested(dossier: Dossier) -> Check:
     name = f"{dossier.image.role} {dossier.image.version}"
     verdict, told = dossier.effective.verdict, dossier.decisive
-    if verdict is Verdict.UNTESTED:
+    if verdict in (Verdict.UNTESTED, Verdict.UNKNOWN):
         return Check("tests", "Tests", CheckState.UNKNOWN, "not tested yet", f"Test it: ingot test {name}")
     several = len({artifact.build for artifact in dossier.image.artifacts}) > 1
     if verdict is Verdict.FAILED:

@@ -31,10 +31,11 @@ class Standing(msgspec.Struct, frozen=True):
         return there is not None and there.run == image.run
 
     def effective(self, image: ImageVersion, now: float) -> Effective:
-        """Its state as it counts now; what the image itself says where the ledger does not know it."""
+        """Its state as it counts now; where the ledger was not read, or does not know it, what the image itself says,
+        and nothing of its tests."""
         if self.knows(image):
             return self.decided.effective((image.role, image.version), now)
-        return Effective(image.state, image.state, Verdict.UNTESTED)
+        return Effective(image.state, image.state, Verdict.UNKNOWN)
 
     def channels(self, image: ImageVersion) -> tuple[str, ...]:
         """The channels that are at it, in the order of ingot.toml."""

@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     UNTESTED = "untested"
     PASSED = "passed"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The ledger was not read, or has no such image. Nothing on a ledger says so."""
 
 
 class Act(StrEnum):
@@ -143,7 +145,11 @@ def refusal(image: ImageVersion, life: Life, change: StateChange) -> str:
         return f"What was decided is about another image than the {name} of run {image.run}."
     match change.act:
         case Act.TESTED:
-            return f"Tests of {name} without a result say nothing." if change.verdict is Verdict.UNTESTED else ""
+            return (
+                f"Tests of {name} without a result say nothing."
+                if change.verdict not in (Verdict.PASSED, Verdict.FAILED)
+                else ""
+            )
         case Act.GOOD:
             return _why_not_good(image, life)
         case Act.RELEASED:

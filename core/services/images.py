@@ -41,8 +41,8 @@ class ListedImage(msgspec.Struct, frozen=True):
     """`web 0.1.0`: images that are built on it and still have artifacts."""
     used_by: tuple[str, ...]
     """`run 12`: runs that are not over and need it, and those whose kept machine does."""
-    channels: tuple[str, ...]
-    """The channels that are at it."""
+    channels: tuple[str, ...] | None
+    """The channels that are at it; None where the ledger does not say."""
     effective: Effective
     """Its state now, and why."""
     outdated: str = ""
@@ -99,7 +99,7 @@ def _listed(
 ) -> ListedImage:
     key = (image.role, image.version)
     known = key in decided.images
-    effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNTESTED)
+    effective = decided.effective(key, time.time()) if known else Effective(image.state, image.state, Verdict.UNKNOWN)
     place = directory_of(places, workspace, image)
     locations = [artifact.location for artifact in own(image, place)]
     here = tuple(location for location in locations if Path(location).is_file())
@@ -115,7 +115,7 @@ def _listed(
             if (child.upstream.role, child.upstream.version) == (image.role, image.version) and child.artifacts
         ),
         used_by=tuple(_user(run) for run, upstream in active if _needs(run, upstream, image, [*locations, *clouds])),
-        channels=decided.channels_at(key) if known else (),
+        channels=decided.channels_at(key) if known else None,
         effective=effective,
     )
 

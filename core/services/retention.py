@@ -216,7 +216,7 @@ def _stored(
         state=image.state,
         verdict=listed.effective.verdict,
         uses=(
-            *(f"{channel} has it" for channel in listed.channels),
+            *(f"{channel} has it" for channel in listed.channels or ()),
             *(f"{user} needs it" for user in listed.used_by),
             *(f"{child.role} {child.version} is built on it, and has files elsewhere" for child in elsewhere),
             *(

@@ -17,6 +17,9 @@ def _fact(what: str, says: Cell, *, copied: str = "") -> Row:
     return Row((Piece(what, Tone.FAINT), says), copied=copied or plain(says))
 
 
+_NOT_READ = Piece("? not read yet", Tone.FAINT)
+
+
 def _rows(dossier: Dossier, now: float) -> Iterator[Row]:
     image, effective = dossier.image, dossier.effective
     yield _fact("version", Piece(f"{image.role} {image.version}", Tone.STRONG))
@@ -34,12 +37,13 @@ def _rows(dossier: Dossier, now: float) -> Iterator[Row]:
     if effective.verdict is Verdict.UNTESTED:
         tested = f"  ingot test {image.role} {image.version}"
     yield _fact("tests", (verdict(effective.verdict), Piece(tested, Tone.FAINT)))
-    yield _fact("sealed", _sealed(dossier))
+    known = effective.verdict is not Verdict.UNKNOWN  # the ledger was read
+    yield _fact("sealed", _sealed(dossier) if known or dossier.seals else _NOT_READ)
     if told := marks(image, effective, dossier.outdated):
         yield _fact("marks", told)
     if dossier.outdated:
         yield _fact("", Piece(f"{image.upstream.role} {dossier.outdated} is newer and good", Tone.STALE))
-    yield _fact("channels", " ".join(dossier.channels) or Piece("none is at it", Tone.FAINT))
+    yield _fact("channels", " ".join(dossier.channels) or (Piece("none is at it", Tone.FAINT) if known else _NOT_READ))
     yield _fact("files", _files(dossier))
     if dossier.looked_into:
         yield _fact("holds", _holds(dossier))
