@@ -134,7 +134,8 @@ class Subjects:
             case "build" | "build_how":
                 if not screen.overview.roles:
                     return "There is no role to build."
-                if screen.page not in ("roles", "images"):
+                chosen = screen.shown_role if screen.page == "images" else screen.roles.chosen_or_marked
+                if not chosen or screen.page not in ("roles", "images"):
                     return "Choose a role first: 1 goes to the roles."
             case "stale":
                 if not any(view.stale for view in screen.overview.roles):

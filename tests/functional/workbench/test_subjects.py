@@ -50,10 +50,15 @@ async def test_of_a_role_it_is_the_newest_image_version_and_the_newest_run(shop:
         assert subjects.image("") is None
 
 
+KEYS = {" ": "space", "/": "slash", "~": "tilde"}
+
+
 @pytest.mark.parametrize(
     ("keys", "action", "said"),
     [
         ("4", "build", "Choose a role first"),
+        ("/~", "build", "Choose a role first"),
+        ("/~", "build_how", "Choose a role first"),
         ("", "cancel", "Choose a run first"),
         ("4G", "cancel", "This run has ended"),
         ("3", "logs", "No run belongs to what is chosen"),
@@ -71,7 +76,7 @@ async def test_what_applies_to_nothing_says_why(shop: Shop, keys: str, action: s
     app = shop.app()
     async with app.run_test(size=FULL) as pilot:
         subjects = await begun(pilot, app)
-        await pilot.press(*("space" if key == " " else key for key in keys))
+        await pilot.press(*(KEYS.get(key, key) for key in keys))
         await pilot.pause()
         assert subjects.why_not(action).startswith(said)
         assert bool(subjects.why_not(action)) == bool(said)
