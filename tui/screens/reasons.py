@@ -1,5 +1,5 @@
 """Questions whose answer stays on the ledger: what happens is said first, then a reason is asked for and, where it
-weighs more, a name or a `yes` to be typed. Enter alone means no."""
+weighs more, a name or a `yes` to be typed. Enter alone answers nothing: what is missing is said, and Esc means no."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -88,9 +88,6 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
 
     def enter(self) -> None:
         """To the next field that is still to be filled in; after the last, the answer."""
-        if not any(self._value(field) for field in self._fields):
-            self.dismiss(None)
-            return
         here = self._here()
         for field in self._fields[here + 1 :]:
             if field.must or not self._value(field):

@@ -81,9 +81,9 @@ async def test_a_channel_that_others_moved_goes_back_only_for_a_reason(shop: Sho
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, Reasons))
         assert "staging of frontend goes back from 0.1.0 to 0.0.9" in shown(app)
-        await pilot.press("enter")
+        await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Reasons))
-        assert ruled.heard == [], "Enter alone means no"
+        assert ruled.heard == []
         await pilot.press("u")
         await typed(pilot, app, "slow")
         await until(pilot, lambda: ruled.heard == ["back frontend staging from 0.1.0: slow"])
@@ -197,6 +197,24 @@ async def test_what_is_typed_ahead_goes_to_the_next_field(shop: Shop, ruled: Rul
             character = {"space": " ", "full_stop": "."}.get(key, key)
             app.post_message(events.Key(key, character if len(character) == 1 else None))
         await until(pilot, lambda: ruled.heard[-1] == "revoke frontend 0.0.9 (frontend 0.0.9): old")
+
+
+@pytest.mark.parametrize("action", ["revoke", "deprecate", "convert"])
+async def test_enter_alone_says_what_is_missing_and_the_question_stays(shop: Shop, ruled: Ruling, action: str) -> None:
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        image = await opened(pilot, app, "0.0.9")
+        if action == "convert":
+            app.decisions.convert(image, lambda _: None)
+        else:
+            app.workbench.action_act(action)
+        await until(pilot, lambda: isinstance(app.screen, Reasons) and isinstance(app.focused, Typed))
+        await pilot.press("enter")
+        await until(pilot, lambda: "This is missing. Esc leaves everything as it is." in shown(app))
+        assert isinstance(app.screen, Reasons)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Reasons))
+    assert not [heard for heard in ruled.heard if heard.startswith(action)]
 
 
 async def test_deprecating_names_what_to_take_instead(shop: Shop, ruled: Ruling) -> None:
