@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from difflib import get_close_matches
 
 from core.cli.following import announce, as_they_are, follow
 from core.cli.listing import run_as_json
@@ -57,10 +58,14 @@ def build(arguments: argparse.Namespace) -> int:
 
 def _wish(arguments: argparse.Namespace) -> Wish:
     """How the builds may pause, as far as the command line says it."""
-    stops = tuple(arguments.stop)
+    stops: tuple[str, ...] = tuple(arguments.stop)
     mode = PauseMode(arguments.pause) if arguments.pause else None
     if wrong := next((stop for stop in stops if not is_stop(stop)), None):
-        raise RefusedError(f"Packer has nowhere to stop called {wrong!r}.", f"One of {', '.join(STOPS)}, or a step.")
+        near = get_close_matches(wrong, STOPS, n=1)
+        there = f"One of {', '.join(STOPS)}, or a step of Packer's by its name, such as StepProvision."
+        raise RefusedError(
+            f"Packer has nowhere to stop called {wrong!r}.", f"Did you mean {near[0]}?" if near else there
+        )
     if stops and mode not in (None, PauseMode.STEP):
         raise RefusedError("--stop is for builds that are stepped through.", "Use it with --pause step, or alone.")
     limit = seconds_of(arguments.keep_paused) if arguments.keep_paused is not None else None

@@ -19,7 +19,7 @@ from core.model.stale import why_outdated
 from core.model.states import Verdict
 from core.model.workspace import Catalogue
 from core.places import Places
-from core.services import catalogue
+from core.services import catalogue, known_roles
 from core.store.index import Index
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ SIGNS = {
 def roles(arguments: argparse.Namespace) -> int:
     """`ingot roles`: discovery, now; nothing in the repository is executed."""
     places = Places.of(os.environ)
+    known_roles.check_in_git(arguments.directory.resolve())
     if arguments.refresh:
         catalogue.refresh_with_others(places, arguments.directory.resolve())
         return ExitStatus.DONE
@@ -103,8 +104,11 @@ def images(arguments: argparse.Namespace) -> int:
     root = arguments.directory.resolve()
     if arguments.delete:
         return _delete_image(arguments, places)
+    known_roles.check_in_git(root)
     found = catalogue.refresh(places, root)
     listed = image_service.listing(places, found.workspace, role=arguments.role or "")
+    if arguments.role and not listed:
+        known_roles.check_among(arguments.role, [role.name for role in found.roles])
     if arguments.json:
         print_json([_image_as_json(entry) for entry in listed])
         return ExitStatus.DONE
@@ -248,6 +252,7 @@ def runs(arguments: argparse.Namespace) -> int:
             (
                 f"{SIGNS[run.state]} {run.id}",
                 run.role,
+                run.request.purpose.value,
                 run.state.value,
                 current.key if current else "–",
                 run.version or run.request.version or "–",
@@ -256,7 +261,7 @@ def runs(arguments: argparse.Namespace) -> int:
                 text.cut_end(doing, 60),
             )
         )
-    table(("  RUN", "ROLE", "STATE", "STAGE", "VERSION", "TOOK", "AGE", ""), rows, right=(5, 6))
+    table(("  RUN", "ROLE", "WHAT", "STATE", "STAGE", "VERSION", "TOOK", "AGE", ""), rows, right=(6, 7))
     return ExitStatus.DONE
 
 
@@ -267,6 +272,7 @@ def run_as_json(run: Run) -> dict[str, object]:
         "uid": run.uid,
         "workspace": run.workspace_id,
         "role": run.role,
+        "purpose": run.request.purpose.value,
         "state": run.state.value,
         "reason": run.reason,
         "version": run.version or run.request.version or None,

@@ -32,14 +32,15 @@ CLEAN_UP = "clean-up"
 STOPS = (FIRST_PROVISIONER, EACH_PROVISIONER, CLEAN_UP)
 """Where a build that is stepped through can be told to stop; beside these, at any step of Packer's by its name."""
 
-_STEP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_STEP_NAME = re.compile(r"[Ss]tep[A-Z][A-Za-z0-9]*")
+"""Packer prints the name of a step's Go type; those of all builders begin so."""
 
 
 def is_stop(text: str) -> bool:
     """Whether this says where to stop: one of `STOPS`, or the name of a step as Packer prints it.
 
-    >>> is_stop("first-provisioner"), is_stop("StepProvision"), is_stop("each provisioner")
-    (True, True, False)
+    >>> is_stop("first-provisioner"), is_stop("stepRun"), is_stop("foo"), is_stop("each provisioner")
+    (True, True, False, False)
     """
     return text in STOPS or _STEP_NAME.fullmatch(text) is not None
 

@@ -34,7 +34,7 @@ from core.model.inventory import Inventory, Port
 from core.model.states import Act
 from core.model.test_report import Facts
 from core.places import Places
-from core.services import catalogue
+from core.services import catalogue, known_roles
 from core.store.ledger import Ledger
 
 _INVENTORY = "inventory-"
@@ -74,12 +74,8 @@ class _Desk:
         """Raises RefusedError where the role has none."""
         found = [image for image in self.images if image.role == role]
         if not found:
-            roles = sorted({image.role for image in self.images})
-            near = difflib.get_close_matches(role, roles, n=1)
-            raise RefusedError(
-                f"There is no image of {role!r} on the ledger.",
-                f"Did you mean {near[0]}?" if near else f"ingot build {role} makes the first.",
-            )
+            known_roles.check(self.repository.root, role, {image.role for image in self.images})
+            raise RefusedError(f"There is no image of {role!r} on the ledger.", f"ingot build {role} makes the first.")
         return found
 
     def image(self, role: str, asked: str) -> ImageVersion:

@@ -20,7 +20,7 @@ from core.model.decided import Decided, Decision, Effective, Key
 from core.model.image import ImageState, ImageVersion
 from core.model.states import Act, StateChange, by_whom
 from core.places import Places
-from core.services import catalogue
+from core.services import catalogue, known_roles
 from core.store.index import Index
 from core.store.ledger import Ledger
 from core.text import moment, visible
@@ -138,9 +138,15 @@ class Promoting:
     clock: Callable[[], float] = time.time
 
     def channels(self, role: str = "") -> list[ChannelView]:
-        """The channels of all roles, or of one, as the ledger here has them: by role, then as ingot.toml has them."""
+        """The channels of all roles, or of one, as the ledger here has them: by role, then as ingot.toml has them.
+
+        Raises RefusedError where there is no such role.
+        """
         desk = self._desk(fetch=False)
-        roles = sorted({one for one, _ in (*desk.decided.images, *desk.decided.trails)} if not role else {role})
+        with_images = {one for one, _ in (*desk.decided.images, *desk.decided.trails)}
+        if role:
+            known_roles.check(self.directory, role, with_images)
+        roles = sorted(with_images if not role else {role})
         found: list[ChannelView] = []
         for one in roles:
             gone = sorted(name for of, name in desk.decided.trails if of == one and name not in desk.rules)

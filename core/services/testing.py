@@ -1,7 +1,6 @@
 """Testing an image version that there is, once more, and what its tests have said so far. It all blocks."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,7 @@ from core.model.run import Run
 from core.model.states import Act, StateChange
 from core.model.test_report import Report
 from core.places import Places
-from core.services import catalogue
+from core.services import catalogue, known_roles
 from core.services.building import Building
 from core.store.ledger import Ledger
 
@@ -65,13 +64,13 @@ class Testing:
 
     def image(self, root: Path, role: str, version: str = "") -> ImageVersion:
         """An image version, the newest of the role without `version`. Raises RefusedError where there is none."""
-        return _chosen(_ledger(root).images(), role, version)
+        return _chosen(root, _ledger(root).images(), role, version)
 
     def results(self, root: Path, role: str, version: str = "") -> tuple[ImageVersion, list[Result]]:
         """An image version, and all that its tests have said, the newest first. Raises RefusedError."""
         ledger = _ledger(root)
         contents = ledger.read()
-        image = _chosen(contents.images, role, version)
+        image = _chosen(root, contents.images, role, version)
         changes = contents.decided.changes.get((image.role, image.version), ())
         return image, [_result(ledger, image, change) for change in reversed(changes) if change.act is Act.TESTED]
 
@@ -81,12 +80,11 @@ def _ledger(root: Path) -> Ledger:
     return Ledger(Path(workspace.root), workspace.remote)
 
 
-def _chosen(images: Sequence[ImageVersion], role: str, version: str) -> ImageVersion:
+def _chosen(root: Path, images: Sequence[ImageVersion], role: str, version: str) -> ImageVersion:
     of_role = sorted((one for one in images if one.role == role), key=lambda one: one.created)
     if not of_role:
-        near = get_close_matches(role, sorted({one.role for one in images}), n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"ingot build {role} makes the first."
-        raise RefusedError(f"There is no image of a role {role}.", hint)
+        known_roles.check(root, role, {one.role for one in images})
+        raise RefusedError(f"There is no image of the role {role}.", f"ingot build {role} makes the first.")
     if not version:
         return of_role[-1]
     found = next((one for one in of_role if one.version == version), None)

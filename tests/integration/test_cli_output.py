@@ -43,6 +43,7 @@ def test_what_cannot_be_printed_is_said(tmp_path: Path, words: tuple[str, ...], 
     run = index.add_run(REQUEST, STAGES)
     index.update_stage(run.uid, run.stages[0].key, state=StageState.SUCCEEDED)
     index.close()
+    subprocess.run(("git", "init", "-q", tmp_path), check=True)
     log = LogWriter(places.log(run.uid, run.stages[0].key))
     log.write(b"a line of the log\n" * lines)
     log.close()
@@ -58,6 +59,7 @@ def test_what_cannot_be_printed_is_said(tmp_path: Path, words: tuple[str, ...], 
 
 def test_a_reader_who_has_gone_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "web.pkr.hcl").write_text('source "null" "web" {}\n')
+    subprocess.run(("git", "init", "-q", tmp_path), check=True)
     read, write = os.pipe()
     os.close(read)
     try:

@@ -217,7 +217,7 @@ def test_what_a_channel_has_is_compared_with_the_newest(shop: Shop) -> None:
         compared("production", "3")
     with pytest.raises(RefusedError, match="Did you mean staging"):
         compared("stagging")
-    with pytest.raises(RefusedError, match="no image of 'wep'"):
+    with pytest.raises(RefusedError, match="no role 'wep'"):
         compared("wep:1")
     with pytest.raises(RefusedError, match="More than two"):
         compared("1", "2", "3")
