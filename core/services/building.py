@@ -53,8 +53,17 @@ class _About(msgspec.Struct, frozen=True):
 class Building:
     """Starts, stops and repeats runs, as the person whose shell `environ` is."""
 
-    def __init__(self, places: Places, environ: Mapping[str, str], *, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        places: Places,
+        environ: Mapping[str, str],
+        *,
+        engine: Engine | None = None,
+        able: Callable[[Sequence[Role]], None] | None = None,
+    ) -> None:
+        """`able` is asked before builds of roles are queued, and raises RefusedError where they cannot be built."""
         self._places = places
+        self._able = able
         self._environ = environ
         self.engine = engine or Engine(places)
 
@@ -98,6 +107,8 @@ class Building:
         found = roles_at(self._places, repository, commit, roles)
         wanted = {name: buildable(found, name, commit) for name in roles}
         chosen = {name: chosen_builds(role, builds) for name, role in wanted.items()}
+        if self._able is not None:
+            self._able(list(wanted.values()))
         who = repository.identity()
         with self._index() as index:
             self._check_trust(index, workspace, who, trust)
@@ -155,6 +166,8 @@ class Building:
                 self._check_trust(index, found.workspace, who, trust)
         names = order_for_rebuild(found.roles, again).roles
         roles = roles_at(self._places, repository, commit, names) if names else {}
+        if self._able is not None:
+            self._able([roles[name] for name in names if name in roles and name not in active])
         pausing = _pausing(repository, commit, pausing)
         started: list[Run] = []
         left_out: set[str] = set()

@@ -7,12 +7,16 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import WorkspaceError
 from core.model.at_stake import AtStake
 from core.model.pause import WATCHED, Wish
 from core.model.run import Run
 from core.places import Places
+
+if TYPE_CHECKING:
+    from core.services.building import Building
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,23 @@ class Changing:
 
     def build(self, roles: Sequence[str], *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         """Queue builds of roles' images from the commit that is checked out, parents first: all of them or none."""
-        from core.services.building import Building
-
-        return Building(self.places, os.environ).build_all(self.directory, roles, trust=trust, pausing=pausing)
+        return self._building().build_all(self.directory, roles, trust=trust, pausing=pausing)
 
     def build_stale(self, *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         """Queue a build of each role whose sources changed since its last image, parents first."""
-        from core.services.building import Building
-
-        return Building(self.places, os.environ).build_stale(self.directory, trust=trust, pausing=pausing)
+        return self._building().build_stale(self.directory, trust=trust, pausing=pausing)
 
     def build_outdated(self, *, trust: bool = False, pausing: Wish = WATCHED) -> list[Run]:
         """Queue a build of each role whose last image has a parent with a newer good version, and of those built on
         them, parents first."""
-        from core.services.building import Building
+        return self._building().build_outdated(self.directory, trust=trust, pausing=pausing)
 
-        return Building(self.places, os.environ).build_outdated(self.directory, trust=trust, pausing=pausing)
+    def _building(self) -> "Building":
+        """Refuses what this machine has not got the tools for: all of them at once, and not each when a run fails."""
+        from core.services.building import Building
+        from core.services.doctor import refuse_what_is_missing
+
+        return Building(self.places, os.environ, able=refuse_what_is_missing)
 
     def at_stake(self, uid: str) -> AtStake:
         """What ends with a run that is cancelled now."""

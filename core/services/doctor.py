@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import __version__, process
-from core.errors import IngotError
+from core.errors import IngotError, RefusedError
 from core.model.role import DISK_BUILDERS, Role, Syntax, UpstreamKind
 from core.places import Places
 
@@ -125,6 +125,34 @@ def needed(roles: Sequence[Role]) -> frozenset[str]:
     return frozenset(found)
 
 
+def refuse_what_is_missing(roles: Sequence[Role]) -> None:
+    """Raise RefusedError, naming all at once, where this machine has not got what the roles need. Looks only whether it
+    is there, and starts nothing: what is there and does not work, a run says."""
+    missing: dict[str, str] = {}
+    for role in roles:
+        wanted = needed([role])
+        missing |= {
+            tool.name: _package(tool) for tool in _TOOLS if tool.name in wanted and process.find(tool.ask[0]) is None
+        }
+        if "kernel" in wanted and (kernel := _kernel()).health is Health.MISSING:
+            missing[kernel.name] = kernel.install.removeprefix("apt install ")
+    if not missing:
+        return
+    names = " and ".join(role.name for role in roles) if len(roles) < 4 else f"{len(roles)} roles"
+    raise RefusedError(
+        f"{names} cannot be built here: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.",
+        f"{_how_to_install(' '.join(dict.fromkeys(missing.values())))}. `ingot doctor` says more.",
+    )
+
+
+def _package(tool: _Tool) -> str:
+    return tool.package if shutil.which("apt-get") else tool.name
+
+
+def _how_to_install(packages: str) -> str:
+    return f"apt install {packages}" if shutil.which("apt-get") else f"install {packages} with your package manager"
+
+
 async def examine(places: Places, environment: Mapping[str, str], roles: Sequence[Role] = ()) -> tuple[Finding, ...]:
     """Look at everything, side by side. QEMU is started once, to try its accelerator. What is required depends on the
     roles that are to be built (`needed`)."""
@@ -151,9 +179,7 @@ def _ingot() -> Finding:
 
 
 async def _tool(tool: _Tool) -> Finding:
-    install = (
-        f"apt install {tool.package}" if shutil.which("apt-get") else f"install {tool.name} with your package manager"
-    )
+    install = _how_to_install(_package(tool))
     if process.find(tool.ask[0]) is None:
         return Finding(tool.name, Health.MISSING, "", "not found on PATH", tool.needed_by, install)
     try:

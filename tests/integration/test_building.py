@@ -258,6 +258,20 @@ def test_a_build_from_the_workbench_may_pause_and_one_from_a_shell_may_when_it_s
         assert said in capsys.readouterr().err
 
 
+def test_the_workbench_refuses_a_build_that_this_machine_has_no_tools_for(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for place in os.environ["PATH"].split(":"):
+        for program in Path(place).glob("[!p]*"):  # no Packer
+            if not (tmp_path / program.name).exists():
+                (tmp_path / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    changing = Changing(house.shop.places, house.shop.root)
+    with pytest.raises(RefusedError, match="web cannot be built here: packer is missing"):
+        changing.build(["web"], trust=True)
+    assert house.building.runs() == []
+
+
 def test_a_shells_credentials_are_recorded_as_references_and_names_only() -> None:
     shell = {
         "AWS_PROFILE": "shop",

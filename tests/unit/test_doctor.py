@@ -1,12 +1,15 @@
 """What the doctor calls required is what the roles of the workspace need."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
+from core.errors import RefusedError
 from core.model.boot_test import BootTest
 from core.model.role import Build, Role, Syntax, Upstream, UpstreamKind
 from core.model.sealing import SealSettings
-from core.services.doctor import needed
+from core.services.doctor import needed, refuse_what_is_missing
 
 ALWAYS = {"ingot", "git"}
 PACKER = Role("web", "web", Syntax.HCL2, builds=(Build("amazon-ebs.web", "amazon-ebs"),))
@@ -41,6 +44,20 @@ def test_what_is_needed_is_what_the_roles_need(role: Role, wanted: set[str]) -> 
 
 def test_several_roles_need_what_each_of_them_needs() -> None:
     assert needed([PACKER, ANSIBLE]) == needed([PACKER]) | needed([ANSIBLE])
+
+
+def test_all_that_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        RefusedError, match="web cannot be built here: git, packer, qemu, qemu-img are missing"
+    ) as caught:
+        refuse_what_is_missing([DISK])
+    assert "packer qemu" in caught.value.next_step
+    assert "ingot doctor" in caught.value.next_step
+    for name in ("git", "packer"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    refuse_what_is_missing([PACKER])
 
 
 def test_outside_of_a_workspace_it_is_what_most_images_need() -> None:
