@@ -295,7 +295,7 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
         Column("commit", "COMMIT", lambda image: Piece(image.commit[:7], Tone.FAINT), None, "left", 9, 7),
         Column("parent", "BUILT ON", lambda image: image.parent, lambda image: image.parent, "left", 7, 10, 30),
         Column("artifacts", "FORMATS", formats, formats, "left", 8, 7, 24, "end"),
-        Column("size", "SIZE", image_size, lambda image: image.size, "right", 10, 7),
+        Column("size", "FILES", image_size, lambda image: image.size, "right", 10, 7),
     )
 
 

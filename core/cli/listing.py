@@ -129,11 +129,12 @@ def images(arguments: argparse.Namespace) -> int:
             entry.image.parent,
             " ".join(artifact.format for artifact in entry.image.artifacts),
             _size(entry),
+            text.size(entry.size) if entry.on_disk and entry.size is not None else "–",
         )
         for entry in listed
     ]
-    headings = ("ROLE", "VERSION", "STATE", "CHANNELS", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "SIZE")
-    table(headings, rows, right=(4, 8))
+    headings = ("ROLE", "VERSION", "STATE", "CHANNELS", "AGE", "COMMIT", "PARENT", "ARTIFACTS", "FILES", "ON DISK")
+    table(headings, rows, right=(4, 8, 9))
     newest = {entry.image.role: entry for entry in reversed(listed)}
     for name, entry in sorted(newest.items()):
         if entry.outdated:
@@ -152,9 +153,10 @@ def _say_what_is_not_known(found: Catalogue) -> None:
 
 
 def _size(entry: "ListedImage") -> str:
-    """What it takes; where only AMIs are known, what their machines see as the disk: EC2 has less of it."""
-    if entry.size is not None:
-        return text.size(entry.size)
+    """What its files hold, as the workbench says it: what they take on the disk is less, where there are holes in them.
+    Where only AMIs are known, what their machines see as the disk: EC2 has less of it."""
+    if entry.image.size is not None:
+        return text.size(entry.image.size)
     disks = [artifact.virtual_size for artifact in entry.image.artifacts if artifact.virtual_size is not None]
     return f"disk {text.size(sum(disks))}" if disks else "–"
 

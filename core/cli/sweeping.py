@@ -116,7 +116,7 @@ def _print_plan(plan: Plan) -> None:
         say(f"! What others wrote is not known now, and nothing can be deleted: {plan.offline}")
     now = time.time()
     rows = [_row(one, now) for one in plan.judged]
-    table(("  ROLE", "VERSION", "STATE", "AGE", "SIZE", "FILES"), rows, right=(3, 4))
+    table(("  ROLE", "VERSION", "STATE", "AGE", "ON DISK", "FILES"), rows, right=(3, 4))
     kept = sum(one.size for one in plan.judged if not one.fate.goes)
     if plan.going:
         cloud = f" In EC2 up to {text.size(plan.freed_in_cloud)} would be free again." if plan.freed_in_cloud else ""
