@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from holds import PATIENCE, SECRET, end, python, said, sh, shows, until
+from msgspec import structs
 
 from core import living, process
 from core.errors import EngineError
@@ -143,7 +144,7 @@ async def test_a_process_id_used_again_is_not_taken_for_the_holder(directory: Pa
     directory.mkdir()
     me = Identity.of(os.getpid())
     assert me is not None
-    for other in (replace(me, started=me.started - 1), replace(me, boot="the boot before")):
+    for other in (structs.replace(me, started=me.started - 1), structs.replace(me, boot="the boot before")):
         assert not other.lives
         assert not other.signal(signal.SIGKILL)
         HolderRecord(other, None, "nowhere", "log", "run").write(directory)
