@@ -217,6 +217,16 @@ async def test_a_run_that_was_lost_while_it_was_cancelled_says_what_may_be_left(
         await until(pilot, lambda: "by Grace Lee: packer and its holder" in shown(app))
 
 
+async def test_a_cancelled_run_opens_on_the_last_page_of_its_log(house: House) -> None:
+    run = house.building("".join(f"    qemu.web: step {number} of 100\n" for number in range(1, 101)))
+    house.end(run, "build/qemu.web", StageState.CANCELLED)
+    for state in (RunState.CANCELLING, RunState.CANCELLED):
+        house.index.set_run_state(run.uid, state)
+    app = house.app(run)
+    async with app.run_test(size=(140, 42)):
+        await seen(app, "cancelled", "step 90 of 100", "step 100 of 100")
+
+
 async def test_cancelling_asks_and_enter_alone_means_no(house: House) -> None:
     run = house.building()
     app = house.app(run)

@@ -151,6 +151,15 @@ class Page:
         self.cursor = self.last
         self.top, self.sub = self._top_for(self.cursor)
 
+    def fit(self) -> None:
+        """The room is another: the cursor stays on screen, and no row empty as long as there are lines for it."""
+        if self.follow:
+            self.to_end()
+            return
+        here = (self.cursor, 0)
+        top = min((self.top, self.sub), self._top_for(self.last), here)
+        self.top, self.sub = max(top, min(self._top_for(self.cursor), here))
+
     def stop_following(self) -> None:
         if self.follow:
             self.follow = False

@@ -199,8 +199,7 @@ class LogPane(Framed):
         self._settle()
 
     def on_resize(self) -> None:
-        if self._page.follow:
-            self._page.to_end()
+        self._page.fit()
         self._settle()
 
     def _on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
