@@ -51,6 +51,7 @@ def column(
     right: bool = False,
     grow: bool = False,
     end: bool = True,
+    keeps: int = 0,
 ) -> Column[Row]:
     """The column of the cell at a place in `Row.cells`."""
     return Column(
@@ -63,6 +64,7 @@ def column(
         least,
         most,
         "end" if end else "middle",
+        keeps=keeps,
         grow=grow,
     )
 

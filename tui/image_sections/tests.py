@@ -80,7 +80,7 @@ SECTION = Section(
     "tests",
     "Tests",
     (
-        column(0, "CASE", 24, 80),
+        column(0, "CASE", 24, 100, keeps=84),
         column(1, "TOOK", 5, 8, right=True, rank=3),
         column(2, "FOUND", 14, 200, rank=2, grow=True),
     ),

@@ -33,10 +33,16 @@ def _command(offer: Offer) -> Cell:
     return Piece(f":{action.command} {action.argument}".rstrip() if action.command else "", Tone.FAINT)
 
 
+def _whole(offer: Offer) -> str:
+    """All that is said of an action; why it cannot be done now is no reason not to say what it does."""
+    about = offer.action.about or offer.action.title
+    return f"{about}\nNot now: {offer.why_not}" if offer.why_not else about
+
+
 COLUMNS: tuple[Column[Offer], ...] = (
-    Column("keys", "KEY", _keys, None, "left", 1, 12, 14, "end"),
-    Column("what", "WHAT", _what, lambda offer: offer.action.title, "left", 2, 19, 24),
-    Column("about", "", _about, None, "left", 3, 40, 120, "end", grow=True),
+    Column("keys", "KEY", _keys, None, "left", 1, 8, 14, "end"),
+    Column("what", "WHAT", _what, lambda offer: offer.action.title, "left", 2, 16, 24),
+    Column("about", "", _about, None, "left", 3, 36, 160, "end", 64, grow=True),
     Column("command", "COMMAND", _command, None, "left", 4, 8, 16),
     Column("group", "WHERE", lambda offer: Piece(offer.action.group, Tone.FAINT), None, "left", 5, 8, 12),
 )
@@ -49,7 +55,7 @@ def by_nearness(offers: Sequence[Offer]) -> list[Offer]:
 
 
 class Help(ModalList[Offer, tuple[Offer, str]]):
-    """All offers of the screen below, as a list."""
+    """All offers of the screen below, as a list, and below it the whole text of the one that the cursor is on."""
 
     ACTIONS: ClassVar[tuple[Action, ...]] = LEAVING
     BINDINGS: ClassVar[list[BindingType]] = bindings(LEAVING)
@@ -57,7 +63,7 @@ class Help(ModalList[Offer, tuple[Offer, str]]):
     def __init__(self, offers: Sequence[Offer], *, ascii_only: bool = False) -> None:
         shown = {str(at): offer for at, offer in enumerate(by_nearness(offers)) if not offer.action.internal}
         table = Table(COLUMNS, title="Keys that work here", id="help", ascii_only=ascii_only)
-        super().__init__(table, shown, ascii_only=ascii_only)
+        super().__init__(table, shown, ascii_only=ascii_only, whole=_whole)
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         message.stop()

@@ -3,10 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
-from textual.widgets import Static
 
 from tui.actions import Action, bindings
 from tui.cells import when
@@ -32,6 +29,10 @@ def _text(notice: "Notice") -> Cell:
     return (Piece(f"{sign} ", tone), Piece(words.replace("\n", " ")))
 
 
+def _whole(notice: "Notice") -> str:
+    return f"{notice.title}\n{notice.text}".strip()
+
+
 class Notices(ModalList["Notice", None]):
     """The list, and below it the whole text of the one that the cursor is on."""
 
@@ -52,15 +53,4 @@ class Notices(ModalList["Notice", None]):
             ascii_only=ascii_only,
             copied=lambda notice: f"{notice.title}\n{notice.text}".strip().replace("\n", " "),
         )
-        super().__init__(table, shown, ascii_only=ascii_only)
-        self.whole = Static("", id="whole", markup=False)
-
-    def compose(self) -> ComposeResult:
-        yield self.table
-        yield self.whole
-        yield self.too_small
-
-    def on_table_moved(self, message: Table.Moved) -> None:
-        message.stop()
-        chosen = self.table.chosen
-        self.whole.update(Content(f"{chosen.title}\n{chosen.text}".strip() if chosen else ""))
+        super().__init__(table, shown, ascii_only=ascii_only, whole=_whole)

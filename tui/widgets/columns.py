@@ -29,6 +29,8 @@ class Column(msgspec.Struct, Generic[T], frozen=True):
     max_width: int = 40
     cut: Literal["middle", "end"] = "middle"
     """Where the text is cut when it is longer than the column."""
+    keeps: int = 0
+    """Cells of its content that it gives up only when all others are at their minimum."""
     grow: bool = False
     """Takes the width that is left over."""
 
@@ -53,11 +55,14 @@ def fit(columns: Sequence[Column[Any]], wanted: Sequence[int], width: int) -> li
     for at in kept:
         widths[at] = ideal[at]
     over = sum(widths) + GAP * (len(kept) - 1) - width
+    floors = [max(low, min(natural, column.keeps)) for low, natural, column in zip(least, ideal, columns, strict=True)]
     while over > 0:
-        widest = max(kept, key=lambda at: (widths[at] - least[at], widths[at]))
+        if all(widths[at] <= floors[at] for at in kept):
+            floors = least
+        widest = max(kept, key=lambda at: (widths[at] - floors[at], widths[at]))
         widths[widest] -= 1
         over -= 1
-        if widths[widest] <= 1:
+        if max(widths) <= 1:
             break
     growing = [at for at in kept if columns[at].grow]
     if over < 0 and growing:

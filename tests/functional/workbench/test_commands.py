@@ -1,5 +1,6 @@
 """Help, palette and the command line: all three from the registry, all three carry out what they list."""
 
+import pytest
 from screen import line_with, lines, shown, until
 from shop import Shop
 from textual import events
@@ -7,6 +8,7 @@ from textual import events
 from tui.actions import Actor, key_name, offers
 from tui.app import Ingot
 from tui.screens.command import Command, completions
+from tui.screens.help import Help
 from tui.screens.image import ImageScreen
 from tui.widgets.typed import Typed
 
@@ -32,6 +34,18 @@ async def test_help_says_why_when_what_it_lists_cannot_be_done(shop: Shop) -> No
         await pilot.press("question_mark", "slash", *"cancel", "enter", "enter")
         await until(pilot, lambda: app.notices)
         assert "Choose a run first" in app.notices[-1].text
+
+
+@pytest.mark.parametrize("size", [FULL, (80, 24)], ids=["140x42", "80x24"])
+async def test_help_says_why_not_in_the_list_and_whole_below_it(shop: Shop, size: tuple[int, int]) -> None:
+    app = shop.app()
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.loaded)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        await pilot.press("slash", *"cancel", "enter")
+        await until(pilot, lambda: "Not now: Choose a run first: 4 goes to the runs." in shown(app))
+        line_with(app, "▸", "Cancel…", "not now: Choose a run first")
 
 
 async def test_no_two_actions_of_a_screen_share_a_key_and_all_can_be_carried_out(shop: Shop) -> None:
