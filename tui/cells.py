@@ -11,6 +11,7 @@ from core.model.decided import Effective
 from core.model.image import ImageState, ImageVersion
 from core.model.machine import Machine
 from core.model.pause import Pause
+from core.model.pipeline import Purpose
 from core.model.run import Run, RunState, Stage, StageState
 from core.model.standing import Standing
 from core.model.states import Verdict
@@ -96,6 +97,11 @@ def ago(epoch: float, now: float) -> str:
 def person(identity: str) -> str:
     """`Ada Ops` of `Ada Ops <ada@example.org>`: the address says no more in a list, and is the first to be cut."""
     return identity.partition(" <")[0] or identity
+
+
+def purpose(run: Run) -> Piece:
+    """`build`, `test` or `convert`: what a run is for."""
+    return Piece(run.request.purpose.value, Tone.PLAIN if run.request.purpose is Purpose.BUILD else Tone.FAINT)
 
 
 def run_state(run: Run) -> Piece:
@@ -241,10 +247,12 @@ def held(run: Run, pause: Pause | None, kept: Machine | None, now: float) -> Cel
     return doing(run)
 
 
-def role_columns() -> tuple[Column[RoleView], ...]:
+def role_columns(sorted_now: Callable[[], bool] = lambda: False) -> tuple[Column[RoleView], ...]:
+    """`sorted_now` says that the roles stand in another order than that of what is built on what."""
+
     def name(view: RoleView) -> Cell:
         sign, tone = _ROLE[view.state]
-        below = "  " * min(view.depth, 3)  # the roles it is built on stand above it
+        below = "" if sorted_now() else "  " * min(view.depth, 3)  # the roles it is built on stand above it
         return (Piece(f"{below}{sign} ", tone), Piece(view.role.name))
 
     def state(view: RoleView) -> Cell:
@@ -290,10 +298,10 @@ def image_columns(clock: Clock, standing: Callable[[], Standing]) -> tuple[Colum
         Column("state", "STATE", state, lambda image: image.state.value, "left", 2, 12, 12, "end"),
         Column("tests", "TESTS", tests, lambda image: plain(tests(image)), "left", 6, 10, 10, "end"),
         Column("channels", "CHANNELS", channels, lambda image: plain(channels(image)), "left", 3, 12, 24, "end"),
-        Column("marks", "MARKS", marked, None, "left", 4, 15, 44, "end", grow=True),
+        Column("marks", "MARKS", marked, None, "left", 4, 15, 44, "end", 44, grow=True),
         Column("age", "AGE", lambda image: when(image.created, clock()), lambda image: -image.created, "right", 5, 10),
         Column("commit", "COMMIT", lambda image: Piece(image.commit[:7], Tone.FAINT), None, "left", 9, 7),
-        Column("parent", "BUILT ON", lambda image: image.parent, lambda image: image.parent, "left", 7, 10, 30),
+        Column("parent", "BUILT ON", lambda image: image.parent, lambda image: image.parent, "left", 7, 10, 72),
         Column("artifacts", "FORMATS", formats, formats, "left", 8, 7, 24, "end"),
         Column("size", "FILES", image_size, lambda image: image.size, "right", 10, 7),
     )
@@ -309,10 +317,11 @@ def run_columns(clock: Clock, overview: Callable[[], Overview]) -> tuple[Column[
     return (
         Column("run", "RUN", lambda run: str(run.id), lambda run: run.id, "right", 1, 3, 7),
         Column("role", "ROLE", lambda run: run.role, lambda run: run.role, min_width=8, max_width=28),
+        Column("purpose", "WHAT", purpose, lambda run: run.request.purpose.value, min_width=7, max_width=7),
         Column("state", "STATE", run_state, lambda run: run.state.value, priority=2, min_width=11),
-        Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 5, 48, _STAGES_WIDTH, "end"),
+        Column("stages", "STAGES", lambda run: stages(run, clock()), None, "left", 7, 48, _STAGES_WIDTH, "end"),
         Column("doing", "NOW", now, None, "left", 4, 12, 200, "end", grow=True),
-        Column("took", "TOOK", lambda run: elapsed(run, clock()), lambda run: _took(run, clock()), "right", 3, 4),
+        Column("took", "TOOK", lambda run: elapsed(run, clock()), lambda run: _took(run, clock()), "right", 3, 9),
         Column("begun", "BEGUN", lambda run: Piece(when(run.created, clock()), Tone.FAINT), None, "right", 6, 5),
     )
 

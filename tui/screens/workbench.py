@@ -67,7 +67,11 @@ class Workbench(Acting):
         self.footer = Footer(ascii_only=ascii_only, id="footer")
         self.too_small = TooSmall(ascii_only=ascii_only)
         self.roles: Table[RoleView] = Table(
-            role_columns(), title="1 Roles", id="roles", ascii_only=ascii_only, copied=lambda view: view.role.name
+            role_columns(lambda: self.roles.is_sorted),
+            title="1 Roles",
+            id="roles",
+            ascii_only=ascii_only,
+            copied=lambda view: view.role.name,
         )
         self.images: Table[ImageVersion] = Table(
             image_columns(clock, lambda: self.house.standing),

@@ -37,6 +37,11 @@ class Table(TablePane[T], Generic[T], can_focus=True):
     class Left(OfTable):
         """Esc was pressed and there was nothing to undo in the list."""
 
+    @property
+    def is_sorted(self) -> bool:
+        """By a column: not in the order in which the rows came."""
+        return self._sorted_by is not None
+
     def on_blur(self) -> None:
         self._type(False)
 
