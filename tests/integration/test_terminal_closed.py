@@ -73,3 +73,18 @@ def test_a_paste_that_is_no_text_does_not_end_the_workbench(
     terminal.paste(b"na\xefve \xa0\xff\xc3(")
     terminal.press("?")
     terminal.shows("Keys that work here")
+
+
+def test_after_the_shell_and_fg_the_whole_screen_is_there_again(
+    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
+) -> None:
+    ingot = make_ingot()
+    shop = ingot.home / "shop"
+    shop.mkdir()
+    subprocess.run(("git", "init", "-q"), cwd=shop, env=ingot.environment, check=True)
+    terminal = open_terminal(ingot, shop)
+    before = terminal.shows("No Packer templates")
+    terminal.press("C-z")  # tmux has what stops go on at once, as `fg` does
+    terminal.gone("Roles")
+    after = terminal.shows("No Packer templates")
+    assert [line[:60] for line in after.splitlines()] == [line[:60] for line in before.splitlines()]

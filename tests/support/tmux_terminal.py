@@ -53,6 +53,12 @@ class Terminal:
             time.sleep(0.1)
         return seen
 
+    def gone(self, text: str) -> None:
+        """Wait until the text is on the screen no more."""
+        deadline = time.monotonic() + PATIENCE
+        while text in self.seen():
+            assert time.monotonic() < deadline, f"{text!r} is still on the screen"
+
     def resize(self, columns: int, rows: int) -> None:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
