@@ -123,7 +123,7 @@ def verdict(found: Verdict) -> Piece:
 
 
 def marks(image: ImageVersion, effective: Effective, outdated: str) -> tuple[Piece, ...]:
-    """What one has to know beside the state, what weighs most first: `! by hand  ↻ outdated  development`."""
+    """What one has to know beside the state, what weighs most first: `! by hand  ↻ outdated`."""
     told: list[Piece] = []
     if effective.inherited:
         told.append(Piece(f"with {effective.inherited}", Tone.BAD))

@@ -248,9 +248,7 @@ def fill(shop: Shop) -> None:
         [
             shop.image("base", "0.1.0", 3 * day + hour, ImageState.RELEASED),
             shop.image("base", "0.0.9", 20 * day, ImageState.REVOKED),
-            shop.image(
-                "frontend", "0.1.0-4-g3f9c2a1", 12 * minute, ImageState.CANDIDATE, "0.1.0", marks=("development",)
-            ),
+            shop.image("frontend", "0.1.0-4-g3f9c2a1", 12 * minute, ImageState.CANDIDATE, "0.1.0"),
             shop.image("frontend", "0.1.0", 3 * day, ImageState.RELEASED, "0.1.0"),
             shop.image("frontend", "0.0.9", 20 * day, ImageState.REVOKED, "0.0.9"),
             shop.image("backend", "0.1.0", 3 * day, ImageState.GOOD, "0.1.0"),
@@ -284,7 +282,7 @@ def rule(shop: Shop) -> Ruling:
         shop.image("base", "0.1.0", 4 * day, ImageState.CANDIDATE, evidence=("seal-qemu.base",)),
         shop.image("frontend", "0.0.9", 20 * day, ImageState.CANDIDATE, "0.0.9"),
         shop.image("frontend", "0.1.0", 3 * day, ImageState.CANDIDATE, "0.1.0", run=made.uid),
-        shop.image("frontend", "0.1.0-4-g3f9c2a1", 720, ImageState.CANDIDATE, "0.1.0", marks=("development",)),
+        shop.image("frontend", "0.1.0-4-g3f9c2a1", 720, ImageState.CANDIDATE, "0.1.0"),
         shop.image(
             "frontend",
             "0.1.0.2",

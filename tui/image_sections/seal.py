@@ -49,8 +49,8 @@ SECTION = Section(
     "Seal",
     (
         column(0, "STATE", 8, 16),
-        column(1, "LOOKED FOR", 16, 100, keeps=64),
-        column(2, "FOUND AT", 14, 200, rank=2, grow=True, end=False),
+        column(1, "LOOKED FOR", 16, 100, keeps=40),
+        column(2, "FOUND AT", 14, 200, rank=2, keeps=24, grow=True, end=False),
         column(3, "", 0, 30, rank=3),
     ),
     _rows,

@@ -300,6 +300,7 @@ class Terminal(Drawn, can_focus=True):
 
     def on_focus(self) -> None:
         super().on_focus()
+        self._left_at = float("-inf")  # whoever comes back and leaves again has not pressed it twice
         if self._emulator is not None:
             self._write(self._emulator.focus(True))
 

@@ -41,7 +41,7 @@ async def test_the_list_shows_what_was_decided(shop: Shop, ruled: Ruling) -> Non
     app = shop.app()
     async with app.run_test(size=FULL) as pilot:
         await opened(pilot, app, "0.1.0")
-        line_with(app, "0.1.0-4-g3f9c2a1", "· candidate", "✗ failed", "development")
+        line_with(app, "0.1.0-4-g3f9c2a1", "· candidate", "✗ failed")
         line_with(app, "0.1.0.2", "· candidate", "· untested", "! by hand")
         line_with(app, "0.1.0 ", "✓ good", "✓ passed", "staging")
         line_with(app, "0.0.9", "✓ good", "production", "↻ outdated")
