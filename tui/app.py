@@ -195,7 +195,11 @@ class Ingot(App[None]):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(self.exit, return_code=TERMINATED))
         self.call_after_refresh(self._after_first_picture)
         # After `fg` the terminal is empty, and nothing has changed that would be drawn.
-        self.app_resume_signal.subscribe(self, lambda _: self.refresh(repaint=True, layout=True))
+        resumed = self.app_resume_signal  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - of any app
+        resumed.subscribe(self, self._drawn_again)  # pyright: ignore[reportUnknownMemberType] - likewise
+
+    def _drawn_again(self, _: object) -> None:
+        self.refresh(repaint=True, layout=True)
 
     def _after_first_picture(self) -> None:
         # core/cli/workbench.py switched it off for the start; what is there now stays until the end.

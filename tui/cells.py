@@ -165,7 +165,7 @@ def formats(image: ImageVersion) -> str:
 
 _LOUD = (StageState.RUNNING, StageState.WAITING, StageState.FAILED, StageState.LOST)
 """States of a stage that a reader looks for."""
-_STAGES_WIDTH = 72
+_STAGES_WIDTH = 48
 """Cells that the stages of a run may take in a list."""
 
 

@@ -1,4 +1,4 @@
-"""What a step printed last: the line next to the error, which names the file, is there whole before anything else is."""
+"""What a step printed last: the line next to the error, which names the file, is there whole before all else."""
 
 import pytest
 
