@@ -46,7 +46,7 @@ def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], 
             await in_machine(pilot, app)
             if app.size.width >= 140:
                 # The facts of the machine stand beside the shell and come by themselves; room for all of them, later.
-                await until(pilot, lambda: "load 0.31" in shown(app) and "playbooks" in shown(app))
+                await until(pilot, lambda: "load 0.31" in shown(app) and "playbooks /home" in shown(app))
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.1)
