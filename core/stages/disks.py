@@ -96,18 +96,21 @@ async def stamped(job: StageJob, made: Made, built: float | None) -> str:
 
 async def _nobody_has(job: StageJob, disk: Path) -> None:
     """A guestfish of a worker that was killed ends by itself; two at one disk would spoil it."""
-    while await asyncio.to_thread(_is_open, disk):
+    while await asyncio.to_thread(is_open, disk):
         job.progress(f"waiting until an earlier attempt lets go of {disk.name}")
         await asyncio.sleep(1.0)
 
 
-def _is_open(file: Path) -> bool:
+def is_open(file: Path) -> bool:
     """Some program of ours has it open (proc_pid_fd(5); those of others cannot be seen)."""
     real = file.resolve()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
+    for program in Path("/proc").glob("[0-9]*"):
+        # It may end while it is looked at.
         with contextlib.suppress(OSError):
-            if link.readlink() == real:
-                return True
+            for link in (program / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if link.readlink() == real:
+                        return True
     return False
 
 

@@ -2,10 +2,12 @@
 sealed and stamped is in test_sealing.py."""
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +21,7 @@ from core.engine.job import Job
 from core.errors import ToolError
 from core.model.ansible_build import AnsibleBuild
 from core.model.run import StageState
+from core.stages import disks
 from core.stages.artifacts import Made
 from core.stages.playbook import Playbook
 
@@ -175,3 +178,27 @@ async def test_a_playbooks_machine_boots_a_parents_disk_as_what_it_was_registere
 
 async def tcg() -> str:
     return "tcg"
+
+
+def test_a_program_that_ends_while_it_is_looked_for_who_has_a_disk_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.touch()
+    program = subprocess.Popen(("sleep", "1000"))
+
+    def ending_first(list_directory: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def listed(path: Any) -> Any:
+            if str(path) == f"/proc/{program.pid}/fd":
+                program.kill()
+                program.wait()
+            return list_directory(path)
+
+        return listed
+
+    monkeypatch.setattr("os.scandir", ending_first(os.scandir))
+    monkeypatch.setattr("os.listdir", ending_first(os.listdir))
+    assert not disks.is_open(disk)
+    assert program.returncode is not None
+    with disk.open():
+        assert disks.is_open(disk)
