@@ -9,12 +9,18 @@ from tui.screens.image import ImageScreen
 from tui.screens.reasons import Reasons
 
 
+def shows_images_of(app: Ingot, role: str) -> bool:
+    """All its versions are listed; one of them may be another role's as well."""
+    images = app.overview.images.get(role, ())
+    return bool(images) and all(image.version in app.workbench.images.rows for image in images)
+
+
 async def opened(pilot: Pilot[None], app: Ingot, version: str, role: str = "frontend") -> ImageVersion:
     """The workbench on an image version, all of it read."""
     await until(pilot, lambda: app.loaded and not app.discovering and app.standing.decided.images)
     await pilot.press("1")
     app.workbench.roles.move_to(role)
-    await until(pilot, lambda: version in app.workbench.images.rows)
+    await until(pilot, lambda: shows_images_of(app, role))
     await pilot.press("2")
     app.workbench.images.move_to(version)
     await pilot.pause()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from at_image import shows_images_of
 from screen import until
 from shop import Shop, Still, rule
 from textual.pilot import Pilot
@@ -159,7 +160,7 @@ def at(role: str, version: str, *keys: str, then: Callable[[Ingot], None] | None
         await before()(pilot)
         await until(pilot, lambda: app.standing.decided.images)
         app.workbench.roles.move_to(role)
-        await until(pilot, lambda: version in app.workbench.images.rows)
+        await until(pilot, lambda: shows_images_of(app, role))
         app.workbench.images.move_to(version)
         await pilot.press("2")
         await drawn(pilot, keys, then, 0.4)
