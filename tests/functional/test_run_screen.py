@@ -214,7 +214,7 @@ async def test_a_run_that_was_lost_while_it_was_cancelled_says_what_may_be_left(
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "What was lost", error, advice)
         await pilot.press("escape")
-        await until(pilot, lambda: "by Grace Lee: packer and its" in shown(app))
+        await until(pilot, lambda: "by Grace Lee: packer and its holder" in shown(app))
 
 
 async def test_a_cancelled_run_opens_on_the_last_page_of_its_log(house: House) -> None:

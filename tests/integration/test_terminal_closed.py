@@ -61,14 +61,18 @@ def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(
     second.press("q")
 
 
-def test_a_paste_that_is_no_text_does_not_end_the_workbench(
-    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
-) -> None:
-    ingot = make_ingot()
+def in_a_bare_repository(ingot: Any, open_terminal: Callable[[Any, Path], Terminal]) -> Terminal:
+    """The workbench where there is nothing yet."""
     shop = ingot.home / "shop"
     shop.mkdir()
     subprocess.run(("git", "init", "-q"), cwd=shop, env=ingot.environment, check=True)
-    terminal = open_terminal(ingot, shop)
+    return open_terminal(ingot, shop)
+
+
+def test_a_paste_that_is_no_text_does_not_end_the_workbench(
+    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
+) -> None:
+    terminal = in_a_bare_repository(make_ingot(), open_terminal)
     terminal.shows("Quit")
     terminal.paste(b"na\xefve \xa0\xff\xc3(")
     terminal.press("?")
@@ -78,11 +82,7 @@ def test_a_paste_that_is_no_text_does_not_end_the_workbench(
 def test_after_the_shell_and_fg_the_whole_screen_is_there_again(
     make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
 ) -> None:
-    ingot = make_ingot()
-    shop = ingot.home / "shop"
-    shop.mkdir()
-    subprocess.run(("git", "init", "-q"), cwd=shop, env=ingot.environment, check=True)
-    terminal = open_terminal(ingot, shop)
+    terminal = in_a_bare_repository(make_ingot(), open_terminal)
     before = terminal.shows("No Packer templates")
     terminal.press("C-z")  # tmux has what stops go on at once, as `fg` does
     terminal.gone("Roles")
