@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import stat
-import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from workshop import FILE_TEMPLATE, WHO, Workshop
+from worked_site import WorkedSite
+from workshop import FILE_TEMPLATE, WHO
 
 from core.cli import main
 from core.cli.output import ExitStatus
@@ -19,7 +19,7 @@ from core.errors import RefusedError, WorkspaceError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.pause import NEVER, PauseMode, Pausing
 from core.model.role import Role, Syntax
-from core.model.run import Run, RunState
+from core.model.run import RunState
 from core.model.states import Act, StateChange, Verdict
 from core.places import Places
 from core.services import catalogue
@@ -34,42 +34,31 @@ upstream = { role = "web" }
 """
 
 
-@dataclass
-class House:
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[WorkedSite]:
     """A workspace with a role `web`, and somebody who builds in it."""
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    with closing(WorkedSite(tmp_path)) as made:
+        made.shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+        yield made
 
-    shop: Workshop
-    building: Building
 
-    def until_ended(self, *runs: Run) -> list[Run]:
-        deadline = time.monotonic() + 120
-        while not all(self.shop.again(run).state.ended for run in runs):
-            assert time.monotonic() < deadline, [self.shop.again(run) for run in runs]
-            time.sleep(0.05)
-        return [self.shop.again(run) for run in runs]
+def start_no_worker(patch: pytest.MonkeyPatch) -> None:
+    """What is asked for is written down, and stays as it is."""
+
+    def nobody(*_: object) -> None: ...
+
+    patch.setattr("core.engine.client.Engine._tell", nobody)
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[House]:
-    shop = Workshop(tmp_path)
-    monkeypatch.setenv("INGOT_HOME", str(shop.places.home))
-    shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
-    building = Building(shop.places, os.environ)
-    yield House(shop, building)
-    for run in building.runs():
-        if not run.state.ended:
-            building.cancel(run.uid)
-    engine = building.engine
-    deadline = time.monotonic() + 60
-    while not all(run.state.ended for run in building.runs()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    engine.stop_worker()
-    shop.index.close()
-    shutil.rmtree(shop.places.runtime, ignore_errors=True)  # where no worker was started
+def nobody_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is about runs that were only asked for: none of them ends meanwhile."""
+    start_no_worker(monkeypatch)
 
 
-def test_the_first_build_in_a_workspace_asks_whether_it_is_trusted(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_the_first_build_in_a_workspace_asks_whether_it_is_trusted(house: WorkedSite) -> None:
     with pytest.raises(UntrustedError) as caught:
         house.building.build(house.shop.root, "web")
     assert caught.value.workspace.root == str(house.shop.root)
@@ -80,20 +69,20 @@ def test_the_first_build_in_a_workspace_asks_whether_it_is_trusted(house: House)
 
 
 @pytest.mark.skipif(shutil.which("packer") is None, reason="needs packer")
-def test_a_build_asked_for_becomes_an_image_in_the_ledger_and_the_index(house: House) -> None:
-    (run,) = house.until_ended(house.building.build(house.shop.root, "web", trust=True))
+def test_a_build_asked_for_becomes_an_image_in_the_ledger_and_the_index(house: WorkedSite) -> None:
+    run = house.ended(house.building.build(house.shop.root, "web", trust=True))
     assert run.state is RunState.SUCCEEDED, run
     assert run.request.asked_by == "Ada Example <ada@example.org>"
     (image,) = house.shop.ledger.images()
     assert house.shop.index.images(run.workspace_id) == [image]
     assert (image.run, image.commit, image.version) == (run.uid, run.request.commit, run.version)
-    (again,) = house.until_ended(house.building.rebuild(run.id))
+    again = house.ended(house.building.rebuild(run.id))
     assert again.request == replace(run.request, asked_at=again.request.asked_at)
     assert again.version != run.version
 
 
 def test_a_build_may_be_the_first_thing_that_is_asked_for_in_a_new_home(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: WorkedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = Places(tmp_path / "new" / "home")
     monkeypatch.setenv("INGOT_HOME", str(places.home))
@@ -107,7 +96,8 @@ def test_a_build_may_be_the_first_thing_that_is_asked_for_in_a_new_home(
     assert stat.S_IMODE(places.home.stat().st_mode) == 0o700
 
 
-def test_the_role_is_that_of_the_commit_and_not_of_the_working_tree(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_the_role_is_that_of_the_commit_and_not_of_the_working_tree(house: WorkedSite) -> None:
     first = house.shop.git("rev-parse", "HEAD")
     house.shop.commit({"web/web.pkr.hcl": FILE_TEMPLATE.replace("hello", "other")})
     (house.shop.root / "web/web.pkr.hcl").write_text(FILE_TEMPLATE.replace("hello", "uncommitted"))
@@ -119,7 +109,7 @@ def test_the_role_is_that_of_the_commit_and_not_of_the_working_tree(house: House
     assert not list((house.shop.places.home / "reading").iterdir())
 
 
-def test_what_cannot_be_built_is_refused_with_a_way_on(house: House, tmp_path: Path) -> None:
+def test_what_cannot_be_built_is_refused_with_a_way_on(house: WorkedSite, tmp_path: Path) -> None:
     build = house.building.build
     root = house.shop.root
     with pytest.raises(RefusedError, match="no role wbe") as caught:
@@ -139,7 +129,8 @@ def test_what_cannot_be_built_is_refused_with_a_way_on(house: House, tmp_path: P
     assert house.building.runs() == []
 
 
-def test_what_is_stale_is_built_parents_first_and_not_twice(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_what_is_stale_is_built_parents_first_and_not_twice(house: WorkedSite) -> None:
     root, ledger = house.shop.root, house.shop.ledger
     child = {"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")}
     commit = house.shop.commit(child)
@@ -161,7 +152,8 @@ def test_what_is_stale_is_built_parents_first_and_not_twice(house: House) -> Non
     )
 
 
-def test_what_is_outdated_is_built_again_as_a_chain(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_what_is_outdated_is_built_again_as_a_chain(house: WorkedSite, capsys: pytest.CaptureFixture[str]) -> None:
     root, ledger = house.shop.root, house.shop.ledger
     chain = CONFIGURATION + '[roles.leaf]\ntemplate = "leaf"\nupstream = { role = "child" }\n'
     files = {f"{name}/{name}.pkr.hcl": FILE_TEMPLATE.replace("hello", name) for name in ("child", "leaf")}
@@ -198,14 +190,16 @@ def test_what_is_outdated_is_built_again_as_a_chain(house: House, capsys: pytest
     assert (parent.request.parent_run, later.request.parent_run) == ("", parent.uid)
 
 
-def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_a_child_asked_for_while_its_first_parent_is_made_waits_for_that(house: WorkedSite) -> None:
     house.shop.commit({"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")})
     parent = house.building.build(house.shop.root, "web", trust=True)
     child = house.building.build(house.shop.root, "child")
     assert child.request.parent_run == parent.uid
 
 
-def test_an_image_that_may_not_be_built_on_is_none_to_a_child(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_an_image_that_may_not_be_built_on_is_none_to_a_child(house: WorkedSite) -> None:
     commit = house.shop.commit(
         {"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")}
     )
@@ -221,7 +215,8 @@ def test_an_image_that_may_not_be_built_on_is_none_to_a_child(house: House) -> N
     assert house.building.build(house.shop.root, "child").request.parent_run == ""
 
 
-def test_several_are_queued_parents_first_or_none_of_them(house: House) -> None:
+@pytest.mark.usefixtures("nobody_works")
+def test_several_are_queued_parents_first_or_none_of_them(house: WorkedSite) -> None:
     house.shop.commit({"ingot.toml": CONFIGURATION, "child/child.pkr.hcl": FILE_TEMPLATE.replace("hello", "child")})
     with pytest.raises(RefusedError, match="no role nothing"):
         house.building.build_all(house.shop.root, ["web", "nothing"], trust=True)
@@ -231,8 +226,9 @@ def test_several_are_queued_parents_first_or_none_of_them(house: House) -> None:
     assert child.request.parent_run == parent.uid
 
 
+@pytest.mark.usefixtures("nobody_works")
 def test_a_build_from_the_workbench_may_pause_and_one_from_a_shell_may_when_it_says_so(
-    house: House, capsys: pytest.CaptureFixture[str]
+    house: WorkedSite, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = house.shop.root
     shell = house.building.build(root, "web", trust=True)
@@ -259,7 +255,7 @@ def test_a_build_from_the_workbench_may_pause_and_one_from_a_shell_may_when_it_s
 
 
 def test_the_workbench_refuses_a_build_that_this_machine_has_no_tools_for(
-    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    house: WorkedSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("[!p]*"):  # no Packer
@@ -301,14 +297,16 @@ def test_a_shells_credentials_are_recorded_as_references_and_names_only() -> Non
     }
 
 
-def test_secrets_are_given_again_only_by_a_shell_that_has_them(house: House) -> None:
+def test_secrets_are_given_again_only_by_a_shell_that_has_them(house: WorkedSite) -> None:
     shell = {**os.environ, "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI"}
     with_keys = Building(house.shop.places, shell)
-    run = with_keys.build(house.shop.root, "web", trust=True)
+    with pytest.MonkeyPatch.context() as patch:
+        start_no_worker(patch)
+        run = with_keys.build(house.shop.root, "web", trust=True)
     assert run.request.secret_names == ("AWS_SECRET_ACCESS_KEY",)
-    if not house.shop.again(run).state.ended:
-        with pytest.raises(RefusedError, match="does not have AWS_SECRET_ACCESS_KEY"):
-            house.building.give_secrets(run.uid)
-    house.until_ended(run)
+    with pytest.raises(RefusedError, match="does not have AWS_SECRET_ACCESS_KEY"):
+        house.building.give_secrets(run.uid)
+    with_keys.give_secrets(run.uid)
+    house.ended(run)
     with pytest.raises(RefusedError, match="has ended"):
         with_keys.give_secrets(run.uid)
