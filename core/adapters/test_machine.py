@@ -3,7 +3,7 @@
 The disk is the backing file of an overlay and is opened read-only; all that the machine writes goes into the overlay,
 which goes with it. Who may log in comes from outside the disk, in the two ways that images know: as a credential of
 systemd in the firmware's tables (systemd.exec(5), `ssh.authorized_keys.root`), and as a NoCloud seed for cloud-init.
-The machine boots by BIOS.
+The machine boots by BIOS, or by UEFI where its disk can do nothing else, without Secure Boot.
 """
 
 import base64
@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from core import process
+from core.adapters import firmware
+from core.adapters.firmware import Firmware
 from core.adapters.ssh_keys import KeyPair
 from core.model.machine import Login, Machine
 
@@ -41,6 +43,8 @@ class Guest(msgspec.Struct, frozen=True):
     """MiB."""
     cpus: int
     accelerator: str
+    firmware: Firmware | None = None
+    """What it boots by; None is QEMU's own BIOS."""
 
     @property
     def overlay(self) -> Path:
@@ -51,16 +55,17 @@ class Guest(msgspec.Struct, frozen=True):
         return self.directory / "console.log"
 
     @property
+    def variables(self) -> Path:
+        """Of its UEFI firmware."""
+        return self.directory / "variables.fd"
+
+    @property
     def seed(self) -> Path:
         return self.directory / "seed"
 
     @property
     def known_hosts(self) -> Path:
         return self.directory / "known_hosts"
-
-    @property
-    def ssh_config(self) -> Path:
-        return self.directory / "ssh_config"
 
 
 async def prepare(guest: Guest) -> None:
@@ -69,6 +74,8 @@ async def prepare(guest: Guest) -> None:
     guest.directory.mkdir(mode=0o700, parents=True)
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", FORMATS[guest.disk_format]]
     await process.run([*argv, "-b", str(guest.disk.absolute()), str(guest.overlay)], check=True)
+    if guest.firmware is not None:
+        shutil.copyfile(guest.firmware.variables, guest.variables)
     guest.seed.mkdir()
     (guest.seed / "meta-data").write_text(json.dumps({"instance-id": f"ingot-{guest.name}"}))
     (guest.seed / "user-data").write_text(f"#cloud-config\n{json.dumps(_user_data(guest))}\n")
@@ -89,8 +96,13 @@ def arguments(guest: Guest, port: int) -> list[str]:
     mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in identity.bytes[:3])
     credential = base64.b64encode(guest.key.public.encode()).decode()
     seed = {"driver": "vvfat", "dir": str(guest.seed), "label": "cidata", "read-only": True}
+    machine, flash = f"pc,accel={guest.accelerator}", list[str]()
+    if guest.firmware is not None:
+        machine += ",pflash0=firmware,pflash1=variables"
+        flash += _flash("firmware", guest.firmware.code_format, guest.firmware.code, read_only=True)
+        flash += _flash("variables", guest.firmware.variables_format, str(guest.variables), read_only=False)
     return [
-        "qemu-system-x86_64", "-name", guest.name, "-machine", f"pc,accel={guest.accelerator}", "-cpu", "max",
+        "qemu-system-x86_64", "-name", guest.name, "-machine", machine, "-cpu", "max", *flash,
         "-smp", str(guest.cpus), "-m", str(guest.memory), "-uuid", str(identity),
         "-no-user-config", "-nodefaults", "-display", "none", "-vga", "std",
         "-serial", f"file:{_escaped(guest.console)}",
@@ -108,9 +120,19 @@ def arguments(guest: Guest, port: int) -> list[str]:
     ]  # fmt: skip
 
 
+def _flash(name: str, file_format: str, file: str, *, read_only: bool) -> list[str]:
+    chip = {"driver": file_format, "node-name": name, "read-only": read_only}
+    return ["-blockdev", json.dumps(chip | {"file": {"driver": "file", "filename": file, "read-only": read_only}})]
+
+
 def _escaped(path: Path) -> str:
     """A comma in a value of QEMU's is written twice."""
     return str(path).replace(",", ",,")
+
+
+async def firmware_of(disk: Path, disk_format: str) -> Firmware | None:
+    """What a machine boots a disk by; `disk_format` as the artifact has it. Raises ToolError where there is none."""
+    return firmware.uefi() if await firmware.boot_mode(disk, FORMATS[disk_format]) == "uefi" else None
 
 
 def free_port() -> int:

@@ -11,22 +11,20 @@ import shutil
 import time
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
-from core.adapters import ssh, ssh_config, ssh_pins
 from core.adapters.aws import Instance, code_of
 from core.adapters.aws_machines import Launch, Launching
-from core.adapters.ssh_keys import KeyPair
-from core.errors import ConnectError, DeniedError, HostKeyError, IngotError, ToolError
+from core.errors import IngotError, StoreError, ToolError
+from core.hold import write_whole
 from core.model.machine import Machine, MachineState
-from core.secrets import Redactor
 from core.stages import cloud
-from core.stages.booting import LAST_WORDS, LOGIN, BootError, serves_ssh
 from core.stages.cloud_plan import Plan
 from core.stages.stage import StageJob
+from core.stages.throwaway import BootError, Throwaway, serves_ssh
 from core.stages.work import in_thread
 
 if TYPE_CHECKING:
@@ -49,6 +47,14 @@ _NEW_TO_THE_CLOUD = 60.0
 """Seconds in which the cloud may not know yet what it has just launched."""
 
 
+class _Launched(msgspec.Struct, frozen=True):
+    """A machine as the cloud promised it."""
+
+    instance: Instance
+    at: float
+    """By our own clock (monotonic): the cloud's may differ."""
+
+
 class Site:
     """What the machines of one test share in a cloud (`async with`). It goes when they have ended, all but what a kept
     one needs."""
@@ -65,7 +71,7 @@ class Site:
         }
         self.kept = ""
         """Id of the machine that lives on."""
-        self._launched: list[Instance] = []
+        self._launched: dict[str, _Launched] = {}
         self._name = cloud.name_of_test(job.run.uid, job.stage.key)
         self._log = job.places.log(job.run.uid, job.stage.key)
 
@@ -105,7 +111,7 @@ class Site:
 
         def launch() -> Instance:
             launched = self.ec2.launch(wanted)
-            self._launched.append(launched)
+            self._launched[launched.id] = _Launched(launched, time.monotonic())
             return launched
 
         return await in_thread(launch)
@@ -130,7 +136,8 @@ class Site:
             self.job.say(f"What the test has in the cloud cannot be ended now: {error.what} It is tried again later.")
             return
         if done and not self.kept:
-            self.job.own_machine(replace(self.plan.machine, state=MachineState.GONE))
+            with contextlib.suppress(StoreError):  # whoever looks after the run finds that it has ended
+                self.job.own_machine(replace(self.plan.machine, state=MachineState.GONE))
 
     async def _end_all(self, why: str) -> bool:
         """End all machines of this stage but a kept one, then what they shared. False where something is left.
@@ -164,82 +171,47 @@ class Site:
 
     def _living(self) -> list[Instance]:
         found = cloud.living(self.ec2, self.job.run, self.plan.machine, self._log)
-        for one in self._launched:
-            if one.id not in [other.id for other in found]:
-                now = self.ec2.instance(one.id)
-                if now is None and time.time() - one.launched < _NEW_TO_THE_CLOUD:
-                    now = one
+        for one in self._launched.values():
+            if one.instance.id not in [other.id for other in found]:
+                now = self.ec2.instance(one.instance.id)
+                if now is None and time.monotonic() - one.at < _NEW_TO_THE_CLOUD:
+                    now = one.instance
                 found += [now] if now is not None and not now.ended else []
         return [one for one in found if one.id != self.kept]
 
 
-class CloudMachine:
-    """One machine, from its launch to its end (`async with`)."""
+class CloudMachine(Throwaway):
+    """One in EC2. Whoever leaves it has begun to end it; whoever leaves the site waits for its end."""
 
     def __init__(self, site: Site, number: int) -> None:
         """The first one (`number` is 1) is shown as that of the stage."""
+        job = site.job
+        super().__init__(job, job.directory / "test" / f"{job.stage.build}-{number}", site.plan.key)
         self.site = site
         self.number = number
-        self.seconds: float | None = None
-        """From when it ran until it let us in."""
         self._machine = replace(site.plan.machine, known_hosts=str(self.directory / "known_hosts"))
         self._instance = ""
-        self._connection: Connection | None = None
-
-    async def __aenter__(self) -> "CloudMachine":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        await self.close()
-
-    @property
-    def directory(self) -> Path:
-        job = self.site.job
-        return job.directory / "test" / f"{job.stage.build}-{self.number}"
-
-    @property
-    def key(self) -> KeyPair:
-        return self.site.plan.key
 
     @property
     def machine(self) -> Machine:
         return self._machine
 
     @property
-    def connection(self) -> "Connection":
-        assert self._connection is not None, "it has not been started"
-        return self._connection
-
-    @property
-    def ssh_config(self) -> Path:
-        socket = self.site.job.places.runtime / self._instance
-        return ssh_config.write(self.directory / "ssh_config", self._machine, socket)
+    def _called(self) -> str:
+        return f"{self._instance} at {self._machine.address}"
 
     async def start(self, limit: float) -> None:
-        job = self.site.job
+        """The time counts from when the cloud has given it: until then the image has no say."""
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
         self.directory.mkdir(mode=0o700, parents=True)
-        launched = await self.site.launch(self.number)
-        self._instance = launched.id
-        job.say(f"Launched {launched.id} from {self.site.plan.ami}.")
+        self._instance = (await self.site.launch(self.number)).id
+        self.job.say(f"Launched {self._instance} from {self.site.plan.ami}.")
         await self._until_running()
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(limit):
-                self._connection = await self._until_in()
-        except TimeoutError:
-            raise BootError(
-                f"{launched.id} did not let anybody in at {self._machine.address} within {limit:g} s."
-                f"{await self._hint()}",
-                "Look at its console in the log; [test] limit in ingot.toml gives it more time.",
-            ) from None
-        self.seconds = time.monotonic() - began
+        await super().start(limit)
         self._show(replace(self._machine, connected=True))
 
     async def _until_running(self) -> None:
-        """Until the cloud has given it, with an address. Raises ToolError: so far the image had no say."""
+        """Until the cloud has given it, with an address. Raises ToolError."""
         deadline, pauses = time.monotonic() + _RUNS_WITHIN, _pauses()
         while True:
             found = await asyncio.to_thread(self.site.ec2.instance, self._instance)
@@ -264,7 +236,9 @@ class CloudMachine:
     def _show(self, machine: Machine) -> None:
         self._machine = machine
         if self.number == 1:
-            self.site.job.own_machine(machine)
+            # That there is one was written down before there was any: no test ends for want of the rest.
+            with contextlib.suppress(StoreError):
+                self.job.own_machine(machine)
 
     def _address(self, found: Instance) -> str:
         match self.site.plan.address:
@@ -275,9 +249,8 @@ class CloudMachine:
             case _:
                 return found.public or found.private
 
-    async def _until_in(self) -> "Connection":
-        """Until it lets us in; who may is set up while it boots, so that being turned away means nothing yet."""
-        job, machine = self.site.job, self._machine
+    async def _let_in(self) -> "Connection":
+        machine = self._machine
         there: float | None = time.monotonic() if machine.jump is not None else None
         shown = False
         looked = time.monotonic()
@@ -286,22 +259,14 @@ class CloudMachine:
                 there = time.monotonic()
             if there is not None and not shown:
                 shown = await self._note_host_keys()
-            if there is not None and (shown or time.monotonic() - there > _CONSOLE_PATIENCE):
-                try:
-                    connection = await ssh.connect(machine, timeout=LOGIN)
-                except HostKeyError as error:
-                    raise BootError(error.what, error.next_step) from error
-                except DeniedError:
-                    job.progress("waiting until the machine lets the test in")
-                except ConnectError:
-                    pass
-                else:
-                    if not shown:
-                        job.say(
-                            f"The console of {machine.instance} shows no fingerprints of its host keys: the key that "
-                            "was shown on first contact is taken for its own."
-                        )
-                    return connection
+            patient = there is None or (not shown and time.monotonic() - there <= _CONSOLE_PATIENCE)
+            if not patient and (connection := await self._tried()):
+                if not shown:
+                    self.job.say(
+                        f"The console of {machine.instance} shows no fingerprints of its host keys: the key that "
+                        "was shown on first contact is taken for its own."
+                    )
+                return connection
             if time.monotonic() - looked > _STATE_EVERY:
                 looked = time.monotonic()
                 await self._still_there()
@@ -319,20 +284,8 @@ class CloudMachine:
                 "Look at its console in the log.",
             )
 
-    async def _note_host_keys(self) -> bool:
-        """Where the cloud shows the machine's fingerprints, they decide even the first contact."""
-        with contextlib.suppress(OSError):
-            shown = ssh_pins.shown_fingerprints(await self._console())
-            await asyncio.to_thread(ssh_pins.note_shown, Path(self._machine.known_hosts), shown)
-            return bool(shown)
-        return False
-
-    async def _hint(self) -> str:
-        """What is known of why, as the end of a sentence; the console goes into the log."""
-        machine, job = self._machine, self.site.job
-        said = await self.last_words()
-        for line in said.splitlines():
-            job.say(f"console: {line}")
+    async def _why_not(self, said: str) -> str:
+        machine = self._machine
         if machine.jump is None and not await serves_ssh(machine.host, machine.port, _BANNER):
             kind = " It is a private one: is there a way to it from here?" if machine.host.startswith("10.") else ""
             return f" Nothing answers there on port {machine.port}.{kind}"
@@ -341,11 +294,7 @@ class CloudMachine:
             f"the cloud, or not for that user ([test.amazon] user)."
         )
 
-    async def last_words(self) -> str:
-        return (await self._console())[-LAST_WORDS:].replace("\r", "").strip()
-
     async def _console(self) -> str:
-        """What the cloud shows of its console by now; empty for nothing."""
         if not self._instance:
             return ""
         try:
@@ -362,22 +311,17 @@ class CloudMachine:
             return False
         # The cloud keeps it no longer than the machine, and shows it to nobody without an account.
         console = self.directory / "console.log"
-        said = Redactor(self.site.job.secrets.values()).redact((await self._console()).encode(errors="replace"))
-        await asyncio.to_thread(console.write_bytes, said)
+        said = self.job.redacted(await self._console())
+        with contextlib.suppress(OSError):  # without room for it the machine is worth keeping all the same
+            await asyncio.to_thread(write_whole, console, said.encode(errors="replace"))
         self.site.keep(replace(self._machine, console=str(console)), seconds, why)
+        self._kept = True
         return True
 
-    async def close(self) -> None:
-        """Begin to end it, unless it is kept; whoever leaves the site waits for its end."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-        if self._instance and self.site.kept == self._instance:
-            return
-        if self._instance:
+    async def _end(self) -> None:
+        if self._instance and not self._kept:
             with contextlib.suppress(IngotError):  # the site tries again, and says so
                 await asyncio.to_thread(self.site.end, self._instance)
-        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
 
 
 def _pauses() -> Iterator[float]:

@@ -2,27 +2,24 @@
 
 import asyncio
 import time
-import types
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING
 
 from core import process, text
 from core.adapters import suites
 from core.adapters.booted import Booted
-from core.adapters.ssh_keys import KeyPair
 from core.adapters.suites import Suite, Way
-from core.errors import ConnectError, ToolError
+from core.errors import ConnectError, StoreError, ToolError
 from core.model import boot_checks as rules
 from core.model.image import ImageVersion
-from core.model.machine import Machine
 from core.model.states import Verdict
 from core.model.test_report import Case, Facts, Outcome, verdict_of
 from core.stages import boot_checks
-from core.stages.booting import BootError
 from core.stages.environment import NETWORK, checkout_of
 from core.stages.stage import StageJob
+from core.stages.throwaway import BootError, Throwaway
 
 if TYPE_CHECKING:
     from core.adapters.ssh import Connection
@@ -30,63 +27,6 @@ if TYPE_CHECKING:
 SUITE_LIMIT = 3600.0
 """Seconds after which a suite is ended."""
 _NO_SYSTEMD = "it does not run systemd"
-
-
-class TestMachine(Protocol):
-    """A throwaway machine of an image, from its start to its end (`async with`). Whoever leaves it early leaves nothing
-    of it behind."""
-
-    __test__ = False  # no test of pytest
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took until it let us in."""
-        ...
-
-    @property
-    def directory(self) -> Path:
-        """For what belongs to it here; gone with it."""
-        ...
-
-    @property
-    def key(self) -> KeyPair:
-        """The test gets in with it."""
-        ...
-
-    @property
-    def machine(self) -> Machine: ...
-    @property
-    def connection(self) -> "Connection":
-        """Only once it has been started."""
-        ...
-
-    @property
-    def ssh_config(self) -> Path:
-        """A configuration for OpenSSH, in which the machine is called `machine`."""
-        ...
-
-    async def start(self, limit: float) -> None:
-        """Boot it, and return when it lets us in. Raises BootError when it has not within `limit` seconds, ToolError
-        where that is not the image's fault."""
-        ...
-
-    async def last_words(self) -> str:
-        """The end of what it printed on its serial console."""
-        ...
-
-    async def keep(self, seconds: float, why: str) -> bool:
-        """Let it live on after the stage, for `seconds` at most, with what is needed for getting in; False where it has
-        ended by itself."""
-        ...
-
-    async def close(self) -> None:
-        """End it, unless it is kept, and take away what belongs to it."""
-        ...
-
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None: ...
 
 
 Look = Callable[["Connection"], Awaitable[list[Case]]]
@@ -100,8 +40,8 @@ class Examination:
         self,
         job: StageJob,
         image: ImageVersion,
-        first: TestMachine,
-        second: TestMachine,
+        first: Throwaway,
+        second: Throwaway,
         keys: Path,
         look: Look | None = None,
     ) -> None:
@@ -223,7 +163,10 @@ class Examination:
     async def _keep(self) -> None:
         """The machine stays for whoever wants to look why it did not pass."""
         seconds = self._job.run.request.pausing.limit
-        self.kept = await self.first.keep(seconds, "[test] keep")
+        try:
+            self.kept = await self.first.keep(seconds, "[test] keep")
+        except StoreError as error:  # what was found out counts all the same
+            self._job.say(f"The machine is not kept: {error.what}")
         if self.kept:
             self._job.say(
                 f"The machine is kept for {text.duration(seconds)}: ingot debug {self._job.run.id} opens a shell in it."

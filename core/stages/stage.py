@@ -109,6 +109,10 @@ class StageJob(Protocol):
         """Register values with the redactor of this stage's log and tools."""
         ...
 
+    def redacted(self, text: str) -> str:
+        """The text without any secret that the stage knows, for what it writes to a file by itself."""
+        ...
+
     async def tool(
         self,
         name: str,

@@ -29,13 +29,14 @@ from core.model.states import Act, StateChange, Verdict
 from core.model.test_report import Case, Outcome, Report, first_bad, fitting
 from core.secrets import Redactor
 from core.stages import cloud_plan, evidence
-from core.stages.booting import Throwaway
+from core.stages.booting import LocalMachine
 from core.stages.booting_cloud import CloudMachine, Site
 from core.stages.environment import checkout_of, keys_of
-from core.stages.examination import Examination, TestMachine
+from core.stages.examination import Examination
 from core.stages.given import verified_again
 from core.stages.machine_seal import MachineSeal
 from core.stages.stage import StageJob
+from core.stages.throwaway import Throwaway
 from core.stages.work import in_thread
 
 ROOM = 2_000_000
@@ -116,8 +117,8 @@ def _artifact(image: ImageVersion, build: str) -> Artifact | None:
 class _Machines(msgspec.Struct, frozen=True):
     """What is examined."""
 
-    first: TestMachine
-    second: TestMachine
+    first: Throwaway
+    second: Throwaway
     where: str
     """`kvm`, `tcg`, or the type of the machine in a cloud."""
     look: MachineSeal | None = None
@@ -184,6 +185,7 @@ async def _here(job: StageJob, image: ImageVersion, artifact: Artifact, key: Key
     if artifact.digest:
         await verified_again(job, Path(artifact.location), artifact.digest, name)
     accelerator = await qemu.accelerator()
+    firmware = await test_machine.firmware_of(Path(artifact.location), artifact.format)
 
     def guest(number: int) -> Guest:
         return Guest(
@@ -196,10 +198,13 @@ async def _here(job: StageJob, image: ImageVersion, artifact: Artifact, key: Key
             memory=settings.memory,
             cpus=settings.cpus,
             accelerator=accelerator,
+            firmware=firmware,
         )
 
-    job.say(f"Booting {Path(artifact.location).name} of {name} twice, each time on a fresh overlay ({accelerator}).")
-    yield _Machines(Throwaway(job, guest(1), name), Throwaway(job, guest(2), name), accelerator)
+    by = "UEFI" if firmware else "BIOS"
+    disk = Path(artifact.location).name
+    job.say(f"Booting {disk} of {name} twice by {by}, each time on a fresh overlay ({accelerator}).")
+    yield _Machines(LocalMachine(job, guest(1), name), LocalMachine(job, guest(2), name), accelerator)
 
 
 @asynccontextmanager
