@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from core.adapters.firmware import BootMode
 from core.errors import ToolError
 
 _PIECE = 4 * 1024 * 1024
@@ -41,6 +42,7 @@ class Appliance(msgspec.Struct, frozen=True):
     cpus: int
     capacity: int
     """Bytes that the machine sees of its disk."""
+    boots_by: BootMode
     created: float
     """When the image version was made: the files in the OVA have that time."""
 
@@ -61,6 +63,9 @@ def descriptor(of: Appliance, disk_size: int) -> bytes:
         ("hertz * 10^6", "Number of processors", f"{of.cpus} processors", 1, 3, of.cpus),
         ("byte * 2^20", "Size of the memory", f"{of.memory} MiB of memory", 2, 4, of.memory),
     )
+    # VMware's own word for it, which others pass over: the standard has none.
+    by_uefi = '      <vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>\n'
+    firmware = by_uefi if of.boots_by == "uefi" else ""
     hardware = "".join(
         f"""\
       <Item>
@@ -79,7 +84,8 @@ def descriptor(of: Appliance, disk_size: int) -> bytes:
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" \
 xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" \
 xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" \
-xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData">
+xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData" \
+xmlns:vmw="http://www.vmware.com/schema/ovf">
   <References>
     <File ovf:href={disk} ovf:id="disk" ovf:size="{disk_size}"/>
   </References>
@@ -140,6 +146,7 @@ ovf:format="{_STREAM_OPTIMIZED}"/>
         <rasd:ResourceSubType>VmxNet3</rasd:ResourceSubType>
         <rasd:ResourceType>10</rasd:ResourceType>
       </Item>
+{firmware}\
     </VirtualHardwareSection>
   </VirtualSystem>
 </Envelope>

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from core.adapters.firmware import Firmware
 from core.adapters.ssh_keys import KeyPair
 from core.adapters.test_machine import Guest
 from core.model.machine import Login, Machine
@@ -51,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True):
     memory: int
     cpus: int
     accelerator: str
+    firmware: Firmware | None
+    """Of its machine; None is QEMU's own BIOS."""
     idempotent: bool
     asks: bool
     """A failed task asks what to do; else the machine is cleaned up."""
@@ -67,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
             memory=self.memory,
             cpus=self.cpus,
             accelerator=self.accelerator,
+            firmware=self.firmware,
         )
 
     def machine(self, port: int) -> Machine:

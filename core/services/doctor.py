@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import __version__, process
-from core.errors import IngotError, RefusedError
+from core.errors import IngotError, RefusedError, ToolError
 from core.model.role import DISK_BUILDERS, Role, Syntax, UpstreamKind
 from core.places import Places
 
@@ -161,6 +161,7 @@ async def examine(places: Places, environment: Mapping[str, str], roles: Sequenc
     questions += [
         _accelerator(),
         _aside(_kernel),
+        _aside(_uefi),
         _aside(_testinfra),
         _aside(_logout),
         _aside(lambda: _home(places)),
@@ -256,6 +257,18 @@ def _kernel() -> Finding:
             "sudo chmod +r /boot/vmlinuz-*",
         )
     return Finding("kernel", Health.OK, kernels[-1].name.removeprefix("vmlinuz-"), "", needed_by)
+
+
+def _uefi() -> Finding:
+    from core.adapters import firmware
+
+    name, needed_by = "uefi", "booting disks that boot by UEFI alone"
+    try:
+        return Finding(name, Health.OK, "", firmware.uefi().code, needed_by)
+    except ToolError:
+        package = "ovmf" if shutil.which("apt-get") else "edk2-ovmf"
+        return Finding(name, Health.MISSING, "", "no firmware for QEMU without Secure Boot", needed_by,
+                       _how_to_install(package))  # fmt: skip
 
 
 def _logout() -> Finding:

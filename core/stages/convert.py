@@ -19,8 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from core import __version__, process
+from core.adapters import firmware, ova, qemu
 from core.adapters import formats as disk_formats
-from core.adapters import ova, qemu
 from core.adapters.formats import Source
 from core.errors import IngotError, LedgerError, RefusedError, ToolError
 from core.model.formats import FORMATS, READABLE, Disk, disks_on, in_order, virtual_size
@@ -273,6 +273,7 @@ async def _write_ova(job: StageJob, image: ImageVersion, disk: Disk, source: Sou
         memory=machine.memory,
         cpus=machine.cpus,
         capacity=size,
+        boots_by=await firmware.boot_mode(source.path, source.of_qemu),
         created=image.created,
     )
     part = staged.with_name(f".{staged.name}.part")

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from core.adapters import ansible, ansible_events, galaxy, qemu, ssh_keys
+from core.adapters import ansible, ansible_events, galaxy, qemu, ssh_keys, test_machine
 from core.ansible_tool.plan import Plan
 from core.errors import ToolError
 from core.model.ansible_build import AnsibleBuild
@@ -55,7 +55,7 @@ class Playbook:
             )
         # A vendor's disk says what it is; one that a machine of ours wrote to is what it was registered as.
         info = await qemu.info(disk, of_qemu(str(upstream.get("format") or "")))
-        formats = {"vpc": "vhd"}
+        disk_format = {"vpc": "vhd"}.get(info.format, info.format)
         plan = Plan(
             build=self.build.name,
             run_uid=job.run.uid,
@@ -65,7 +65,7 @@ class Playbook:
             private=str(private_tmp(job) / "runner"),
             directory=str(self.output / "machine"),
             disk=str(disk),
-            disk_format=formats.get(info.format, info.format),
+            disk_format=disk_format,
             disk_size=self.settings.disk_size,
             private_key=str(self.key_file),
             public_key=self.public_key,
@@ -74,6 +74,7 @@ class Playbook:
             memory=self.settings.memory,
             cpus=self.settings.cpus,
             accelerator=await qemu.accelerator(),
+            firmware=await test_machine.firmware_of(disk, disk_format),
             idempotent=self.settings.idempotent,
             asks=asks,
         )
