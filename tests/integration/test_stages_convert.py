@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from core import process
 from core.adapters import formats, ova
+from core.adapters.firmware import BootMode
 from core.errors import LedgerError, RefusedError, SpaceError, ToolError, UpstreamError
 from core.model.formats import FORMATS, MIB
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
@@ -258,11 +259,25 @@ def test_an_ova_takes_the_vmdk_that_is_there(shop: Images) -> None:
         assert file.read(entry.size) == (shop.place() / "qemu.web.vmdk").read_bytes()
 
 
+def appliance(boots_by: BootMode) -> ova.Appliance:
+    return ova.Appliance("web <1>", "web", "0.1.0", "web & more", 1024, 2, MIB, boots_by, 1_800_000_000.0)
+
+
+def test_an_ova_says_that_its_machine_boots_by_uefi() -> None:
+    vmware = "{http://www.vmware.com/schema/ovf}"
+    hardware = "{http://schemas.dmtf.org/ovf/envelope/1}VirtualHardwareSection"
+    config = f".//{hardware}/{vmware}Config"
+    found = ElementTree.fromstring(ova.descriptor(appliance("uefi"), 1)).find(config)
+    assert found is not None
+    assert (found.get(f"{vmware}key"), found.get(f"{vmware}value")) == ("firmware", "efi")
+    assert ElementTree.fromstring(ova.descriptor(appliance("bios"), 1)).find(config) is None
+
+
 @pytest.mark.parametrize("place", [600, 3000, 50_000])
 def test_an_ova_in_which_a_byte_is_another_does_not_verify(tmp_path: Path, place: int) -> None:
     disk = tmp_path / "disk.vmdk"
     disk.write_bytes(os.urandom(100_000))
-    about = ova.Appliance("web <1>", "web", "0.1.0", "web & more", 1024, 2, MIB, 1_800_000_000.0)
+    about = appliance("bios")
     made = tmp_path / "web.ova"
     ova.write(made, about, disk, nothing)
     assert ova.verify(made, nothing).size == 100_000
