@@ -50,7 +50,7 @@ class DebugScreen(Acting):
 
     def __init__(self, run_uid: str, build: str = "") -> None:
         """Without `build` it is the one that needs somebody most, when it is looked first."""
-        super().__init__()
+        super().__init__(classes="-shell")
         self.uid = run_uid
         self.build = build
         """Empty as long as it is not known which one it is."""

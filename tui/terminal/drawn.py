@@ -4,7 +4,6 @@ Rows are read from the emulator when they changed, at most thirty times a second
 when they are drawn. What a program draws beyond the widget's edge (some ask for 132 columns) is cut.
 """
 
-import contextlib
 import time
 from typing import ClassVar
 
@@ -38,17 +37,6 @@ _UPDATE = 0.15
 _BLINK = 0.5
 _UNSIZED = (80, 24)
 _BAR = "▏"
-
-
-def load() -> None:
-    """Load what terminals are drawn with, and make one: for a thread, as the first one takes up to a second.
-
-    Where that goes wrong it goes wrong again, and is said, when a terminal is opened.
-    """
-    with contextlib.suppress(Exception):
-        from tui.terminal.ghostty import Ghostty
-
-        Ghostty(*_UNSIZED, palette_of({})).close()
 
 
 class Drawn(Widget):

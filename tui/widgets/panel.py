@@ -1,7 +1,7 @@
 """A pane of a few rows that only shows something: facts about a run, or what went wrong. As high as its rows."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -12,8 +12,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.text import cut_end, cut_middle, visible
+from tui.actions import app_of
 from tui.ascii import in_ascii
-from tui.theme import TONE_CLASSES, Cell, Piece, Tone, pieces_of, tone_class
+from tui.theme import Cell, Piece, Tone, pieces_of, tone_style
 
 
 class PanelRow(NamedTuple):
@@ -63,7 +64,6 @@ def whole(text: str, width: int, tone: Tone) -> list[PanelRow]:
 class Panel(Widget):
     """Shows rows in a frame with a title."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     GAP = 2
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - as Textual names it
@@ -71,6 +71,8 @@ class Panel(Widget):
         self._ascii = ascii_only
         self._rows: Rows = lambda _: ()
         self._laid: tuple[int, Sequence[PanelRow]] = (-1, ())
+        self._styles: dict[Tone | None, Style] = {}
+        """Of the tones, and with None of what is behind them, as long as the panel's own style is the same."""
 
     def set_rows(self, title: str, rows: Rows) -> None:
         """Show these under this title."""
@@ -84,6 +86,10 @@ class Panel(Widget):
         self._laid = (-1, ())
         self.refresh()
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
     def rows(self, width: int) -> Sequence[PanelRow]:
         if self._laid[0] != width:
             self._laid = (width, self._rows(width))
@@ -95,14 +101,14 @@ class Panel(Widget):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         rows = self.rows(width)
+        base = self._style(None)
         if y >= len(rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, base)
         row = rows[y]
         right = self._cut(row.right, width - 2)
         taken = sum(cell_len(text) for text, _ in right)
         left = self._cut(row.left, width - 2 - (taken + self.GAP if taken else 0))
         gap = width - 2 - taken - sum(cell_len(text) for text, _ in left)
-        base = self.rich_style
         segments = [Segment(" ", base), *self._drawn(left), Segment(" " * gap, base), *self._drawn(right)]
         return Strip(segments).adjust_cell_length(width, base)
 
@@ -119,7 +125,13 @@ class Panel(Widget):
         return kept
 
     def _drawn(self, pieces: Sequence[Piece]) -> list[Segment]:
-        return [Segment(in_ascii(text) if self._ascii else text, self._tone(tone)) for text, tone in pieces if text]
+        return [Segment(in_ascii(text) if self._ascii else text, self._style(tone)) for text, tone in pieces if text]
 
-    def _tone(self, tone: Tone) -> Style:
-        return self.get_component_rich_style(tone_class(tone))
+    def _style(self, tone: Tone | None) -> Style:
+        style = self._styles.get(tone)
+        if style is None:
+            style = self.rich_style
+            if tone is not None:
+                style = Style(bgcolor=style.bgcolor) + tone_style(tone, app_of(self).theme_variables)
+            self._styles[tone] = style
+        return style

@@ -21,8 +21,8 @@ from core.text import visible
 from tui.actions import key_of
 from tui.debug_cells import Try
 from tui.late_keys import LateKeys
-from tui.terminal.drawn import load
 from tui.terminal.frame import Styled
+from tui.terminal.rehearsal import load
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
 from tui.widgets.line import Line, Part
