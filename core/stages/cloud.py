@@ -123,14 +123,15 @@ def with_instance(machine: Machine, log: Path) -> Machine:
 
 def living(ec2: Ec2, run: Run, machine: Machine, log: Path) -> list[Instance]:
     """The instances of this build or test that have not ended: by its id, by what Packer's log says, by the run's id in
-    a tag; without those that another stage's test has tagged as its own.
+    a tag. Under which name a template tags with that nobody knows; a test tags with both of ours.
 
     One that was launched before the run began is somebody else's, whoever says what. Blocking. Raises ToolError.
     """
     ids = dict.fromkeys((*((machine.instance,) if machine.instance else ()), *_made(machine, log).instances))
     found = [instance for one in ids if (instance := ec2.instance(one)) is not None]
-    tagged = [one for one in ec2.instances_tagged(run.uid) if one.id not in ids]
-    found += [one for one in tagged if one.tags.get(TAG_STAGE, machine.stage_key) == machine.stage_key]
+    # Who launches a machine of the AMI may give it the AMI's tags, and the uid of the run that made it among them.
+    stage = machine.stage_key if is_of_test(machine) else None
+    found += [one for one in ec2.instances_tagged(run.uid) if one.id not in ids and one.tags.get(TAG_STAGE) == stage]
     begun = (run.started or run.created) - _CLOCKS_DIFFER
     return [one for one in found if not one.ended and one.launched >= begun]
 
