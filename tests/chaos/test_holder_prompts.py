@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from holds import PATIENCE, SECRET, asker, end, said, sh, shows, until
+from holds import SECRET, asker, end, said, sh, shows
+from patience import PATIENCE, until
 
 from core.errors import EngineError, RefusedError
 from core.hold import HolderRecord, PromptRecord, read_exit
@@ -191,7 +192,7 @@ async def test_what_is_told_with_a_line_end_or_in_the_middle_is_no_prompt(direct
         printf 'Press enter to continue.\n'; sleep 0.4
         printf 'Press enter to continue.\r\n'; sleep 0.4
         printf 'Press enter to continue. Or not'; sleep 0.4; echo
-        printf 'Press enter to continue. '; printf '\033[0m\n'; sleep 0.4
+        printf 'Press enter to continue. \033[0m\n'; sleep 0.4
         printf '\377\376 Press enter to continue. '; read answer
         """,
     )
@@ -298,12 +299,15 @@ async def test_without_its_socket_the_prompt_is_still_known(directory: Path, spe
     assert (await end(hold)).code == 0
 
 
-async def test_a_full_disk_keeps_nobody_from_answering(directory: Path, spec: ToolSpec) -> None:
-    spec = asker(spec, "print('ready', flush=True); time.sleep(0.5); ask(FAILED); ask(FAILED)")
+async def test_a_full_disk_keeps_nobody_from_answering(directory: Path, spec: ToolSpec, tmp_path: Path) -> None:
+    go_on = tmp_path / "go"
+    waits = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.02)"
+    spec = asker(spec, f"print('ready', flush=True)\n{waits}\nask(FAILED); ask(FAILED)")
     hold = await Hold.start(directory, spec)
     await shows(spec, "ready")
     unlimited = resource.RLIM_INFINITY
     resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, (10, unlimited))
+    go_on.touch()
     prompt = await held(hold)
     assert PromptRecord.read(directory) == PromptRecord()
     answer = await hold.answer(1, b"r\r", ADA, "retry")
@@ -408,7 +412,7 @@ async def test_a_tool_that_is_ended_at_its_prompt_gets_the_goodbye_and_no_signal
 ) -> None:
     """And so does what it asks while it cleans up, dull or not."""
     spec = asker(
-        replace(spec, grace=20),
+        spec,
         """
         signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
         print("answers", ask(FAILED), ask(PAUSED), ask(FAILED), ask(PAUSED))
@@ -430,7 +434,7 @@ async def test_a_tool_that_is_ended_at_its_prompt_gets_the_goodbye_and_no_signal
 
 async def test_a_prompt_that_comes_up_while_the_tool_is_ended_gets_its_goodbye(directory: Path, spec: ToolSpec) -> None:
     spec = asker(
-        replace(spec, grace=20),
+        spec,
         """
         def asks(*_):
             print("answer", ask(FAILED)); sys.exit(3)
@@ -462,7 +466,7 @@ async def test_a_prompt_without_a_goodbye_is_interrupted(directory: Path, spec: 
 
 async def test_a_tool_that_does_not_mind_the_goodbye_is_ended_by_force(directory: Path, spec: ToolSpec) -> None:
     spec = asker(spec, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nask(FAILED)\ntime.sleep(1000)")
-    hold = await Hold.start(directory, spec)
+    hold = await Hold.start(directory, replace(spec, grace=0.5))
     await held(hold)
     await hold.interrupt()
     assert (await end(hold)).signal == signal.SIGKILL
@@ -597,7 +601,7 @@ def packer(spec: ToolSpec, tmp_path: Path, *flags: str, inline: str) -> ToolSpec
             """
         )
     )
-    return replace(spec, argv=("packer", "build", *flags, str(template)), grace=20.0)
+    return replace(spec, argv=("packer", "build", *flags, str(template)))
 
 
 @needs_packer
@@ -631,10 +635,12 @@ async def test_packer_that_waits_cleans_up_when_it_is_ended(
     directory: Path, spec: ToolSpec, tmp_path: Path, by: str
 ) -> None:
     spec = packer(spec, tmp_path, "-color=false", "-debug", "-on-error=ask", inline="exit 3")
-    hold = await Hold.start(directory, replace(spec, prompt_limit=1.0 if by == "limit" else None))
+    hold = await Hold.start(directory, replace(spec, prompt_limit=1000 if by == "limit" else None))
     await held(hold)
     if by == "cancel":
         await hold.interrupt()
+    else:
+        await hold.set_limit(0.1)
     ended = await end(hold)
     assert (ended.code, ended.ended_by) == (1, by)
     assert "Pausing before cleanup of step 'StepConnect'" in said(spec)

@@ -1,5 +1,6 @@
 """The worker is killed while a build is paused: the machine, the question and the answer outlive it."""
 
+import asyncio
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -7,10 +8,9 @@ from pathlib import Path
 import pytest
 from pausing_site import BOB, KEY, Site, pausing, pausing_site
 
-from core.living import RUN_MARK, Identity, command, marked
 from core.model.machine import MachineState
 from core.model.pause import Answer
-from core.model.run import Run, RunState
+from core.model.run import RunState
 from core.model.touch import TouchKind
 from core.store.touches import Touches
 
@@ -24,31 +24,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Site]:
         yield opened
 
 
-def packers(run: Run) -> set[Identity]:
-    return {one for one in marked(lambda marks: marks.get(RUN_MARK) == run.uid) if command(one.pid) == "packer"}
-
-
-def adopted(site: Site, run: Run, attempt: int) -> None:
-    def there() -> bool:
-        stage = site.shop.again(run).stage(KEY)
-        return stage is not None and stage.attempt >= attempt
-
-    site.wait(there, "the next worker adopts it")
-
-
 def test_a_paused_build_is_the_same_after_its_worker_was_killed(site: Site) -> None:
     run = site.build(pausing())
     pause = site.paused(run)
-    before = packers(run)
+    before = site.processes(run, "packer")
     assert before
     for attempt in (2, 3):
         site.kill_worker()
         site.engine.wake()
-        adopted(site, run, attempt)
+        site.adopted(run, KEY, attempt)
         assert site.shop.again(run).state is RunState.PAUSED
         (same,) = site.open(run)
         assert (same.id, same.since, same.why) == (pause.id, pause.since, pause.why)
-        assert packers(run) == before
+        assert site.processes(run, "packer") == before
     site.mend()
     site.answer(pause, Answer.RETRY)
     assert site.ended(run).state is RunState.SUCCEEDED
@@ -71,7 +59,7 @@ def test_what_was_answered_while_no_worker_lived_is_noticed_by_the_next(site: Si
     assert site.paused(run) == second
     site.kill_worker()
     site.answer(second, Answer.CONTINUE)
-    site.wait(lambda: not packers(run), "Packer ends by itself")
+    site.wait(lambda: not site.processes(run, "packer"), "Packer ends by itself")
     site.engine.wake()
     ended = site.ended(run)
     assert (ended.state, ended.reason) == (RunState.SUCCEEDED, "")
@@ -87,7 +75,7 @@ def test_a_question_that_came_and_was_answered_while_no_worker_lived_leaves_its_
     site.wait(lambda: site.held(run) == 2, "it fails again")
     site.mend()
     site.answer_number(run, 2, Answer.RETRY)
-    site.wait(lambda: not packers(run), "Packer ends by itself")
+    site.wait(lambda: not site.processes(run, "packer"), "Packer ends by itself")
     site.engine.wake()
     ended = site.ended(run)
     assert (ended.state, ended.reason) == (RunState.SUCCEEDED, ""), site.log(run)
@@ -107,10 +95,11 @@ def test_a_cancel_while_no_worker_lives_is_carried_out_by_the_next(site: Site) -
 
 
 def test_the_limit_holds_while_no_worker_lives(site: Site) -> None:
-    run = site.build(pausing(limit=4.0))
+    run = site.build(pausing())
     site.paused(run)
     site.kill_worker()
-    site.wait(lambda: not packers(run), "the holder ends Packer")
+    asyncio.run(site.hold(run).set_limit(0.1))
+    site.wait(lambda: not site.processes(run, "packer"), "the holder ends Packer")
     site.engine.wake()
     ended = site.ended(run)
     assert ended.state is RunState.FAILED
@@ -122,7 +111,7 @@ def test_a_machine_let_go_of_while_no_worker_lives_is_looked_after_by_the_next(s
     pause = site.paused(run)
     site.kill_worker()
     site.answer(pause, Answer.KEEP)
-    site.wait(lambda: not packers(run), "Packer ends")
+    site.wait(lambda: not site.processes(run, "packer"), "Packer ends")
     site.engine.wake()
     ended = site.ended(run)
     assert "Bob Example kept the machine" in ended.reason

@@ -1,7 +1,6 @@
 """Real machines for the tests that need one."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,12 @@ from pathlib import Path
 import pytest
 from booted_machine import Booted
 from installed import Ingot, Shop
+from patience import wait
+from paused_run import PausedRuns
+from person import Person
+from ssh_machine import SshMachine, free_port, ssh_machine
 from tmux_terminal import Terminal
+from workshop import Workshop
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +33,7 @@ def make_ingot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         for run in (line.split()[1] for line in ingot("runs", "--all").stdout.splitlines() if line[:1] in "◐·!⏸"):
             ingot("cancel", run, "--wait", "--yes")
         ingot("worker", "stop")
-        deadline = time.monotonic() + 20
-        while (left := ingot.left_behind()) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not left, f"left behind: {left}"
+        wait(lambda ingot=ingot: not ingot.left_behind(), "nothing is left behind", ingot.left_behind)
         shutil.rmtree(ingot.home / "state", ignore_errors=True)
 
 
@@ -72,9 +73,7 @@ def boot(tmp_path: Path) -> Iterator[Callable[..., Booted]]:
         key = tmp_path / f"key-{len(running)}"
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
         public = subprocess.run(("base64", "-w0", f"{key}.pub"), check=True, capture_output=True, text=True).stdout
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         words = ["qemu-system-x86_64", "-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none", "-snapshot"]
         words += ["-drive", f"file={disk},{drive}"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22"]
@@ -92,3 +91,39 @@ def boot(tmp_path: Path) -> Iterator[Callable[..., Booted]]:
     for process in running:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    made = Workshop(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ingot(tmp_path: Path) -> Ingot:
+    """The program with a home of the test's own."""
+    return Ingot(tmp_path)
+
+
+@pytest.fixture
+def runs(ingot: Ingot) -> Iterator[PausedRuns]:
+    """In the home of `ingot`."""
+    made = PausedRuns(ingot.home / "state", ingot.home / "shop")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[SshMachine]:
+    with ssh_machine(tmp_path / "machine") as machine:
+        yield machine
+
+
+@pytest.fixture
+def people() -> Iterator[list[Person]]:
+    """All that are put in here leave at the end."""
+    made: list[Person] = []
+    yield made
+    for person in made:
+        person.close()

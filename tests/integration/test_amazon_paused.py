@@ -3,24 +3,21 @@
 import asyncio
 import os
 import re
-import shutil
-import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cloud_machine import CREDENTIALS, REGION, CloudMachine, cloud_machine, missing
-from workshop import Workshop
+from patience import PATIENCE
+from worked_site import WorkedSite
 
-from core.engine.client import Engine
 from core.errors import HostKeyError, RefusedError
-from core.living import RUN_MARK, marked
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, PauseKind, PauseMode, Pausing
 from core.model.run import Run, RunState
-from core.services.building import Building
 from core.services.debugging import Debugging, DebugView
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
@@ -28,16 +25,13 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not ins
 KEY = "build/amazon-ebs.web"
 
 
-class Site:
+class Site(WorkedSite):
     """A workspace whose build fails until somebody mends the machine."""
 
     def __init__(self, place: Path, machine: CloudMachine) -> None:
-        self.place = place
-        self.cloud = machine
-        self.shop = Workshop(place)
-        self.engine = Engine(self.shop.places)
         environ = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION}
-        self.building = Building(self.shop.places, environ, engine=self.engine)
+        super().__init__(place, environ)
+        self.cloud = machine
         self.debugging = Debugging(self.shop.places, environ, engine=self.engine)
 
     @property
@@ -53,13 +47,6 @@ class Site:
         pausing = Pausing(PauseMode.FAILURE, limit=600.0)
         return self.building.build(self.shop.root, "web", trust=True, pausing=pausing)
 
-    def wait(self, until: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 180
-        while not until():
-            log = self.shop.places.worker_log
-            assert time.monotonic() < deadline, f"never: {what}; {log.read_text() if log.exists() else 'no worker'}"
-            time.sleep(0.1)
-
     def paused(self, run: Run) -> tuple[DebugView, Machine]:
         def there() -> bool:
             again = self.shop.again(run)
@@ -73,10 +60,6 @@ class Site:
         assert view.machine is not None
         return view, view.machine
 
-    def ended(self, run: Run) -> Run:
-        self.wait(lambda: self.shop.again(run).state.ended, f"run {run.id} ends; {self.shop.again(run)}")
-        return self.shop.again(run)
-
     def tried(self) -> int:
         return len((self.place / "tried").read_text().split())
 
@@ -84,19 +67,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Site]:
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    with cloud_machine(tmp_path / "machine") as machine:
-        made = Site(tmp_path, machine)
+    with cloud_machine(tmp_path / "machine") as machine, closing(Site(tmp_path, machine)) as made:
         yield made
-        for run in made.building.runs():
-            if not run.state.ended:
-                made.building.cancel(run.uid)
-                made.ended(run)
-            made.wait(
-                lambda run=run: not marked(lambda marks: marks.get(RUN_MARK) == run.uid), "nothing of the run is left"
-            )
-        made.engine.stop_worker()
-        made.shop.close()
-        shutil.rmtree(made.shop.places.runtime, ignore_errors=True)
 
 
 async def typed(site: Site, machine: Machine, command: str, until: Callable[[], bool]) -> None:
@@ -104,7 +76,7 @@ async def typed(site: Site, machine: Machine, command: str, until: Callable[[], 
     shell = await site.debugging.shell(machine, 80, 24)
     try:
         shell.write(f"{command}\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not until():
                 await shell.read()
     finally:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from holds import end, python, said, until
+from holds import end, python, said
+from patience import until
 
 from core import process
 from core.adapters import ansible_prompts

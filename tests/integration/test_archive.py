@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import tempfile
 from base64 import b64encode
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ssh_machine import free_port
 
 from core.adapters import archive, qemu
 from core.errors import UpstreamError
@@ -34,12 +34,6 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         Path(name).chmod(0o755)
         monkeypatch.setenv("TMPDIR", name)
         yield Path(name)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def key_pair(directory: Path) -> Path:

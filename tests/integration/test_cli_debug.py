@@ -7,15 +7,15 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ssh_machine as machines
 from installed import BIN, Ingot
+from patience import PATIENCE
 from paused_run import PausedRuns
-from person import PATIENCE, Person
-from ssh_machine import SshMachine, ssh_machine
+from person import Person
+from ssh_machine import SshMachine
 
 from core.model.machine import MachineState
 from core.model.pause import PauseKind
@@ -24,41 +24,13 @@ from core.model.touch import TouchKind
 pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
 
 
-@pytest.fixture
-def ingot(tmp_path: Path) -> Ingot:
-    return Ingot(tmp_path)
-
-
-@pytest.fixture
-def runs(ingot: Ingot) -> Iterator[PausedRuns]:
-    made = PausedRuns(ingot.home / "state", ingot.home / "shop")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[SshMachine]:
-    with ssh_machine(tmp_path / "machine") as machine:
-        yield machine
-
-
-@pytest.fixture
-def people() -> Iterator[list[Person]]:
-    made: list[Person] = []
-    yield made
-    for person in made:
-        person.close()
-
-
 # The shell
 
 
 def test_a_shell_on_a_terminal_is_like_one_of_ssh(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     people.append(person := Person(ingot, "debug", str(run.id)))
     person.sees("marked as touched by hand")
     person.types("echo in; stty size; printf '\\303\\251\\007'; echo $TERM.\r")
@@ -68,12 +40,13 @@ def test_a_shell_on_a_terminal_is_like_one_of_ssh(
     # The size takes its own way to the machine, beside what is typed.
     person.types("until stty size | grep '^33'; do sleep 0.1; done\r")
     person.sees("33 101")
+    person.types("PS1='re''ady> '\r")
+    person.sees("ready> ")
     person.types("echo sl''eeps; sleep 60\r")
     person.sees("sleeps")
     person.types("\x03")  # for the machine, not for us
     person.sees("^C")
-    person.types("\r")  # what comes while the shell is between two lines is lost to it
-    time.sleep(1)
+    person.sees("ready> ")  # what comes while the shell is between two lines is lost to it
     person.types("echo al''ive\r")
     person.sees("alive")
     person.types("exit 5\r")
@@ -86,9 +59,7 @@ def test_a_shell_on_a_terminal_is_like_one_of_ssh(
 def test_enter_tilde_dot_leaves_and_gives_the_terminal_back(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     people.append(person := Person(ingot, "debug", str(run.id)))
     person.sees("Leave: Enter ~ .")
     person.types("printf '\\033[?1049h\\033[?1000h'; cat; echo ~. st''ays\r")
@@ -105,9 +76,7 @@ def test_enter_tilde_dot_leaves_and_gives_the_terminal_back(
 def test_a_terminal_that_is_told_to_end_is_given_back(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     people.append(person := Person(ingot, "debug", str(run.id)))
     person.sees("Leave: Enter ~ .")
     person.types("echo re''ady\r")
@@ -129,9 +98,7 @@ def test_a_machine_that_is_not_there_says_so(ingot: Ingot, runs: PausedRuns, tmp
 
 
 def test_without_a_terminal_there_is_no_shell(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     done = ingot("debug", str(run.id))
     assert done.returncode == 2
     assert f"ingot debug {run.id} -- COMMAND" in done.stderr
@@ -142,9 +109,7 @@ def test_without_a_terminal_there_is_no_shell(ingot: Ingot, runs: PausedRuns, ss
 
 
 def test_a_command_has_its_own_output_errors_and_status(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     done = ingot("debug", str(run.id), "--", "echo out; echo err >&2; exit 9")
     assert (done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n")
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
@@ -157,9 +122,7 @@ def test_a_command_has_its_own_output_errors_and_status(ingot: Ingot, runs: Paus
 def test_a_commands_output_is_there_while_it_runs(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, tmp_path: Path
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     seen = tmp_path / "seen"
     running = ingot.start(
         "debug", str(run.id), "--", f"echo first; for i in $(seq 600); do test -e {seen} && exit 4; sleep 0.1; done"
@@ -175,9 +138,7 @@ def test_a_commands_output_is_there_while_it_runs(
 
 
 def test_a_command_whose_output_goes_to_head_ends_with_it(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     running = ingot.start("debug", str(run.id), "--", "yes")
     try:
         assert running.stdout is not None
@@ -190,9 +151,7 @@ def test_a_command_whose_output_goes_to_head_ends_with_it(ingot: Ingot, runs: Pa
 
 
 def test_the_ssh_command_can_be_pasted(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     line = ingot("debug", str(run.id), "--ssh-command").stdout.strip()
     assert line.startswith("ssh ")
     done = subprocess.run(f"{line} 'echo in'", shell=True, capture_output=True, text=True, check=False)
@@ -211,7 +170,7 @@ def test_machines_that_wait_are_listed(ingot: Ingot, runs: PausedRuns, sshd: Ssh
     pause = runs.pause(run)
     runs.machine(kept, sshd, state=MachineState.KEPT, until=time.time() + 5400, kept_by="Bob <bob@example.org>")
     listed = ingot("debug").stdout
-    assert re.search(rf"⏸ {run.id} +web +qemu.web +paused +\S+@127.0.0.1:{sshd.port} +9:\d\d +retry, keep", listed)
+    assert re.search(rf"⏸ {run.id} +web +qemu.web +paused +\S+@127.0.0.1:{sshd.port} +\d:\d\d +retry, keep", listed)
     assert re.search(rf"⏸ {kept.id} +web +qemu.web +kept .* 1:\d\d:\d\d +end", listed)
     first, second = json.loads(ingot("debug", "--json").stdout)
     assert (first["run"], first["pause"], first["answers"]) == (run.id, pause.id, ["retry", "keep", "clean-up"])
@@ -234,9 +193,7 @@ def test_where_several_wait_one_has_to_be_named(ingot: Ingot, runs: PausedRuns, 
 
 
 def test_readonly_only_lists(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     which = str(run.id)
     for words in (
         (which,),
@@ -259,9 +216,7 @@ def test_readonly_only_lists(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -
 def test_cleaning_up_wants_the_name_of_the_role(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, people: list[Person]
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     done = ingot("debug", str(run.id), "--answer", "clean-up")
     assert done.returncode == 2
     assert "destroyed" in done.stderr
@@ -291,9 +246,7 @@ def test_going_on_where_the_machine_goes_wants_it_too_and_says_so_before(
 
 
 def test_what_is_no_answer_is_refused(ingot: Ingot, runs: PausedRuns, sshd: SshMachine) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     done = ingot("debug", str(run.id), "--answer", "continue", "--yes")
     assert done.returncode == 2
     assert "It has: retry, keep, clean-up." in done.stderr
@@ -332,9 +285,7 @@ def test_on_another_machine_the_same_is_asked_over_the_users_ssh(ingot: Ingot, t
 def test_a_command_goes_into_the_machine_through_the_one_where_the_build_runs(
     ingot: Ingot, runs: PausedRuns, sshd: SshMachine, tmp_path: Path
 ) -> None:
-    run = runs.run()
-    runs.machine(run, sshd)
-    runs.pause(run)
+    run = runs.waiting(sshd)
     here = Ingot(tmp_path / "here")  # knows nothing of that run
     site = SshMachine(tmp_path / "site")
     (tmp_path / "bin").mkdir()

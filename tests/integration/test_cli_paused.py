@@ -1,40 +1,19 @@
 """Commands about a run that is paused: its end is no matter of one word, and what its host key is worth is told."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ssh_machine as machines
 from installed import Ingot
 from paused_run import PausedRuns
-from ssh_machine import SshMachine, ssh_machine
+from ssh_machine import SshMachine
 
 from core.adapters import ssh_pins
 from core.model.machine import KeyProof, MachineState
 from core.model.run import RunState
 
 pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
-
-
-@pytest.fixture
-def ingot(tmp_path: Path) -> Iterator[Ingot]:
-    made = Ingot(tmp_path)
-    yield made
-    made("worker", "stop")
-
-
-@pytest.fixture
-def runs(ingot: Ingot) -> Iterator[PausedRuns]:
-    made = PausedRuns(ingot.home / "state", ingot.home / "shop")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[SshMachine]:
-    with ssh_machine(tmp_path / "machine") as machine:
-        yield machine
 
 
 def test_a_paused_run_is_cancelled_by_the_name_of_its_role_and_each_machine_is_named(

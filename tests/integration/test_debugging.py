@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import patience
 import pytest
 import ssh_machine as machines
 from msgspec.structs import replace
+from patience import PATIENCE
 from paused_run import PausedRuns
 from ssh_machine import SshMachine, ssh_machine
 
@@ -26,7 +28,6 @@ from core.store.index import Index
 
 pytestmark = pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
 
-PATIENCE = 30.0
 WHO = "Ada <ada@example.org>"
 
 
@@ -41,12 +42,6 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PausedRuns
 @pytest.fixture
 def debugging(runs: PausedRuns) -> Debugging:
     return Debugging(runs.places, {"PKR_VAR_token": "a-token-of-the-run"}, engine=runs.engine)
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[SshMachine]:
-    with ssh_machine(tmp_path / "machine") as machine:
-        yield machine
 
 
 @pytest.fixture
@@ -394,7 +389,7 @@ async def test_of_two_who_answer_one_does(runs: PausedRuns, debugging: Debugging
         await debugging.answer(pause, Answer.CLEAN_UP)
     assert debugging.pauses() == []  # though nobody has noted it in the index yet
     log = runs.places.run(run.uid) / "tools" / "build.qemu.web" / "log"
-    assert "answer: r" in log.read_text()
+    await patience.until(lambda: "answer: r" in log.read_text(), "the tool has its answer")
 
 
 async def test_a_late_answer_never_hits_a_later_pause(

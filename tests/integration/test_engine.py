@@ -12,7 +12,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from engine_workshop import PROGRAM, STAGES, Workshop, workshop
+from engine_workshop import IMPATIENT, PROGRAM, STAGES, Workshop, workshop
 
 from core.engine.client import Engine
 from core.engine.protocol import Presence, presence
@@ -90,13 +90,14 @@ def test_a_cancel_lets_the_tool_clean_up_and_ends_the_run(shop: Workshop) -> Non
         shop.engine.cancel(run.uid, "Bob")
 
 
-def test_a_tool_that_will_not_end_is_ended_in_the_end(shop: Workshop) -> None:
-    run = shop.submit(how={"checkout": "stubborn"})
-    shop.until_ran(run, "checkout")
-    shop.engine.cancel(run.id, "Bob")
-    (run,) = shop.until_ended(run)
-    assert run.state is RunState.CANCELLED
-    assert shop.processes() == []
+def test_a_tool_that_will_not_end_is_ended_in_the_end(tmp_path: Path) -> None:
+    with workshop(tmp_path, worker=IMPATIENT) as shop:
+        run = shop.submit(how={"checkout": "stubborn"})
+        shop.until_ran(run, "checkout")
+        shop.engine.cancel(run.id, "Bob")
+        (run,) = shop.until_ended(run)
+        assert run.state is RunState.CANCELLED
+        assert shop.processes() == []
 
 
 def test_a_queued_run_is_cancelled_at_once_and_never_begins(shop: Workshop) -> None:
@@ -264,7 +265,6 @@ def test_a_worker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
         os.environ["INGOT_CONCURRENCY"] = "1"
         shop.open("all")
         shop.engine.wake()
-        shop.uids.append(queued.uid)
         assert shop.until_ended(queued)[0].state is RunState.SUCCEEDED
 
 
@@ -275,7 +275,6 @@ def test_an_engines_database_that_cannot_be_opened_is_told_to_who_submits(tmp_pa
             shop.submit()
         shop.places.engine.unlink()
         (queued,) = shop.index.runs()
-        shop.uids.append(queued.uid)
         shop.open("all")
         shop.engine.wake()
         assert shop.until_ended(queued)[0].state is RunState.SUCCEEDED

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from holds import SECRET, end, python, until
+from holds import SECRET, end, python
+from patience import until
 
 from core.holding import Hold, ToolSpec
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from subprocess import run as call
 from typing import Any
 
 import engine_workshop
 import pytest
+import repository
 from msgspec.structs import replace
 from workshop import Workshop, role
 
@@ -318,14 +318,9 @@ def test_the_worker_tells_of_a_failure_once_although_it_was_killed_while_telling
     gate = tmp_path / "gate"
     script = f"echo $INGOT_EVENT $INGOT_RUN_NUMBER $INGOT_WHY >>{told_in}; until [ -e {gate} ]; do sleep 0.05; done"
     with engine_workshop.workshop(tmp_path) as shop:
-        (shop.gates / "ingot.toml").write_text(f'[notify]\ncommand = ["sh", "-c", "{script}"]\n')
-        git = ("git", "-C", str(shop.gates), "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
-        call((*git, "init", "--quiet"), check=True)
-        call((*git, "add", "ingot.toml"), check=True)
-        call((*git, "commit", "--quiet", "--message=Work"), check=True)
-        commit = call((*git, "rev-parse", "HEAD"), check=True, capture_output=True, text=True).stdout.strip()
+        settings = f'[notify]\ncommand = ["sh", "-c", "{script}"]\n'
+        commit = repository.commit(repository.new(shop.gates), {"ingot.toml": settings})
         run = shop.engine.submit(replace(shop.request({"build": "fail"}), commit=commit), {})
-        shop.uids.append(run.uid)
         shop.open("all")
         shop.wait(told_in.exists, "somebody is told")
         shop.kill_worker()

@@ -27,26 +27,6 @@ def server(tmp_path: Path) -> Iterator[PasswordMachine]:
     machine.stop()
 
 
-@pytest.fixture
-def ingot(tmp_path: Path) -> Ingot:
-    return Ingot(tmp_path)
-
-
-@pytest.fixture
-def runs(ingot: Ingot) -> Iterator[PausedRuns]:
-    made = PausedRuns(ingot.home / "state", ingot.home / "shop")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def people() -> Iterator[list[Person]]:
-    made: list[Person] = []
-    yield made
-    for person in made:
-        person.close()
-
-
 async def test_the_password_of_a_file_leads_in_and_a_wrong_one_does_not(
     server: PasswordMachine, tmp_path: Path
 ) -> None:

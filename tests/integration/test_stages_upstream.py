@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from file_server import Server, file_server
+from patience import until
 from workshop import FILE_TEMPLATE, WHO, Workshop, role
 
 from core.errors import SpaceError, UpstreamError
@@ -136,27 +137,30 @@ async def test_a_cached_file_that_was_changed_is_fetched_again(workshop: Worksho
 
 
 async def test_two_runs_that_need_the_same_file_fetch_it_once(workshop: Workshop, server: Server) -> None:
-    server.files, server.slow = {"/disk.qcow2": CONTENT}, 1.0
+    server.files = {"/disk.qcow2": CONTENT}
+    server.answers.clear()
     of = role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2"))
     runs = [workshop.new_run(of), workshop.new_run(of)]
     for run in runs:
         await workshop.until(run, "checkout")
     both = asyncio.gather(*(workshop.stage(run, "upstream") for run in runs))
-    await asyncio.sleep(0.5)
-    states = {workshop.again(run).state for run in runs}
+    one_waits = {RunState.RUNNING, RunState.WAITING}
+    await until(lambda: {workshop.again(run).state for run in runs} == one_waits, "the one that waits is shown so")
+    server.answers.set()
     results = await both
-    assert states == {RunState.RUNNING, RunState.WAITING}, "the one that waits is shown as waiting"
     assert {str(result["path"]) for result in results} == {str(results[0]["path"])}
     assert len(server.asked) == 1
 
 
 async def test_a_cancel_ends_a_fetch_and_keeps_what_came(workshop: Workshop, server: Server) -> None:
-    server.files, server.slow = {"/disk.qcow2": CONTENT}, 0.5
+    server.files = {"/disk.qcow2": CONTENT}
+    server.answers.clear()
     run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream(f"{server.url}/disk.qcow2")))
     await workshop.until(run, "checkout")
     stage = asyncio.create_task(workshop.stage(run, "upstream"))
-    await asyncio.sleep(0.2)
+    await until(lambda: server.asked, "it is asked for")
     stage.cancel()
+    server.answers.set()
     with pytest.raises(asyncio.CancelledError):
         await stage
     assert not list((workshop.places.cache / "upstreams").glob("*.qcow2"))
@@ -275,9 +279,7 @@ async def test_a_build_waits_for_room_and_says_how_much(workshop: Workshop, monk
     await workshop.until(run, "validate")
     monkeypatch.setattr(space, "MARGIN", space.free(workshop.places.home) + 1024**3)
     stage = asyncio.create_task(workshop.stage(run, "build/file.hello"))
-    async with asyncio.timeout(30):
-        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110 - the index has no event
-            await asyncio.sleep(0.05)
+    await workshop.waits(run, stage)
     assert "disk space" in workshop.again(run).reason
     stage.cancel()
     with pytest.raises(asyncio.CancelledError):

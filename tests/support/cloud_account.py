@@ -1,16 +1,13 @@
 """An account of an EC2 that is not Amazon's (moto, in a server of its own), with AMIs of image versions in it."""
 
 import contextlib
-import functools
 import json
 import urllib.request
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
-from cloud_machine import CREDENTIALS, REGION
-from moto.server import ThreadedMotoServer
+from cloud_machine import CREDENTIALS, REGION, client, ec2_server
 
 NUMBER = "123456789012"
 """Of moto's account; of all credentials that it knows nothing of."""
@@ -32,7 +29,7 @@ class CloudAccount:
         keys = tuple(
             self.credentials.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
         )
-        return _client(service, region, self.endpoint, *keys)
+        return client(self.endpoint, service, region, *keys)
 
     def ami(self, role: str, version: str, run: str, region: str = REGION) -> str:
         """The location of an AMI with its snapshot as Packer makes them and *register* tags them."""
@@ -92,29 +89,8 @@ class CloudAccount:
         urllib.request.urlopen(asked).close()
 
 
-@functools.cache
-def _client(service: str, region: str, endpoint: str, key: str, secret: str, token: str | None) -> Any:
-    """One takes a moment to be made."""
-    boto3: Any = import_module("boto3")  # it carries no types
-    return boto3.client(
-        service,
-        region_name=region,
-        endpoint_url=endpoint,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-    )
-
-
 @contextlib.contextmanager
 def cloud_account() -> Generator[CloudAccount]:
     """Empty, started for a test, and gone after it."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    moto.start()
-    try:
-        host, port = moto.get_host_and_port()
-        account = CloudAccount(f"http://{host}:{port}", CREDENTIALS)
-        account.post("reset")  # what moto holds belongs to its process, not to a server
-        yield account
-    finally:
-        moto.stop()
+    with ec2_server() as endpoint:
+        yield CloudAccount(endpoint, CREDENTIALS)

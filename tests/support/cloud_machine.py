@@ -113,15 +113,23 @@ def missing() -> str:
 
 
 @functools.cache
-def client(endpoint: str) -> Any:
+def client(
+    endpoint: str,
+    service: str = "ec2",
+    region: str = REGION,
+    key: str | None = CREDENTIALS["AWS_ACCESS_KEY_ID"],
+    secret: str | None = CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    token: str | None = None,
+) -> Any:
     """One takes a moment to be made."""
     boto3: Any = import_module("boto3")  # it carries no types
     return boto3.client(
-        "ec2",
-        region_name=REGION,
+        service,
+        region_name=region,
         endpoint_url=endpoint,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
     )
 
 

@@ -1,7 +1,8 @@
 """A worker of tests: the real one, with stages that run small real tools under real holders.
 
 Each stage runs a shell that notes its name and process id, and waits for a gate that the test opens. What a stage does
-beyond that is told by the role's variables: stage name → `fail`, `break`, `stubborn`, `quick`.
+beyond that is told by the role's variables: stage name → `fail`, `break`, `stubborn`, `quick`. Where one is stubborn
+the worker is to be IMPATIENT.
 """
 
 import shutil
@@ -23,6 +24,8 @@ from core.store.index import Index
 from core.store.ledger_contents import Contents
 from core.store.ledger_sharing import Shared
 
+IMPATIENT = "impatient"
+"""Its argument, with which it soon kills what does not end."""
 SCRIPT = """
 trap 'echo "cleaned $STAGE" >>"$NOTES"; exit 130' INT
 [ "$HOW" = stubborn ] && trap '' INT TERM
@@ -118,4 +121,8 @@ def pipeline(places: Places, index: Index) -> Pipeline:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Equipment(pipeline=pipeline, ledger=lambda _run: NoLedger(), grace=1.0)))
+    sys.exit(
+        main(
+            Equipment(pipeline=pipeline, ledger=lambda _run: NoLedger(), grace=1.0 if IMPATIENT in sys.argv else 120.0)
+        )
+    )

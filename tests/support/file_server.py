@@ -4,7 +4,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +18,8 @@ class Server:
     asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     cut_after: int | None = None
     """Bytes after which the next answer breaks off, once."""
-    slow: float = 0.0
-    """Seconds before each answer."""
+    answers: threading.Event = field(default_factory=threading.Event)
+    """Cleared: whoever asks waits until it is set."""
     failures: int = 0
     """Answers of 503 that come first."""
     redirects: dict[str, str] = field(default_factory=dict[str, str])
@@ -34,11 +33,12 @@ class Server:
 def file_server(certificate: Path | None = None) -> Generator[Server]:
     """Started for a test, and gone after it. With a certificate, whose key is in the same file, it speaks TLS."""
     state = Server()
+    state.answers.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.asked.append((self.path, self.headers.get("Range", "")))
-            time.sleep(state.slow)
+            state.answers.wait()
             if state.failures:
                 state.failures -= 1
                 self.send_error(503)
@@ -87,5 +87,6 @@ def file_server(certificate: Path | None = None) -> Generator[Server]:
         state.url = f"http{'s' if certificate else ''}://127.0.0.1:{httpd.server_address[1]}"
         yield state
         state.over.set()
+        state.answers.set()
         httpd.shutdown()
         thread.join()

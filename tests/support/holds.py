@@ -3,14 +3,13 @@
 import asyncio
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from dataclasses import replace
+
+from patience import PATIENCE, until
 
 from core.holding import Exit, Hold, ToolSpec
 
 SECRET = "correct-horse/battery+staple"
-PATIENCE = 30.0
 
 
 def sh(spec: ToolSpec, script: str) -> ToolSpec:
@@ -19,13 +18,6 @@ def sh(spec: ToolSpec, script: str) -> ToolSpec:
 
 def python(spec: ToolSpec, script: str) -> ToolSpec:
     return replace(spec, argv=(sys.executable, "-u", "-c", textwrap.dedent(script)))
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        await asyncio.sleep(0.02)
 
 
 async def shows(spec: ToolSpec, text: str) -> None:

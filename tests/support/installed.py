@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repository import commit
+
 BIN = Path(sys.executable).parent
 
 
@@ -78,6 +80,10 @@ class Shop:
         done = self(*words, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def commit(self, message: str) -> None:
+        """All that was changed in it."""
+        commit(self.root, {}, message, self.ingot.environment)
 
     def image(self, role: str) -> Any:
         return self.json("images", role)[0]

@@ -1,12 +1,15 @@
 """Runs that are paused, as the index has them, and a tool under a holder that waits as Packer does."""
 
 import os
-import subprocess
+import signal
 import time
 from pathlib import Path
 
+import repository
 from holds import asker
+from leaving_nothing import living
 from msgspec.structs import replace
+from patience import PATIENCE
 from ssh_machine import SshMachine
 
 from core.adapters import packer_prompts
@@ -34,9 +37,7 @@ class PausedRuns:
         self.places = Places(home)
         self.places.create()
         self.root = root
-        root.mkdir(parents=True)
-        for words in (("init", "-q"), ("config", "user.name", "Ada"), ("config", "user.email", "ada@example.org")):
-            subprocess.run(("git", "-C", str(root), *words), check=True)
+        repository.new(root, "Ada")
         self.index = Index(self.places.index)
         self.engine = Engine(self.places, worker=NO_WORKER)
 
@@ -77,6 +78,13 @@ class PausedRuns:
         )
         return self.index.add_pause(pause)
 
+    def waiting(self, at: SshMachine) -> Run:
+        """One that is paused, whose machine this is."""
+        run = self.run()
+        self.machine(run, at)
+        self.pause(run)
+        return run
+
     def machine(self, run: Run, at: SshMachine, build: str = "qemu.web", **more: object) -> Machine:
         state: dict[str, object] = {"state": MachineState.PAUSED, "connected": True, **more}
         machine = at.machine(run_uid=run.uid, stage_key=f"build/{build}", build=build, **state)
@@ -99,7 +107,7 @@ class PausedRuns:
             environment={"PATH": os.environ["PATH"]},
             log=directory.parent / "log",
             run_uid=run.uid,
-            grace=2.0,
+            grace=PATIENCE,
             prompts=packer_prompts.rules(Pausing(PauseMode.FAILURE)),
             prompt_limit=limit,
         )
@@ -108,4 +116,8 @@ class PausedRuns:
         return hold
 
     def close(self) -> None:
+        """What was held is no longer, and no worker is there that a command started."""
+        self.engine.stop_worker()
+        for left in living(self.places):
+            left.signal(signal.SIGKILL)
         self.index.close()

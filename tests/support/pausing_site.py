@@ -1,24 +1,17 @@
 """A workspace whose build fails until it is mended, built by the real Packer under the product's own worker."""
 
 import asyncio
-import os
-import signal
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from workshop import Workshop
+from worked_site import WorkedSite
 
 from core.adapters import packer_prompts
-from core.engine.client import Engine
 from core.engine.holds import tool_directory
-from core.engine.protocol import presence
 from core.holding import Answered, Hold
-from core.living import RUN_MARK, Identity, marked
 from core.model.pause import Answer, Pause, PauseKind, PauseMode, Pausing
 from core.model.run import Run, RunState
-from core.services.building import Building
 
 KEY = "build/null.web"
 BOB = "Bob Example <bob@example.org>"
@@ -42,14 +35,8 @@ build {{
 """
 
 
-class Site:
+class Site(WorkedSite):
     """A workspace with a build that fails until it is mended."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.shop = Workshop(place)
-        self.engine = Engine(self.shop.places)
-        self.building = Building(self.shop.places, os.environ, engine=self.engine)
 
     def build(self, pausing: Pausing, *, with_breakpoint: bool = False, mended: bool = False) -> Run:
         if mended:
@@ -61,13 +48,6 @@ class Site:
 
     def mend(self) -> None:
         (self.place / "mended").touch()
-
-    def wait(self, until: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 120
-        while not until():
-            log = self.shop.places.worker_log
-            assert time.monotonic() < deadline, f"never: {what}; {log.read_text() if log.exists() else 'no worker'}"
-            time.sleep(0.05)
 
     def paused(self, run: Run) -> Pause:
         """The pause that the run waits in, once it does."""
@@ -83,10 +63,6 @@ class Site:
 
     def open(self, run: Run) -> list[Pause]:
         return self.shop.index.pauses(run.uid, open_only=True)
-
-    def ended(self, run: Run) -> Run:
-        self.wait(lambda: self.shop.again(run).state.ended, f"run {run.id} ends; {self.shop.again(run)}")
-        return self.shop.again(run)
 
     def hold(self, run: Run) -> Hold:
         hold = asyncio.run(Hold.adopt(tool_directory(self.shop.places, run.uid, KEY, "packer")))
@@ -120,31 +96,12 @@ class Site:
         path = self.place / "tried"
         return len(path.read_text().split()) if path.exists() else 0
 
-    def processes(self, run: Run) -> bool:
-        return bool(marked(lambda marks: marks.get(RUN_MARK) == run.uid))
-
-    def kill_worker(self) -> None:
-        there = presence(self.shop.places)
-        worker = Identity.of(there.pid) if there else None
-        assert worker is not None
-        worker.signal(signal.SIGKILL)
-        self.wait(lambda: not worker.lives, "the worker ends")
-
 
 @contextmanager
 def pausing_site(place: Path) -> Generator[Site]:
     """INGOT_HOME must be `place / "home"`. Leaves nothing of its runs behind."""
-    site = Site(place)
-    yield site
-    runs = site.building.runs()
-    for run in runs:
-        if not run.state.ended:
-            site.building.cancel(run.uid)
-            site.engine.wake()
-            site.ended(run)
-        site.wait(lambda run=run: not site.processes(run), "nothing of the run is left")
-    site.engine.stop_worker()
-    site.shop.close()
+    with closing(Site(place)) as site:
+        yield site
 
 
 def pausing(mode: PauseMode = PauseMode.FAILURE, *stops: str, limit: float = 600.0) -> Pausing:

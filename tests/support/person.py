@@ -11,8 +11,7 @@ import termios
 import time
 
 from installed import BIN, Ingot
-
-PATIENCE = 60.0
+from patience import PATIENCE
 
 
 class Person:

@@ -8,9 +8,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Generator
 from pathlib import Path
+
+from patience import wait
 
 from core.model.machine import Jump, Login, Machine
 
@@ -94,7 +95,7 @@ class SshMachine:
         with (self.place / "sshd.log").open("ab") as log:
             argv = (*self._inside(), str(_sshd()), "-D", "-e", "-f", str(config))
             self._running = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(self.port, self.address)
+        wait(lambda: _answers(self.port, self.address), "sshd answers", (self.place / "sshd.log").read_text)
 
     def _inside(self) -> tuple[str, ...]:
         """What starts the server."""
@@ -118,8 +119,7 @@ class SshMachine:
         self._running.wait()
         self._running = None
         # A child that is just made still has the listening socket: the next start would find the port taken.
-        while any(_lives(pid) for pid in gone):
-            time.sleep(0.01)
+        wait(lambda: not any(_lives(pid) for pid in gone), "all of it has ended")
 
     def freeze(self) -> None:
         """It says nothing more, and its connections stay open: a machine that hangs. `stop` ends it."""
@@ -192,18 +192,18 @@ def _lives(pid: int) -> bool:
 
 
 def free_port() -> int:
-    """Below those that the system gives to whoever asks for any (ip_local_port_range): between two starts of a server
-    nobody else gets it."""
+    """Below those that the system gives to whoever asks for any (ip_local_port_range), and claimed for as long as this
+    process lives: no other test gets it, and nobody else between two starts of a server."""
     while True:
         port = random.randrange(12_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
+        with contextlib.suppress(OSError), socket.socket() as probe, socket.socket(socket.AF_UNIX) as claim:
             probe.bind(("127.0.0.1", port))
+            claim.bind(f"\0ingot-test-port-{port}")  # an abstract address: it goes with the process (unix(7))
+            claim.detach()
             return port
 
 
-def wait_for(port: int, address: str = "127.0.0.1") -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise AssertionError("sshd does not answer")
+def _answers(port: int, address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+        return True
+    return False

@@ -1,12 +1,17 @@
 """A repository, a home of Ingot, and runs in it whose stages are carried out by the real parts, one at a time."""
 
+import asyncio
 import os
 import shutil
-import subprocess
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import patience
+from leaving_nothing import living
 from msgspec.structs import replace
+from repository import commit, git, new
 
 from core.adapters.git import GitRepository
 from core.engine.job import Job
@@ -16,7 +21,7 @@ from core.model.role import Build, Role, Syntax
 from core.model.run import Run, RunRequest, RunState, StageState
 from core.model.workspace import Workspace
 from core.places import Places
-from core.stages import build, checkout, convert, leftovers, prove, register, seal, upstream, validate
+from core.stages import build, checkout, convert, leftovers, prove, register, seal, test, upstream, validate
 from core.store.index import Index
 from core.store.ledger import Ledger
 from tests.support.stages import plain_stages
@@ -29,6 +34,7 @@ STAGES = {
     "seal": seal.carry_out,
     "prove": prove.carry_out,
     "register": register.carry_out,
+    "test": test.carry_out,
     "convert": convert.carry_out,
 }
 WHO = "Ada Example <ada@example.org>"
@@ -71,10 +77,7 @@ class Workshop:
         self.root = place / "shop"
         self.places = Places(place / "home")
         self.places.create()
-        self.root.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("config", "user.name", "Ada Example")
-        self.git("config", "user.email", "ada@example.org")
+        new(self.root, environment=self._environment)
         self.index = Index(self.places.index)
         self.memory = Memory()
         self.around = Surroundings(
@@ -87,22 +90,16 @@ class Workshop:
         )
 
     def git(self, *words: str) -> str:
-        return subprocess.run(
-            ("git", "-C", str(self.root), *words),
-            check=True,
-            capture_output=True,
-            text=True,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_NOSYSTEM": "1"},
-        ).stdout.strip()
+        return git(self.root, *words, environment=self._environment)
 
     def commit(self, files: Mapping[str, str]) -> str:
         """Write the files and commit all there is; gives the commit."""
-        for name, content in files.items():
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / name).write_text(content)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message=Work")
-        return self.git("rev-parse", "HEAD")
+        return commit(self.root, files, environment=self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Of Git: nobody's settings but the repository's own."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_NOSYSTEM": "1"}
 
     @property
     def workspace(self) -> Workspace:
@@ -168,6 +165,11 @@ class Workshop:
                 break
         return self.index.stage_result(run.uid, last)
 
+    async def waits(self, run: Run, doing: "asyncio.Future[Any]") -> None:
+        """Until the run is shown as waiting. What was begun may not go on without what it waits for."""
+        await patience.until(lambda: doing.done() or self.again(run).state is RunState.WAITING, "the run waits")
+        assert not doing.done(), doing
+
     def end(self, run: Run, *, succeeded: bool) -> None:
         leftovers.clean_up(self.places, self.again(run), succeeded=succeeded)
 
@@ -176,5 +178,7 @@ class Workshop:
         return path.read_text() if path.exists() else ""
 
     def close(self) -> None:
+        for left in living(self.places):
+            left.signal(signal.SIGKILL)
         self.index.close()
         shutil.rmtree(self.places.runtime, ignore_errors=True)

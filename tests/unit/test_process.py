@@ -5,20 +5,19 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE, until
 
 from core import living, process
 from core.errors import RefusedError, ToolError
 from core.process import Finished
 
 Runner = Callable[..., Awaitable[Finished]]
-PATIENCE = 30.0
 
 
 async def in_a_thread(argv: list[str], **options: object) -> Finished:
@@ -32,19 +31,12 @@ def run(request: pytest.FixtureRequest) -> Runner:
     return request.param
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
 async def until_dead(pid: int) -> None:
-    await until(lambda: living.Identity.of(pid) is None)
+    await until(lambda: living.Identity.of(pid) is None, "it has ended")
 
 
 async def pid_in(path: Path) -> int:
-    await until(lambda: path.exists() and path.read_text().endswith("\n"))
+    await until(lambda: path.exists() and path.read_text().endswith("\n"), "its id is known")
     return int(path.read_text())
 
 
@@ -81,9 +73,11 @@ async def test_a_program_that_takes_too_long_is_ended_with_all_it_started(
     run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "PATIENCE", 0.2)
+    mark = {living.RUN_MARK: str(tmp_path)}  # however far it comes in that time
+    script = "trap '' TERM; sleep 1000 & wait; wait"
     with pytest.raises(ToolError, match="did not end within"):
-        await run(["sh", "-c", f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/pid; wait; wait"], timeout=0.5)
-    await until_dead(int((tmp_path / "pid").read_text()))
+        await run(["sh", "-c", script], env=process.environment(extra=mark), timeout=0.5)
+    await until(lambda: not living.marked(lambda marks: mark.items() <= marks.items()), "all of it has ended")
 
 
 async def test_cancelling_ends_the_program_and_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +92,8 @@ async def test_cancelling_ends_the_program_and_all_it_started(tmp_path: Path, mo
     await until_dead(pid)
 
 
-async def test_a_cancelled_program_has_time_to_clean_up(tmp_path: Path) -> None:
+async def test_a_cancelled_program_has_time_to_clean_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PATIENCE", PATIENCE)
     script = f"trap 'echo clean > {tmp_path}/clean; exit' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.02; done"
     task = asyncio.create_task(process.run(["sh", "-c", script]))
     await pid_in(tmp_path / "pid")
@@ -161,7 +156,7 @@ async def test_a_detached_program_outlives_its_starter(tmp_path: Path) -> None:
     there = living.Identity.of(pid)
     assert there is not None
     assert os.getsid(pid) == pid
-    await until(lambda: (tmp_path / "log").read_text() == "told")
+    await until(lambda: (tmp_path / "log").read_text() == "told", "it was told")
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
     os.killpg(pid, signal.SIGKILL)
     await until_dead(pid)
@@ -169,8 +164,8 @@ async def test_a_detached_program_outlives_its_starter(tmp_path: Path) -> None:
 
 async def test_a_detached_program_leaves_no_zombie_and_no_thread() -> None:
     pid = process.start_detached(["true"], cwd=Path("/"), env=process.environment())
-    await until(lambda: not Path(f"/proc/{pid}").exists())
-    await until(lambda: not any(str(pid) in thread.name for thread in threading.enumerate()))
+    await until(lambda: not Path(f"/proc/{pid}").exists(), "it is gone")
+    await until(lambda: not any(str(pid) in thread.name for thread in threading.enumerate()), "its thread has ended")
 
 
 async def test_nothing_stays_open(run: Runner) -> None:
