@@ -5,7 +5,7 @@ machine), and size, depth and number of cases are limited. Expat itself opens no
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -53,18 +53,28 @@ class _Node:
 
 def read(path: Path, suite: str) -> list[Case]:
     """The cases in a file, under the name of the suite that wrote it. Raises ToolError when it cannot be understood."""
+    return parse(content(path), suite, path.name)
+
+
+def content(path: Path) -> bytes:
+    """Of a file of results, and one byte more than may be of one that is too large. Raises ToolError when it cannot be
+    read."""
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except OSError as error:
         raise ToolError(f"The results {path.name} cannot be read: {error.strerror}.") from error
-    return parse(raw, suite, path.name)
+
+
+def refuse_large(raw: bytes, name: str) -> None:
+    """Raises ToolError when the content of a file is more than is read of any."""
+    if len(raw) > LARGEST:
+        raise ToolError(f"{name} is larger than {LARGEST // 1024**2} MiB.", "Let the suite write less output into it.")
 
 
 def parse(raw: bytes, suite: str, name: str = "the results") -> list[Case]:
     """The cases in the content of a file. Raises ToolError when it cannot be understood."""
-    if len(raw) > LARGEST:
-        raise ToolError(f"{name} is larger than {LARGEST // 1024**2} MiB.", "Let the suite write less output into it.")
+    refuse_large(raw, name)
     top = _Tree(name).of(raw)
     match top.tag:
         case "testsuites" | "testsuite":
@@ -134,7 +144,8 @@ def _junit(node: _Node, suite: str) -> Case:
     output += [text for tag in ("system-out", "system-err") if (text := node.text_of(tag))]
     message = (found.attributes.get("message", "") or found.text) if found else ""
     full = f"{where}: {name}" if where and where not in name else name
-    return _case(suite, full, outcome, node.attributes.get("time", ""), message, output)
+    said = _joined(dict.fromkeys(output))  # goss says the same twice
+    return case(suite, full, outcome, _seconds(node.attributes.get("time", "")), message, said)
 
 
 _NUNIT3 = {"passed": Outcome.PASSED, "failed": Outcome.FAILED, "warning": Outcome.PASSED}
@@ -158,26 +169,31 @@ def _nunit(node: _Node, suite: str, outcome: Outcome, seconds: str) -> Case:
     message = found.text_of("message") if found else ""
     trace = found.text_of("stack-trace") if found else ""
     name = node.attributes.get("fullname", "") or node.attributes.get("name", "")
-    return _case(suite, name, outcome, seconds, message, [trace, node.text_of("output")])
+    return case(suite, name, outcome, _seconds(seconds), message, _joined((trace, node.text_of("output"))))
 
 
-def _case(suite: str, name: str, outcome: Outcome, seconds: str, message: str, output: list[str]) -> Case:
+def _joined(output: Iterable[str]) -> str:
+    return "\n".join(part for part in output if part)
+
+
+def case(suite: str, name: str, outcome: Outcome, seconds: float, message: str, output: str = "") -> Case:
+    """A case as reports have it, whatever its suite wrote: its name in one line, nothing too long, nothing twice."""
+    message, output = _cut(message, LONGEST_MESSAGE), _cut(output, LONGEST_OUTPUT)
     return Case(
         suite=suite,
-        name=_cut(name, LONGEST_NAME) or "a case without a name",
+        name=_cut(" ".join(name.split()), LONGEST_NAME) or "a case without a name",
         outcome=outcome,
-        seconds=_seconds(seconds),
-        message=_cut(message, LONGEST_MESSAGE),
-        output=_cut("\n".join(part for part in output if part), LONGEST_OUTPUT),
+        seconds=seconds if math.isfinite(seconds) and seconds >= 0 else 0.0,
+        message=message,
+        output="" if output == message else output,
     )
 
 
 def _seconds(written: str) -> float:
     try:
-        seconds = float(written.replace(",", ""))  # JUnit of Java writes 1,234.5
+        return float(written.replace(",", ""))  # JUnit of Java writes 1,234.5
     except ValueError:
         return 0.0
-    return seconds if math.isfinite(seconds) and seconds >= 0 else 0.0
 
 
 def _cut(text: str, longest: int) -> str:

@@ -1,8 +1,8 @@
 """Test suites that a workspace brings for its machines: which tool carries one out, how it is called, what it says.
 
 testinfra (pytest) runs in Ingot's own Python; cinc-auditor or InSpec beside it; goss is copied into the machine and
-runs there; any other program is given the way into the machine in its environment. All of them write JUnit's or
-NUnit's XML.
+runs there; any other program is given the way into the machine in its environment. All but InSpec, which has a JSON of
+its own, write JUnit's or NUnit's XML.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from core import process
-from core.adapters import junit
+from core.adapters import inspec_results, junit
 from core.errors import ToolError
 from core.model.machine import Machine
 from core.model.test_report import Case, Outcome
@@ -25,6 +25,7 @@ HOST = "machine"
 """What the machine is called in the configuration of SSH that suites get."""
 THERE = "/tmp/ingot-goss"  # noqa: S108 - in a machine that nobody else is in
 """Where goss runs in the machine."""
+_GOSS_RESULTS = "junit.xml"
 _GOSS_FILES = ("goss.yaml", "goss.yml", "goss.json")
 _INSPEC = ("cinc-auditor", "inspec")
 _INSPEC_MISSING = "Install cinc-auditor (cinc.sh/download) or InSpec on the machine that tests."
@@ -110,7 +111,7 @@ def steps(suite: Suite, checkout: Path, way: Way) -> list[Step]:
         case Kind.GOSS:
             return _goss(place, way)
         case Kind.INSPEC:
-            return [_inspec(place, way)]
+            return [_inspec(suite, way)]
         case Kind.PROGRAM:
             return [Step((str(place.absolute()),), _environment(way), judges=True)]
 
@@ -164,20 +165,23 @@ def _goss(place: Path, way: Way) -> list[Step]:
         Step((*in_machine, f"rm -rf {THERE} && mkdir -p {THERE if place.is_dir() else there}"), own),
         Step((*copy, str(goss), f"{HOST}:{THERE}/goss"), own),
         Step((*copy, str(place), f"{HOST}:{there}"), own),
-        Step((*in_machine, f"{run} >junit.xml"), own, judges=True),
-        Step((*copy, f"{HOST}:{THERE}/junit.xml", str(way.results / "junit.xml")), own),
+        Step((*in_machine, f"{run} >{_GOSS_RESULTS}"), own, judges=True),
+        Step((*copy, f"{HOST}:{THERE}/{_GOSS_RESULTS}", str(way.results / _GOSS_RESULTS)), own),
     ]
 
 
-def _inspec(place: Path, way: Way) -> Step:
+def _inspec(suite: Suite, way: Way) -> Step:
     tool = next((name for name in _INSPEC if process.find(name)), None)
     if tool is None:
         raise ToolError("Neither cinc-auditor nor InSpec is installed.", _INSPEC_MISSING)
     login = way.machine.login
+    # By the name that the configuration has, so that its pin and its jump count; no host key is looked at unless asked.
+    target = f"ssh://{login.user}@{HOST}:{way.machine.port}?verify_host_key=always"
     argv = (
-        tool, "exec", str(place), "--target", f"ssh://{login.user}@{way.machine.host}:{way.machine.port}",
+        # Relative, as some of what it says names the place.
+        tool, "exec", f"./{suite.path}", "--target", target, *(() if login.user == "root" else ("--sudo",)),
         "--key-files", login.key_files[0], "--ssh-config-file", str(way.ssh_config), "--no-color",
-        "--no-create-lockfile", "--reporter", "cli", f"junit2:{way.results / 'junit.xml'}",
+        "--no-create-lockfile", "--reporter", "cli", f"json:{way.results / inspec_results.FILE}",
     )  # fmt: skip
     return Step(argv, _environment(way), judges=True)
 
@@ -188,13 +192,18 @@ def judged(suite: Suite, way: Way, code: int | None, said: Sequence[str], second
     `code` is its exit status (None: a signal ended it), `said` the lines that it printed.
     """
     output = "\n".join(said[-LAST_LINES:])
+    ended = f"exit status {code}" if code is not None else "ended by a signal"
+    if suite.kind is Kind.GOSS and (why := _goss_says(way.results / _GOSS_RESULTS)) is not None:
+        return [Case(suite.path, "the suite", Outcome.ERROR, seconds, f"it looked at nothing: {why or ended}", output)]
+    read = inspec_results.read if suite.kind is Kind.INSPEC else junit.read
     cases: list[Case] = []
-    for file in sorted(way.results.rglob("*.xml")):
+    for file in sorted(way.results.rglob(inspec_results.FILE if suite.kind is Kind.INSPEC else "*.xml")):
         try:
-            cases += junit.read(file, suite.path)
+            cases += read(file, suite.path)
         except ToolError as error:
             cases.append(Case(suite.path, file.name, Outcome.ERROR, 0.0, error.what, output))
-    ended = f"exit status {code}" if code is not None else "ended by a signal"
+    if suite.kind is Kind.GOSS:
+        cases.sort(key=lambda case: case.name)  # it looks at all at once, and writes what it has seen first
     if not cases:
         if suite.kind is Kind.PROGRAM and code is not None:
             outcome = Outcome.PASSED if code == 0 else Outcome.FAILED
@@ -205,6 +214,16 @@ def judged(suite: Suite, way: Way, code: int | None, said: Sequence[str], second
     if code != 0 and not any(case.outcome.bad for case in cases) and not _is_fine(suite, code):
         cases.append(Case(suite.path, "the suite", Outcome.ERROR, seconds, f"it ended with {ended}", output))
     return cases
+
+
+def _goss_says(results: Path) -> str | None:
+    """What goss wrote in place of results: what is wrong with its file; nothing where it did not even start. None for
+    results."""
+    try:
+        said = junit.content(results).decode(errors="replace").strip()
+    except ToolError:
+        return ""
+    return None if said.startswith("<") else said[: junit.LONGEST_MESSAGE].removeprefix("Error: ")
 
 
 def _is_fine(suite: Suite, code: int | None) -> bool:
