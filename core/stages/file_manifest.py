@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from core.hold import write_whole
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.touch import Touch
 
@@ -55,10 +56,7 @@ def write_beside(file: Path, manifest: Manifest) -> None:
     """Write the manifest of a file, and make both read-only and safe on the disk. Can be repeated."""
     note = note_of(file)
     # Replaced, never written to: an attempt that was killed here has left it read-only.
-    part = note.with_name(f".{note.name}.part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    flush(part)
-    part.rename(note)
+    write_whole(note, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     for path in (file, note):
         path.chmod(0o444)
     flush(file)

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from msgspec.structs import replace
 from core import process, text
 from core.adapters import qemu
 from core.errors import IngotError, UpstreamError
+from core.hold import write_whole
 from core.model.image import UpstreamRecord
 from core.stages.environment import NETWORK
 from core.stages.stage import StageJob
-from core.stages.work import Meter, metered
+from core.stages.work import Meter, in_thread, metered
 
 PIECE = 4 * 1024 * 1024
 
@@ -81,7 +81,8 @@ async def verified_again(job: StageJob, path: Path, wanted: str, name: str) -> s
         digest = await metered(job, f"verifying {name}", lambda meter: file_digest(path, meter))
         with contextlib.suppress(OSError):  # then it is computed once more the next time
             note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write(note, msgspec.json.encode(_Seen(digest, found.st_size, found.st_mtime_ns, found.st_ino)))
+            seen = _Seen(digest, found.st_size, found.st_mtime_ns, found.st_ino)
+            await in_thread(write_whole, note, msgspec.json.encode(seen))
     if f"sha256:{digest}" != wanted:
         note.unlink(missing_ok=True)
         raise UpstreamError(
@@ -107,9 +108,3 @@ def file_digest(path: Path, meter: Meter | None = None, algorithm: str = "sha256
 def content_digest(content: bytes) -> str:
     """`sha256:<hex>` of what is in memory."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.rename(path)

@@ -11,13 +11,15 @@ import msgspec
 from core import __version__, text
 from core.adapters import archive, archive_system
 from core.errors import IngotError, UpstreamError
+from core.hold import write_whole
 from core.holding import Exit
 from core.model.image import UpstreamRecord
 from core.model.role import Upstream
 from core.stages import space
-from core.stages.given import given, network, verified_again, write
+from core.stages.file_manifest import flush
+from core.stages.given import given, network, verified_again
 from core.stages.stage import LineSink, StageJob
-from core.stages.work import alone
+from core.stages.work import alone, in_thread
 
 ARCHIVE_AGE = 7 * 24 * 3600.0
 """Seconds for which a disk made from an archive is used again; an older one is made anew, with the security updates
@@ -113,6 +115,7 @@ async def _make_disk(job: StageJob, store: Path, recipe: str, upstream: Upstream
     disk = store / f"archive-{recipe}-{made.digest.removeprefix('sha256:')[:12]}.qcow2"
     kept = _MadeDisk(time.time(), record)
     part.chmod(0o400)
-    write(disk.with_suffix(".json"), msgspec.json.encode(kept))
+    await in_thread(flush, part)  # the note of it is: so must be what it speaks of
+    await in_thread(write_whole, disk.with_suffix(".json"), msgspec.json.encode(kept))
     part.rename(disk)
     return disk, kept

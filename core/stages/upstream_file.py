@@ -13,14 +13,16 @@ from core.adapters import download
 from core.adapters.download import shown
 from core.adapters.gpg import ChangedError, Keyring, Signature
 from core.errors import UpstreamError
+from core.hold import write_whole
 from core.model.image import UpstreamRecord
 from core.model.role import Upstream
 from core.stages import space
 from core.stages.environment import checkout_of
-from core.stages.given import file_digest, given, left_to_the_template, network, verified_again, write
+from core.stages.file_manifest import flush
+from core.stages.given import file_digest, given, left_to_the_template, network, verified_again
 from core.stages.stage import StageJob
 from core.stages.upstream_promise import Promise, keys_of, name_of, promise_of, signature_of, told_of
-from core.stages.work import Meter, alone, metered
+from core.stages.work import Meter, alone, in_thread, metered
 
 SignedBy = Callable[[Path], Awaitable[Signature]]
 """The signature that counts of a file itself. Raises UpstreamError."""
@@ -185,8 +187,9 @@ async def _fetch(job: StageJob, store: Path, wanted: _Wanted) -> tuple[Path, _Fe
     sha512 = found if algorithm == "sha512" else ""
     fetched = _Fetched(name, shown(wanted.written), sha256, sha512, part.stat().st_size)
     part.chmod(0o400)
+    await in_thread(flush, part)  # the note of it is: so must be what it speaks of
     part.rename(store / name)
-    write(store / f"{sha256}.fetched.json", msgspec.json.encode(fetched))
+    await in_thread(write_whole, store / f"{sha256}.fetched.json", msgspec.json.encode(fetched))
     return store / name, fetched, signed
 
 
