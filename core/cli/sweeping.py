@@ -11,7 +11,7 @@ import msgspec
 from core import text
 from core.adapters.git import GitRepository
 from core.cli.output import ExitStatus, complain, print_json, say, table
-from core.errors import RefusedError
+from core.errors import IngotError, RefusedError
 from core.places import Places
 from core.services import retention, sweeping
 from core.services.retention import Judged, Plan
@@ -55,7 +55,10 @@ def sweep(arguments: argparse.Namespace) -> int:
     places = Places.of(os.environ)
     if arguments.readonly and not arguments.dry_run:
         raise RefusedError("--readonly is on: nothing is removed.", "ingot sweep --dry-run shows what is left.")
-    found = sweeping.listing(places)
+    odd: dict[str, IngotError] = {}
+    found = sweeping.listing(places, tell=lambda problem: odd.update({problem.what: problem}))
+    for problem in odd.values():
+        complain(problem)
     if unknown := [name for name in arguments.names if name not in {one.name for one in found}]:
         raise RefusedError(f"Nothing that is left is called {unknown[0]!r}.", "See: ingot sweep --dry-run")
     chosen = [one for one in found if one.name in arguments.names] if arguments.names else found

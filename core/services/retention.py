@@ -23,6 +23,7 @@ from core.services.amis import CloudImage
 from core.services.deleting import Freed
 from core.store.ledger import Ledger
 from core.store.ledger_contents import Contents
+from core.store.ledger_tree import REF
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -94,10 +95,10 @@ def plan(
     ledger = Ledger(Path(workspace.root), workspace.remote)
     shared = ledger.fetch()
     contents = ledger.read()
-    if contents.problems:
+    if contents.unread:
         raise LedgerError(
-            f"What is used cannot be told while a part of the ledger cannot be read: {contents.problems[0].what}",
-            contents.problems[0].next_step,
+            f"What is used cannot be told while a part of the ledger cannot be read: {contents.unread[0].what}",
+            contents.unread[0].next_step,
             kept="Nothing was deleted.",
         )
     roles = dict.fromkeys(image.role for image in contents.images)
@@ -209,6 +210,8 @@ def _stored(
     ]
     elsewhere = [child for child in children if not _all_here(places, workspace, child, clouds)]
     instances = [name for one in clouds.get((image.role, image.version), []) for name in one.instances]
+    # A newer Ingot may have other rules, by which it counts.
+    odd = any((one.role, one.version) == (image.role, image.version) for one in contents.decided.broken)
     return Stored(
         role=image.role,
         version=image.version,
@@ -218,6 +221,7 @@ def _stored(
         uses=(
             *(f"{channel} has it" for channel in listed.channels or ()),
             *(f"{user} needs it" for user in listed.used_by),
+            *((f"what was decided about it is against the rules: git log {REF}",) if odd else ()),
             *(f"{child.role} {child.version} is built on it, and has files elsewhere" for child in elsewhere),
             *(
                 (f"{', '.join(instances)} {'was' if len(instances) == 1 else 'were'} launched from it",)

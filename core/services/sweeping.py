@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,11 +61,16 @@ class Swept(msgspec.Struct, frozen=True):
     error: IngotError | None = None
 
 
-def listing(places: Places, now: float | None = None) -> list[Leftover]:
-    """Everything that is left, processes first, then the largest. Raises StoreError."""
+def _unheard(_: IngotError) -> None:
+    pass
+
+
+def listing(places: Places, now: float | None = None, tell: Callable[[IngotError], None] = _unheard) -> list[Leftover]:
+    """Everything that is left, processes first, then the largest. `tell` is told what on the ledgers that were read is
+    not as it should be: what those files may be about is not listed, and the rest is. Raises StoreError."""
     index = Index(places.index)
     try:
-        found = list(_Look(places, index, time.time() if now is None else now).all())
+        found = list(_Look(places, index, time.time() if now is None else now, tell=tell).all())
     finally:
         index.close()
     return sorted(found, key=lambda one: (bool(one.path), -one.size, one.name))
@@ -167,7 +172,16 @@ async def _end(places: Places, which: str) -> None:
 class _Look:
     """One look at everything; without `sizes`, which take long, all of them are 0."""
 
-    def __init__(self, places: Places, index: Index, now: float, *, sizes: bool = True) -> None:
+    def __init__(
+        self,
+        places: Places,
+        index: Index,
+        now: float,
+        *,
+        sizes: bool = True,
+        tell: Callable[[IngotError], None] = _unheard,
+    ) -> None:
+        self._tell = tell
         self._places = places
         self._index = index
         self._now = now
@@ -263,7 +277,9 @@ class _Look:
         except IngotError:
             return False
         known = [artifact.location for image in (*contents.images, *contents.lost) for artifact in image.artifacts]
-        return not contents.problems and not any(Path(one) == place or Path(one).parent == place for one in known)
+        for problem in contents.problems:
+            self._tell(problem)
+        return not contents.hides_images and not any(Path(one) == place or Path(one).parent == place for one in known)
 
     def _cache(self) -> Iterator[Leftover]:
         for entry in cache.listing(self._places):

@@ -61,7 +61,7 @@ def _give_back(places: Places, run: Run) -> None:
     ledger = Ledger(Path(workspace.root), workspace.remote)
     try:
         contents = ledger.read()
-        if contents.problems:
+        if contents.hides_images:
             return  # what cannot be read may be the image of this run
         # One that lost its version to somebody else is on the ledger all the same, and names its files.
         registered = any(image.run == run.uid for image in (*contents.images, *contents.lost))

@@ -15,6 +15,9 @@ from core.model.states import StateChange
 from core.store.ledger_rules import with_additions, without
 from core.store.ledger_tree import REF, Addition, Entry, LedgerTree, Removal, Reservation
 
+_TELLS_OF_NO_IMAGE = frozenset({"reserved", "removed", "states", "channels"})
+"""Kinds of files that make known no image, and no artifact, that another file does not. A newer Ingot may have more."""
+
 
 class Contents(msgspec.Struct, frozen=True):
     """Everything on the ledger at one commit."""
@@ -33,6 +36,10 @@ class Contents(msgspec.Struct, frozen=True):
     """Directory of decisions → the number of the newest one in it."""
     problems: tuple[LedgerError, ...]
     """Files that cannot be read, each by name, and decisions that break the rules."""
+    unread: tuple[LedgerError, ...] = ()
+    """Of these the files that cannot be read: what they say may count. What breaks the rules does not."""
+    hides_images: bool = False
+    """An image, or an artifact of one, may be among what cannot be read."""
 
 
 class _Gathered:
@@ -80,7 +87,8 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
     """What the files of a ledger say. What cannot be read is among the problems and hides nothing else."""
     contents = tree.contents(entry for entry in entries if entry.kind not in ("transcripts", "evidence"))
     gathered = _Gathered()
-    problems: list[LedgerError] = []
+    unread: list[LedgerError] = []
+    hides_images = False
     unreadable: set[Key] = set()
     numbers: dict[str, int] = {}
     for entry in entries:
@@ -90,7 +98,8 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
         try:
             gathered.take(tree, entry, contents.get(entry.blob))
         except LedgerError as problem:
-            problems.append(problem)
+            unread.append(problem)
+            hides_images |= entry.kind not in _TELLS_OF_NO_IMAGE
             if entry.number:
                 unreadable.add((entry.role, entry.decided))
     gone = {(removal.role, removal.version, removal.location, removal.host) for removal in gathered.removals}
@@ -103,7 +112,6 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
         {key: tuple(move for _, move in sorted(of, key=_number)) for key, of in gathered.moves.items()},
         unreadable,
     )
-    problems += map(_against_the_rules, found.broken)
     return Contents(
         head,
         tuple(replace(image, state=found.effective((image.role, image.version), now).state) for image in images),
@@ -112,7 +120,9 @@ def contents_of(tree: LedgerTree, head: str | None, entries: Sequence[Entry], no
         tuple(gathered.lost),
         found,
         numbers,
-        tuple(problems),
+        (*unread, *map(_against_the_rules, found.broken)),
+        tuple(unread),
+        hides_images,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forged import forge_good
 from msgspec.structs import replace
 from workshop import FILE_TEMPLATE, Workshop, role
 
@@ -90,6 +91,14 @@ async def test_who_lost_only_the_reservation_is_not_promised_that_files_stay(wor
     assert not told.value.kept
     workshop.end(run, succeeded=False)
     assert workshop.files() == set()
+
+
+async def test_a_decision_against_the_rules_keeps_no_version_from_being_given_back(workshop: Sharing) -> None:
+    run, version = await built(workshop)
+    forge_good(workshop.root, "web", "0.0.1", "nobody's")
+    workshop.end(run, succeeded=False)
+    contents = Ledger(workshop.root).read()
+    assert (contents.reservations, len(contents.problems)) == ((), 1), f"{version} is free again"
 
 
 async def test_nothing_is_taken_back_where_the_ledger_cannot_be_read_whole(workshop: Sharing) -> None:

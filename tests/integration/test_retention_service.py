@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forged import forge_good
 from msgspec.structs import replace
 
 from core.adapters.git import GitRepository
@@ -150,6 +151,19 @@ def test_nothing_goes_while_a_part_of_the_ledger_cannot_be_read(shop: Shop) -> N
     with pytest.raises(LedgerError, match="cannot be told while a part of the ledger cannot be read"):
         prune(shop, "web 1")
     assert shop.directory("web", "1").is_dir()
+
+
+def test_what_was_decided_against_the_rules_keeps_what_it_is_about_and_nothing_else(shop: Shop) -> None:
+    for version, days in (("3", 60), ("2", 65)):
+        old(shop, "web", version, days)
+    old(shop, "web", "1", 70, good=False)
+    forge_good(shop.root, "web", "1", "run-of-web-1")
+    assert stays(shop) == {
+        "web 3": "the newest good one",
+        "web 2": "",
+        "web 1": "what was decided about it is against the rules: git log refs/ingot/ledger",
+    }
+    assert prune(shop, "web 2", "web 1") == {"web 2": ""}
 
 
 def test_nothing_goes_while_the_remote_cannot_be_reached(shop: Shop) -> None:

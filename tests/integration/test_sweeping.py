@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forged import forge_good
 from msgspec.structs import replace
 
+from core.cli import main
 from core.living import HOLDER_MARK, RUN_MARK, Identity, boot
 from core.model.machine import Machine, MachineState
 from core.model.run import Run, RunState
@@ -149,6 +151,21 @@ def test_where_the_ledger_cannot_be_read_no_image_counts_as_left(shop: Shop) -> 
     assert len(listed(shop)) == 1
     (shop.root / ".git" / "refs" / "ingot" / "ledger").write_text("damaged")
     assert listed(shop) == {}
+
+
+def test_a_decision_against_the_rules_hides_nothing_that_is_left_and_is_named(
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, place = shop.run("web", state=RunState.LOST), shop.directory("web", "2")
+    forge_good(shop.root, "web", "1", shop.image("web", "1").run)
+    place.mkdir(parents=True)
+    (place / RUN_NOTE).write_text(lost.uid)
+    monkeypatch.setenv("INGOT_HOME", str(shop.places.home))
+    assert main(("-C", str(shop.root), "sweep", "--dry-run")) == 0
+    said = capsys.readouterr()
+    assert f"images/{place.relative_to(shop.places.images)}" in said.out
+    assert "web 1 was good by Bo Lind" in said.err
+    assert "against the rules: it does not count" in said.err
 
 
 def test_an_upstream_that_was_cut_off_and_a_commit_that_was_being_read_are_left(shop: Shop) -> None:

@@ -1,0 +1,18 @@
+"""A decision on a ledger that no rule allows, as somebody writes it by hand."""
+
+from pathlib import Path
+
+from core.adapters.git import GitRepository
+from core.model.states import Act, StateChange
+from core.store.ledger_tree import LedgerTree, Signature, decision_path, encode
+
+FORGER = "Bo Lind <bo@example.org>"
+
+
+def forge_good(root: Path, role: str, version: str, run: str) -> None:
+    """That an image version is good, though nobody tested it; `run` is the one that made it."""
+    tree = LedgerTree(GitRepository(root))
+    decision = StateChange(role, version, run, Act.GOOD, FORGER, 1.0)
+    head = tree.head()
+    edits = {decision_path(decision, 1): tree.write(encode(decision))}
+    assert tree.swap(tree.commit(head, edits, "by hand", Signature(FORGER)), head)
