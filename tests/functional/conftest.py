@@ -1,12 +1,32 @@
-"""A workspace with runs that the tests tell, in UTC."""
+"""What holds for every screen that is tested here; and a workspace with runs that the tests tell."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from at_rest import wait_for_rest
 from told_runs import House
 
 from tui.app import Ingot
+
+
+@pytest.fixture(autouse=True)
+def unhurried() -> Iterator[None]:
+    """Nothing depends on how fast this machine is, where it is, or what colours its terminal has.
+
+    Whoever wants to see what happens when time is over sets these times to nothing.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        patch.delenv("NO_COLOR", raising=False)
+        wait_for_rest(patch)
+        patch.setattr("tui.typing_ahead.PATIENCE", 600.0)
+        patch.setattr("tui.terminal.widget.TWICE", 600.0)
+        patch.setattr("tui.terminal.pointing._CLICKS_WITHIN", 600.0)
+        yield
+    time.tzset()
 
 
 def no_discovery(_: Ingot) -> None:
@@ -16,9 +36,8 @@ def no_discovery(_: Ingot) -> None:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TZ", "UTC")
     # Discovery would start a process that reads the repository: nothing here is about that.
     monkeypatch.setattr(Ingot, "discover", no_discovery)
     house = House(tmp_path)
     yield house
-    house.index.close()
+    house.close()

@@ -1,11 +1,15 @@
 """The log view: what a person sees and does in a log while it grows."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
+from at_rest import rest
+from patience import PATIENCE
+from screen import until as shows
 from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -56,13 +60,13 @@ def body(app: Reading) -> list[str]:
     return [line[3:-2].strip() for line in screen_text(app)[1:-1]]
 
 
-async def until(app: Reading, condition: str, seconds: float = 10) -> None:
-    """Wait until the view's upper right corner says this."""
-    for _ in range(int(seconds / 0.02)):
-        if condition in app.log_view.status:
-            return
+async def until(app: Reading, condition: str) -> None:
+    """Wait until the view's upper right corner says this, and what follows from it is drawn."""
+    give_up = time.monotonic() + PATIENCE
+    while condition not in app.log_view.status:
+        assert time.monotonic() < give_up, f"{condition!r} never came: {app.log_view.status!r}"
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{condition!r} never came: {app.log_view.status!r}")
+    await rest()
 
 
 @pytest.fixture
@@ -81,7 +85,8 @@ def numbered(first: int, last: int) -> bytes:
 
 async def test_new_lines_are_shown_as_they_come(log: Path, writer: LogWriter) -> None:
     app = Reading(log)
-    async with app.run_test(size=(80, 12)):
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.pause()
         assert "Nothing yet." in "\n".join(screen_text(app))
         writer.write(numbered(0, 100))
         await until(app, "100 lines · ▼ following")
@@ -192,11 +197,7 @@ async def test_a_search_for_what_is_not_there_says_so(log: Path, writer: LogWrit
     app = Reading(log)
     async with app.run_test(size=(80, 12)) as pilot:
         await pilot.press("slash", *"nothing", "enter")
-        for _ in range(100):
-            if "nowhere in this log" in screen_text(app)[-1]:
-                break
-            await asyncio.sleep(0.02)
-        assert "/nothing  nowhere in this log" in screen_text(app)[-1]
+        await shows(pilot, lambda: "/nothing  nowhere in this log" in screen_text(app)[-1])
 
 
 async def test_long_lines_are_wrapped_or_scrolled_sideways(log: Path, writer: LogWriter) -> None:
@@ -204,6 +205,7 @@ async def test_long_lines_are_wrapped_or_scrolled_sideways(log: Path, writer: Lo
     writer.write(f"first\n{words}\nlast\n".encode())
     app = Reading(log, growing=False)
     async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.pause()
         assert body(app)[1].endswith("…")
         await pilot.press("t", "right")
         assert body(app)[1].startswith(words[20:50])
@@ -234,6 +236,7 @@ async def test_times_can_be_shown_or_not(log: Path, writer: LogWriter) -> None:
     writer.write(b"a line\n")
     app = Reading(log)
     async with app.run_test(size=(60, 6)) as pilot:
+        await pilot.pause()
         assert ":00:00  a line" in screen_text(app)[1]
         await pilot.press("t")
         assert ":00:00" not in screen_text(app)[1]
@@ -257,6 +260,7 @@ async def test_what_the_log_holds_is_harmless_on_screen(log: Path, writer: LogWr
     writer.write("\u202eevil \x9b31m\x00 end\n".encode() + b"\xff\xfe broken\n\x1b[31mred\x1b[0m\n")
     app = Reading(log, growing=False)
     async with app.run_test(size=(100, 8)) as pilot:
+        await pilot.pause()
         text = "\n".join(screen_text(app))
         assert "[bold]not markup[/] [@click=app.quit]x[/]" in text
         assert not any(character in text for character in "\x1b\x07\u202e\x9b\x00")
@@ -269,6 +273,7 @@ async def test_a_giant_line_is_cut_and_says_so(log: Path, writer: LogWriter) -> 
     writer.write(b"x" * 5_000_000 + b"\nafter\n")
     app = Reading(log, growing=False)
     async with app.run_test(size=(60, 8)) as pilot:
+        await until(app, "of 2")
         await pilot.press("w", "G", "pageup")
         for _ in range(3):
             await pilot.press("pagedown")

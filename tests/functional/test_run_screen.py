@@ -1,6 +1,5 @@
 """The run screen: what a run is doing, and where it failed. Real index, real logs, the real app."""
 
-import asyncio
 from collections.abc import Callable
 from typing import cast
 
@@ -16,6 +15,12 @@ from tui.screens.run import RunScreen
 from tui.theme import plain
 
 Compare = Callable[..., bool]
+
+
+def has_read(app: Ingot, progress: str) -> bool:
+    """The screen knows how far the run is."""
+    run = screen(app).run
+    return run is not None and any(stage.progress == progress for stage in run.stages)
 
 
 async def test_it_moves_with_the_run_from_stage_to_stage(house: House) -> None:
@@ -44,7 +49,7 @@ async def test_a_stage_that_was_chosen_stays_until_the_one_at_work_is_chosen(hou
         await pilot.press("left_square_bracket")
         await seen(app, "validate: done")
         house.index.update_stage(run.uid, "build/qemu.web", progress="half done")
-        await asyncio.sleep(0.6)
+        await until(pilot, lambda: has_read(app, "half done"))
         assert screen(app).shown == "validate"
         await pilot.press("right_square_bracket")
         await seen(app, "building", "half done")
@@ -65,7 +70,8 @@ async def test_news_do_not_take_back_a_move_to_another_stage(house: House) -> No
         screen(app).stages.move_to("checkout")
         screen(app)._poll()  # pyright: ignore[reportPrivateUsage] - between two messages no key gets there
         await seen(app, "checkout: done")
-        await asyncio.sleep(0.6)
+        await pilot.pause()
+        assert has_read(app, "half done")
         assert screen(app).shown == screen(app).stages.cursor == "checkout"
 
 
@@ -82,24 +88,18 @@ async def test_each_pause_says_what_went_wrong_before_it(house: House) -> None:
         step = ("build/qemu.web", number, PauseKind.FAILURE, "StepProvision", "it failed", house.now, until, 4)
         return house.index.add_pause(Pause(run.uid, *step))
 
-    async def told(words: str) -> None:
+    def told() -> str:
         """In the panel above the log."""
-        panel = ""
-        for _ in range(400):
-            panel = "\n".join(plain(row.left) + plain(row.right) for row in screen(app).wrong.rows(120))
-            if words in panel:
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"{words!r} never came:\n{panel}")
+        return "\n".join(plain(row.left) + plain(row.right) for row in screen(app).wrong.rows(120))
 
-    async with app.run_test(size=(140, 42)):
+    async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "◐ running")
         first = pause(1, "shell-script")
-        await told("Unable to locate package")
+        await until(pilot, lambda: "Unable to locate package" in told())
         house.index.answered(first.id, Answer.RETRY.value, "Ada", house.now)
         house.index.set_run_state(run.uid, RunState.RUNNING)
         pause(2, "ansible-command")
-        await told("TASK [create the cluster]")
+        await until(pilot, lambda: "TASK [create the cluster]" in told())
 
 
 async def test_a_terminal_that_is_too_small_is_told_what_is_needed(house: House) -> None:
@@ -312,8 +312,7 @@ def test_how_a_run_looks(house: House, snap_compare: Compare, kind: str, size: t
         await seen(app, {"failed": "What went wrong", "queued": "It is the next"}.get(kind, "nginx : step 29"))
         if kind == "failed":
             await seen(app, "No space left")
-            while screen(app).log_view.cursor != 94:
-                await pilot.pause(0.05)
+            await until(pilot, lambda: screen(app).log_view.cursor == 94)
         # The run's uid is random: a picture must not be.
         told = [row for row in screen(app).facts.rows(36) if run.uid not in plain(row.left)]
         screen(app).facts.set_rows("This run", lambda _: told)

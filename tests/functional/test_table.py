@@ -71,7 +71,8 @@ def machines(count: int) -> list[Machine]:
 
 async def test_title_number_and_count_stand_in_the_frame() -> None:
     app = Listing(machines(1234))
-    async with app.run_test(size=(60, 12)):
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.pause()
         top = screen_text(app)[0]
         assert top.startswith("╭─ 1 Machines ─")
         assert top.endswith("─ 1,234 ─╮")
@@ -205,6 +206,7 @@ async def test_marks_stay_with_their_rows_and_are_what_actions_apply_to() -> Non
 async def test_columns_drop_by_importance_as_the_width_shrinks() -> None:
     app = Listing([Machine("a-rather-long-machine-name-0001", "good", 12)])
     async with app.run_test(size=(60, 8)) as pilot:
+        await pilot.pause()
         assert all(title in screen_text(app)[1] for title in ("NAME", "STATE", "AGE"))
         await pilot.resize_terminal(20, 8)
         await pilot.pause()
@@ -257,6 +259,7 @@ async def test_hostile_names_are_shown_and_do_nothing(name: str) -> None:
 async def test_an_empty_list_says_why_and_what_to_do() -> None:
     app = Listing([], empty="no images yet: press b to build the role web")
     async with app.run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
         assert "no images yet: press b to build the role web" in "\n".join(screen_text(app))
         await pilot.press("j", "k", "G", "g", "enter", "space", "y", "s")
         assert app.table.cursor is None

@@ -1,11 +1,11 @@
 """The tasks of a playbook on the run screen: as they come, what failed first, and their place in the log."""
 
-import asyncio
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 import pytest
+from screen import said, until
 from textual.pilot import Pilot
 from told_runs import House, screen, seen
 
@@ -85,24 +85,22 @@ async def test_tasks_show_as_they_come_with_what_they_changed(house: House) -> N
 async def test_the_cursor_is_on_what_failed_and_enter_leads_to_it_in_the_log(house: House) -> None:
     run = prepared(house)
     app = house.app(run)
-    async with app.run_test(size=(140, 42), notifications=True) as pilot:
+    async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "What went wrong")
         await pilot.press("T")
         await seen(app, "✗ failed · default · command · exit status 1", FULL)
         await pilot.press("k")
         await seen(app, "✓ ok · default")
         await pilot.press("G", "enter")
-        await seen(app, "log does not show")
+        await until(pilot, lambda: "log does not show" in said(app))
         assert screen(app).has_class("-tasks")
     house.say(run, STAGE, "    qemu.web: TASK [nginx : create the cluster] *****\n    qemu.web: fatal\n" * 2)
     app = house.app(run)
     async with app.run_test(size=(140, 42)) as pilot:
         await seen(app, "What went wrong")
         await pilot.press("3", "enter")
-        for _ in range(400):
-            if not screen(app).has_class("-tasks"):
-                break
-            await asyncio.sleep(0.05)
+        await until(pilot, lambda: not screen(app).has_class("-tasks"))
+        await pilot.pause()
         log = screen(app).log_view
         assert log.has_focus
         assert log.cursor == log.line_count - 4, "the first of the two, as it is the first of that name"

@@ -16,6 +16,7 @@ from core.model.run import Run
 from tui.app import Ingot
 from tui.screens.run import RunScreen
 from tui.terminal.widget import Terminal
+from tui.widgets.shells import Shells
 
 WAY_OUT = "ctrl+right_square_bracket"
 
@@ -30,6 +31,13 @@ async def enter(pilot: Pilot[None], app: App[None]) -> None:
 async def in_machine(pilot: Pilot[None], app: App[None]) -> None:
     """Wait until what is typed goes to the machine, in a shell of `held.Door`."""
     await until(pilot, lambda: isinstance(app.focused, Terminal) and "df -h" in shown(app))
+
+
+async def keys_count_again(pilot: Pilot[None], app: App[None]) -> None:
+    """Wait until there is no shell, and what is typed is not taken for the rest of what was meant for it."""
+    shells = app.screen.query_one(Shells)
+    await until(pilot, lambda: not (shells.alive or shells.connecting or shells.late.why))
+    await pilot.pause()
 
 
 class Inside(NamedTuple):

@@ -1,8 +1,10 @@
 """Reading what an app shows, as the terminal would, and what it said."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from patience import PATIENCE
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -34,8 +36,9 @@ def said(app: "Ingot") -> str:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Wait until a condition holds; a minute is for a busy machine, nobody waits that long."""
-    for _ in range(3000):
+    """Wait until a condition holds."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
         if condition():
             return
         await pilot.pause(0.02)

@@ -2,9 +2,11 @@
 
 import asyncio
 import subprocess
+import time
 from pathlib import Path
 from typing import cast
 
+from patience import PATIENCE
 from screen import shown
 from stages import plain_stages
 
@@ -36,6 +38,7 @@ class House:
         self.places.create()
         self.now = BEGAN
         self.index = Index(self.places.index, clock=lambda: self.now)
+        self._opened: list[Overviews] = []
         self.workspace = Workspace("shop", "shop", str(self.root))
         self.index.remember_workspace(self.workspace)
         self.index.trust("shop", "Anna")
@@ -87,6 +90,7 @@ class House:
 
     def app(self, run: Run, *, readonly: bool = False) -> Ingot:
         overviews = Overviews(self.places, self.root)
+        self._opened.append(overviews)
         return Ingot(
             overviews,
             NoWorker(self.places, self.root),
@@ -96,6 +100,12 @@ class House:
             clock=lambda: self.now,
         )
 
+    def close(self) -> None:
+        """The program closes these when it ends; a test run keeps nothing open either."""
+        for overviews in self._opened:
+            overviews.close()
+        self.index.close()
+
 
 class NoWorker(Changing):
     """Starts none: the runs here are told, not carried out."""
@@ -104,14 +114,15 @@ class NoWorker(Changing):
         pass
 
 
-async def seen(app: Ingot, *words: str, seconds: float = 10) -> str:
+async def seen(app: Ingot, *words: str) -> str:
     """Wait until all of this is on the run screen."""
     told = ""
-    for _ in range(int(seconds / 0.05)):
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
         told = shown(app)
         if isinstance(app.screen, RunScreen) and all(word in told for word in words):
             return told
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
     raise AssertionError(f"{[word for word in words if word not in told]} never came:\n{told}")
 
 

@@ -1,6 +1,5 @@
-"""A workspace in the middle of its work, in UTC and at a fixed time."""
+"""A workspace in the middle of its work, at a fixed time."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +8,8 @@ from shop import Shop, fill, open_shop
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        opened = open_shop(tmp_path)
-        fill(opened)
-        yield opened
-        opened.close()
-    time.tzset()
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    opened = open_shop(tmp_path)
+    fill(opened)
+    yield opened
+    opened.close()

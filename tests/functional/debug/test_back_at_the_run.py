@@ -10,16 +10,22 @@ from tui.screens.run import RunScreen
 FULL = (140, 42)
 
 
+def half_done(screen: RunScreen) -> bool:
+    """The run screen has looked, though another is in front of it."""
+    return screen.run is not None and any(stage.progress == "half done" for stage in screen.run.stages)
+
+
 async def test_the_footer_of_the_run_is_its_own_again(shop: Shop) -> None:
     run = hold(shop)
     app = shop.app(debugging=Door(shop))
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "d Debug" in shown(app))
         screen = app.screen
+        assert isinstance(screen, RunScreen)
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, DebugScreen))
         shop.index.update_stage(run.uid, "build/qemu.database", progress="half done")
-        await pilot.pause(0.6)  # the run screen has looked
+        await until(pilot, lambda: half_done(screen))
         await pilot.press("ctrl+right_square_bracket", "escape")
         await until(pilot, lambda: app.screen is screen)
         await until(pilot, lambda: "d Debug" in shown(app).splitlines()[-1] and "x Cancel" in shown(app))

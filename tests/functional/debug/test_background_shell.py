@@ -31,7 +31,7 @@ async def in_front(pilot: Pilot[None], app: Ingot, door: Door) -> None:
 async def test_the_keys_of_who_has_left_the_shell_stay_with_the_screen(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, opens: bool
 ) -> None:
-    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.05)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.2)
     hold(shop)
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -41,7 +41,7 @@ async def test_the_keys_of_who_has_left_the_shell_stay_with_the_screen(
         door.refuse = None if opens else NOBODY
         door.opens.set()
         await until(pilot, lambda: len(door.shells) > 1 if opens else len(door.heard) > tried + 2)
-        await pilot.pause(0.2)
+        await pilot.pause()
         assert app.focused is None
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, Question) and "Retry" in shown(app))

@@ -2,12 +2,9 @@
 
 import pytest
 from held import NOBODY, Door, hold, put_machine
-from into_machine import WAY_OUT, enter, in_machine
+from into_machine import WAY_OUT, enter, in_machine, keys_count_again
 from screen import lines, shown, until
 from shop import Shop
-
-from tui.screens.run import RunScreen
-from tui.widgets.shells import Shells
 
 FULL = (140, 42)
 DRAWN = (
@@ -38,9 +35,8 @@ async def test_nothing_but_ascii_is_drawn(shop: Shop, size: tuple[int, int]) -> 
         door.shells[0].say(DRAWN)
         await until(pilot, lambda: "done" in shown(app))
         for keys in STEPS:
-            for key in keys:
-                await pilot.press(key)
-            await pilot.pause(0.2)
+            await pilot.press(*keys)
+            await pilot.pause()
             drawn = lines(app)
             assert "\n".join(drawn).isascii(), "\n".join(drawn)
             assert {len(line) for line in drawn} == {size[0]}
@@ -54,11 +50,10 @@ async def test_what_stands_for_a_shell_and_the_list_of_machines_are_ascii_too(sh
     door.lines = "größer “x” 日本\r\n".encode()
     app = shop.app(debugging=door, ascii_only=True)
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.press("d")
+        await enter(pilot, app)
         await until(pilot, lambda: "refuses the connection" in shown(app) and "console says" in shown(app))
         assert shown(app).isascii()
-        await until(pilot, lambda: not app.screen.query_one(Shells).late.why)  # keys typed right then are for nobody
+        await keys_count_again(pilot, app)
         await pilot.press("m")
         await until(pilot, lambda: "Which machine?" in shown(app))
         assert shown(app).isascii()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from held import NOBODY, Door, hold, keep
-from into_machine import WAY_OUT, enter, in_machine
+from into_machine import WAY_OUT, enter, in_machine, keys_count_again
 from screen import shown, until
 from shop import Shop
 from textual.pilot import Pilot
@@ -15,7 +15,6 @@ from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.pausing import HowToPause
 from tui.screens.run import RunScreen
-from tui.widgets.shells import Shells
 
 SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
 Compare = Callable[..., bool]
@@ -25,13 +24,13 @@ Size = tuple[int, int]
 @pytest.fixture(autouse=True)
 def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a picture shows must not depend on the machine, and no toast comes in between."""
-    monkeypatch.delenv("NO_COLOR", raising=False)
 
     def nothing(*_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(Ingot, "notify", nothing)
     monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 60.0)
     monkeypatch.setattr("tui.late_keys.QUIET", 0.1)
+    monkeypatch.setattr("tui.terminal.drawn._BLINK", 600.0)
     where = "/home/ada/.local/state/ingot/runs/5f0c2f6e/checkout"
     monkeypatch.setattr(DebugScreen, "checkout", property(lambda _: where))
 
@@ -47,13 +46,12 @@ def before(*keys: str, wait: str, shell: bool = True) -> Callable[[Pilot[Any]], 
             if app.size.width >= 140:
                 # The facts of the machine stand beside the shell and come by themselves; room for all of them, later.
                 await until(pilot, lambda: "load 0.31" in shown(app) and "playbooks /home" in shown(app))
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.1)
+        await pilot.press(*keys)
         await until(pilot, lambda: wait in shown(app))
-        if not shell:  # keys typed right when it turned out that there is none are for nobody, and the footer says so
-            await until(pilot, lambda: "refuses" in shown(app) and not app.screen.query_one(Shells).late.why)
-        await pilot.pause(0.4)
+        if not shell:
+            await until(pilot, lambda: "refuses" in shown(app))
+            await keys_count_again(pilot, app)  # the footer says when they do not
+        await pilot.pause()
 
     return prepare
 
@@ -110,12 +108,12 @@ def test_the_run_that_waits(snap_compare: Compare, shop: Shop) -> None:
         app = pilot.app
         await until(pilot, lambda: "No space left" in shown(app) and "since" in shown(app))
         assert isinstance(app.screen, RunScreen)
-        await pilot.pause(0.5)
+        await pilot.pause()
         # The run's uid is random: a picture must not be.
         facts = app.screen.facts
         told = [row for row in facts.rows(36) if run.uid not in str(row.left)]
         facts.set_rows("This run", lambda _: told)
-        await pilot.pause(0.3)
+        await pilot.pause()
 
     assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=(140, 42), run_before=prepare)
 
@@ -125,9 +123,12 @@ def test_the_workbench_says_what_waits(snap_compare: Compare, shop: Shop, size: 
     hold(shop)
 
     async def prepare(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: "run 6" in shown(pilot.app))
+        app = pilot.app
+        assert isinstance(app, Ingot)
+        await until(pilot, lambda: "run 6" in shown(app) and app.fresh.worker_asked and not app.discovering)
         await pilot.press("escape", "4")
-        await pilot.pause(0.4)
+        await until(pilot, lambda: app.screen is app.workbench and "⏸ paused" in shown(app))
+        await pilot.pause()
 
     assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=size, run_before=prepare)
 
@@ -137,10 +138,9 @@ def test_how_a_build_may_pause(snap_compare: Compare, shop: Shop, size: Size) ->
     async def prepare(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, Ingot)
-        await until(pilot, lambda: app.loaded)
+        await until(pilot, lambda: app.loaded and app.fresh.worker_asked and not app.discovering)
         app.push_screen(HowToPause(["frontend"]))
-        await pilot.pause(0.2)
+        await pilot.pause()
         await pilot.press("j")
-        await pilot.pause(0.3)
 
     assert snap_compare(shop.app(debugging=Door(shop)), terminal_size=size, run_before=prepare)

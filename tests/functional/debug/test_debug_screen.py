@@ -2,7 +2,7 @@
 
 import pytest
 from held import NOBODY, Door, hold, keep, pause_in, put_machine
-from into_machine import WAY_OUT, enter, in_machine
+from into_machine import WAY_OUT, enter, in_machine, keys_count_again
 from screen import line_with, lines, said, shown, until
 from shop import NOW, Shop
 from textual import events
@@ -14,6 +14,7 @@ from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.questions import Question
 from tui.screens.run import RunScreen
+from tui.terminal import widget
 from tui.terminal.widget import Terminal
 
 FULL = (140, 42)
@@ -25,6 +26,7 @@ async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> 
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.pause()
         await pilot.press("escape", "4", "d")
         await in_machine(pilot, app)
         await until(pilot, lambda: all(words in shown(app) for words in ("load 0.31", "base 0.1.0", "holds")))
@@ -49,7 +51,9 @@ async def test_one_key_from_the_workbench_leads_into_the_machine(shop: Shop) -> 
         assert door.shells[0].closed
 
 
-async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_leads_in_again(shop: Shop) -> None:
+async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_leads_in_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hold(shop)
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -62,7 +66,7 @@ async def test_after_the_way_out_letters_are_for_the_screen_and_the_way_out_lead
         await pilot.press(WAY_OUT, "i")
         assert door.shells[0].typed == b"\x1di", "pressed twice it goes to the machine"
         await pilot.press(WAY_OUT)
-        await pilot.pause(1.1)
+        monkeypatch.setattr(widget, "TWICE", 0.0)
         await pilot.press(WAY_OUT, "j")
         assert door.shells[0].typed == b"\x1dij", "later it is only the way in"
 
@@ -114,7 +118,7 @@ async def test_cleaning_up_wants_the_name_of_the_role(shop: Shop) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, DebugScreen))
         await pilot.press("x", *"backend", "enter")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert isinstance(app.screen, Question)
         await pilot.press("escape", "x", *"database", "enter")
         await until(pilot, lambda: "clean-up 1" in door.heard)
@@ -132,7 +136,7 @@ async def test_going_on_where_the_machine_goes_wants_the_name_too(shop: Shop) ->
         assert f"let the machine of run {run.id} go?" in shown(app)
         assert "Packer cleans up after this step" in shown(app)
         await pilot.press("y", "enter")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert "continue 1" not in door.heard
         await pilot.press("escape", "c", *"database", "enter")
         await until(pilot, lambda: "continue 1" in door.heard)
@@ -152,7 +156,7 @@ async def test_a_run_that_pauses_while_its_cancel_is_asked_for_is_asked_about_an
         await until(pilot, lambda: isinstance(app.screen, Question) and "is paused: nobody can look" in shown(app))
         assert f"Run {run.id} has paused meanwhile" in said(app)
         await pilot.press("y", "enter")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert shop.asked.heard == []
         await pilot.press("escape", "x", *"database", "enter")
         await until(pilot, lambda: shop.asked.heard == ["cancel"])
@@ -166,7 +170,7 @@ async def test_cancelling_a_paused_run_wants_the_name_too(shop: Shop) -> None:
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, Question))
         await pilot.press("y", "enter", "enter")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert shop.asked.heard == []
         await pilot.press("escape", "x", *"database", "enter")
         await until(pilot, lambda: shop.asked.heard == ["cancel"])
@@ -286,7 +290,7 @@ async def test_somebody_else_who_was_first_is_named(shop: Shop) -> None:
 async def test_before_ssh_it_says_what_was_tried_and_what_the_console_says(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.05)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.2)
     hold(shop, why="timeout waiting for SSH", step="StepConnect", log="ssh-timeout")
     door = Door(shop)
     door.refuse = NOBODY
@@ -321,7 +325,7 @@ async def test_readonly_looks_and_neither_enters_nor_answers(shop: Shop) -> None
         await until(pilot, lambda: "a shell would mark the image" in shown(app))
         line_with(app, "Started ssh.service")
         await pilot.press("r", "k", "x", "n", "plus")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert isinstance(app.screen, DebugScreen)
         assert door.heard == []
         assert "--readonly" in said(app)
@@ -355,7 +359,7 @@ async def test_a_shell_that_has_ended_takes_no_keys_and_the_footer_says_whose_th
         door.shells[0].exit_status = 0
         door.shells[0].say(b"")
         await until(pilot, lambda: "This shell has ended" in shown(app))
-        await pilot.pause(1.2)  # what is typed when it ends is for nobody
+        await keys_count_again(pilot, app)
         await pilot.press("2")
         await until(pilot, lambda: isinstance(app.focused, Terminal))
         await pilot.pause()
@@ -477,20 +481,18 @@ async def test_it_lives_at_every_size(shop: Shop, size: tuple[int, int]) -> None
         await enter(pilot, app)
         await in_machine(pilot, app)
         await pilot.resize_terminal(*size)
-        await pilot.pause(0.3)
         if size == (20, 5):
-            assert shown(app).strip() == "needs 60×15"
+            await until(pilot, lambda: shown(app).strip() == "needs 60×15")
         else:
-            line_with(app, "/dev/vda1", "100%")
+            await until(pilot, lambda: "/dev/vda1       2.0G  1.9G     0 100%" in shown(app))
             await pilot.press(WAY_OUT, "1")
             await until(pilot, lambda: "TASK [create the cluster]" in shown(app))
             await pilot.press("z")
             await until(pilot, lambda: lines(app)[0].startswith("╭─ shell 1"))
-            assert door.shells[0].size == (size[0] - 2, size[1] - 2)
+            await until(pilot, lambda: door.shells[0].size == (size[0] - 2, size[1] - 2))
         await pilot.resize_terminal(*FULL)
-        await pilot.pause(0.2)
+        await until(pilot, lambda: "/dev/vda1       2.0G  1.9G     0 100%" in shown(app))
         assert app.is_running
-        line_with(app, "/dev/vda1", "100%")
 
 
 async def test_binary_garbage_and_hostile_names_do_nothing(shop: Shop) -> None:

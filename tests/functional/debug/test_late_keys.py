@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from screen import lines, shown, until
 from shop import NOW, Shop
 from textual import events
+from textual.pilot import Pilot
 
 from core.model.machine import MachineState
 from core.model.pause import Answer, PauseKind
@@ -24,8 +25,8 @@ FULL = (140, 42)
 
 @pytest.fixture(autouse=True)
 def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keys of a test may come slowly."""
-    monkeypatch.setattr(late_keys, "QUIET", 3.0)
+    """The keys of a test may come slowly: only `the_hands_rest` ends it."""
+    monkeypatch.setattr(late_keys, "QUIET", 600.0)
 
 
 def at_breakpoint(shop: Shop) -> None:
@@ -36,7 +37,14 @@ def careful(app: Ingot, why: str) -> bool:
     return f"{why}: keys do nothing until you stop for a second" in lines(app)[-1]
 
 
-async def test_the_rest_of_a_line_is_no_answer_when_the_shell_ends(shop: Shop) -> None:
+async def the_hands_rest(pilot: Pilot[None], app: Ingot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more key that is for nobody, and then none."""
+    monkeypatch.setattr(late_keys, "QUIET", 0.1)
+    await pilot.press("c")
+    await until(pilot, lambda: "keys do nothing" not in lines(app)[-1])
+
+
+async def test_the_rest_of_a_line_is_no_answer_when_the_shell_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     at_breakpoint(shop)
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -50,7 +58,7 @@ async def test_the_rest_of_a_line_is_no_answer_when_the_shell_ends(shop: Shop) -
         await pilot.press(*"c c", "enter")
         assert not any("continue" in said for said in door.heard)
         assert isinstance(app.screen, DebugScreen)
-        await until(pilot, lambda: "keys do nothing" not in lines(app)[-1])
+        await the_hands_rest(pilot, app, monkeypatch)
         await pilot.press("c")
         await until(pilot, lambda: "continue 1" in door.heard)
 
@@ -102,7 +110,9 @@ async def test_the_rest_of_a_line_is_no_key_of_the_screen_when_the_machine_goes(
 
 
 @pytest.mark.parametrize("where", ["on the screen", "in a shell that has ended"])
-async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop, where: str) -> None:
+async def test_a_late_answer_to_one_pause_does_not_answer_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     run = hold(shop, PauseKind.STEP, why="one", step="StepOne", log="")
     door = Door(shop)
     app = shop.app(debugging=door)
@@ -119,7 +129,8 @@ async def test_a_late_answer_to_one_pause_does_not_answer_the_next(shop: Shop, w
         await until(pilot, lambda: careful(app, "Another pause"))
         await pilot.press("c")
         assert "continue 2" not in door.heard
-        await until(pilot, lambda: "keys do nothing" not in lines(app)[-1])
+        await the_hands_rest(pilot, app, monkeypatch)
+        assert "continue 2" not in door.heard
         await pilot.press("c")
         await until(pilot, lambda: "continue 2" in door.heard)
 

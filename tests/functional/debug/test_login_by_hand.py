@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from held import hold, key_of, with_real_shells
-from into_machine import enter
+from into_machine import enter, keys_count_again
 from msgspec.structs import replace
 from screen import shown, until
 from shop import Shop
 from ssh_machine import GUEST, PASSWORD, PasswordMachine, SshMachine, cannot_have_users, make_key, missing
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -19,16 +20,22 @@ from core.services.debugging import Debugging
 from tui.app import Ingot
 from tui.screens.login import AskLogin
 from tui.terminal.widget import Terminal
-from tui.widgets.shells import Shells
+from tui.widgets.typed import Typed
 
 
 async def turned_away(pilot: Pilot[None], app: Ingot) -> None:
     """From the run to its machine, which lets nobody in, and to the question for another login."""
     await enter(pilot, app)
     await until(pilot, lambda: "Other user, key or password" in shown(app))
-    await until(pilot, lambda: not app.screen.query_one(Shells).late.why)  # keys typed right then are for nobody
+    await keys_count_again(pilot, app)
     await pilot.press("u")
     await until(pilot, lambda: isinstance(app.screen, AskLogin))
+
+
+async def paste_key(pilot: Pilot[None], app: Ingot, key: Path) -> None:
+    app.post_message(events.Paste(str(key)))
+    await until(pilot, lambda: str(key) in [typed.value for typed in app.screen.query(Typed)])
+    await pilot.press("enter")
 
 
 @pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
@@ -44,12 +51,14 @@ async def test_the_wrong_key_is_denied_and_the_right_one_leads_in(shop: Shop, tm
             await turned_away(pilot, app)
             await pilot.press(*"/nowhere", "enter")
             await until(pilot, lambda: "The key /nowhere cannot be read." in shown(app))
-            await pilot.press("ctrl+u", *str(make_key(tmp_path / "other")), "enter")
+            await pilot.press("ctrl+u")
+            await paste_key(pilot, app, make_key(tmp_path / "other"))
             await until(pilot, lambda: "does not let" in str(app.screen.query_one("#wrong", Static).content))
             known = shop.index.machine(run.uid, key_of(run))
             assert known is not None
             assert known.login == wrong, "one that does not lead in does not count"
-            await pilot.press("ctrl+u", *str(real.login), "enter")
+            await pilot.press("ctrl+u")
+            await paste_key(pilot, app, real.login)
             await until(pilot, lambda: isinstance(app.focused, Terminal))
             await pilot.press(*"expr 41 + 1", "enter")
             await until(pilot, lambda: "42" in "".join(shown(app).split("expr 41 + 1")[1:]))

@@ -1,5 +1,6 @@
 """The way out of a machine that a user has chosen in config.toml."""
 
+import pytest
 from held import Door, hold
 from into_machine import WAY_OUT, enter
 from screen import line_with, lines, shown, until
@@ -7,13 +8,16 @@ from shop import Shop
 from textual import events
 
 from tui.screens.debug import DebugScreen
+from tui.terminal import widget
 from tui.terminal.widget import Terminal
 
 FULL = (140, 42)
 USUAL = WAY_OUT
 
 
-async def test_the_key_that_was_chosen_leads_out_and_in_again_and_the_usual_one_is_the_machines(shop: Shop) -> None:
+async def test_the_key_that_was_chosen_leads_out_and_in_again_and_the_usual_one_is_the_machines(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hold(shop)
     door = Door(shop)
     app = shop.app(debugging=door, leave_key="ctrl+g")
@@ -33,8 +37,9 @@ async def test_the_key_that_was_chosen_leads_out_and_in_again_and_the_usual_one_
         line_with(app, "Ctrl+G", "Into the shell")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, DebugScreen))
-        await pilot.pause(1.1)
-        await pilot.press("ctrl+g", "j")
+        with monkeypatch.context() as later:
+            later.setattr(widget, "TWICE", 0.0)
+            await pilot.press("ctrl+g", "j")
         assert door.shells[0].typed == b"\x1dij", "later it is the way in"
         await pilot.press("ctrl+g")
         await until(pilot, lambda: app.focused is None)

@@ -1,7 +1,7 @@
 """Where several machines wait, d opens none that nobody chose."""
 
 from held import Door, hold, keep, put_machine
-from into_machine import WAY_OUT, in_machine
+from into_machine import WAY_OUT, enter, in_machine
 from msgspec.structs import replace
 from screen import line_with, lines, shown, until
 from shop import Shop
@@ -39,6 +39,7 @@ async def test_of_two_runs_one_is_chosen(shop: Shop) -> None:
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.pause()
         await pilot.press("escape", "1", "d")
         await until(pilot, lambda: isinstance(app.screen, Machines))
         line_with(app, str(first.id), "database", "qemu.database", "provisioner ansible failed", "1:56:00")
@@ -69,8 +70,7 @@ async def test_of_two_builds_of_one_run_one_is_chosen(shop: Shop) -> None:
     door = Door(shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.press("d")
+        await enter(pilot, app)
         await until(pilot, lambda: isinstance(app.screen, Machines))
         assert door.heard == []
         await pilot.press("slash", *"second one", "enter", "enter")
@@ -85,8 +85,7 @@ async def test_the_screen_stays_with_its_machine(shop: Shop) -> None:
     door = Door(shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await pilot.press("d")
+        await enter(pilot, app)
         await in_machine(pilot, app)
         second_build(shop, run)
         put_machine(shop, run, state=MachineState.GONE)
@@ -101,6 +100,7 @@ async def test_the_only_one_is_opened_at_once_and_m_says_that_there_is_no_other(
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.pause()
         await pilot.press("escape", "1", "d")
         await in_machine(pilot, app)
         await pilot.press(WAY_OUT, "m")

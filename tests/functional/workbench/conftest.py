@@ -1,6 +1,5 @@
-"""The workspace that these tests open, in UTC and at a fixed time."""
+"""The workspace that these tests open, at a fixed time."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,15 +8,11 @@ from shop import Ruling, Shop, fill, open_shop, rule
 
 
 @pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def bare(tmp_path: Path) -> Iterator[Shop]:
     """A Git repository that Ingot has never seen."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        opened = open_shop(tmp_path)
-        yield opened
-        opened.close()
-    time.tzset()
+    opened = open_shop(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

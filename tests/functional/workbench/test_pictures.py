@@ -14,7 +14,6 @@ from core.errors import WorkspaceError
 from core.services.overview import WorkerView
 from tui.app import Ingot
 from tui.screens.questions import trust_question
-from tui.widgets.typed import Typed
 
 SIZES = pytest.mark.parametrize("size", [(140, 42), (80, 24)], ids=["140x42", "80x24"])
 Compare = Callable[..., bool]
@@ -23,13 +22,12 @@ Size = tuple[int, int]
 
 @pytest.fixture(autouse=True)
 def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a picture shows must not depend on the machine: Packer is there, and no toast comes in between."""
+    """What a picture shows must not depend on the machine: Packer is there."""
     (tmp_path / "bin").mkdir()
     packer = tmp_path / "bin/packer"
     packer.write_text("#!/bin/sh\n")
     packer.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 def workbench_of(pilot: Pilot[Any]) -> Ingot:
@@ -39,17 +37,12 @@ def workbench_of(pilot: Pilot[Any]) -> Ingot:
     return app
 
 
-async def drawn(pilot: Pilot[Any], keys: Sequence[str], then: Callable[[Ingot], None] | None, wait: float) -> None:
-    """Press keys, waiting so many seconds after each; then wait until all is drawn."""
-    app = workbench_of(pilot)
-    for key in keys:
-        await pilot.press(key)
-        await pilot.pause(wait)
+async def drawn(pilot: Pilot[Any], keys: Sequence[str], then: Callable[[Ingot], None] | None) -> None:
+    """Press keys, then wait until all is read and drawn."""
+    await pilot.press(*keys)
     if then is not None:
-        then(app)
-    await pilot.pause(0.4)
-    for typed in app.screen.query(Typed):
-        typed.cursor_blink = False
+        then(workbench_of(pilot))
+    await pilot.pause()
 
 
 def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[[Pilot[Any]], Any]:
@@ -60,8 +53,8 @@ def before(*keys: str, then: Callable[[Ingot], None] | None = None) -> Callable[
         found = app.overviews
         assert isinstance(found, Still)
         await until(pilot, lambda: app.loaded and app.fresh.worker_asked and found.discovered and not app.discovering)
-        await pilot.pause(0.3)  # what follows from the data, such as the footer, is drawn
-        await drawn(pilot, keys, then, 0.05)
+        await pilot.pause()  # what follows from the data, such as the footer, is drawn
+        await drawn(pilot, keys, then)
 
     return prepare
 
@@ -163,7 +156,7 @@ def at(role: str, version: str, *keys: str, then: Callable[[Ingot], None] | None
         await until(pilot, lambda: shows_images_of(app, role))
         app.workbench.images.move_to(version)
         await pilot.press("2")
-        await drawn(pilot, keys, then, 0.4)
+        await drawn(pilot, keys, then)
 
     return prepare
 

@@ -64,7 +64,8 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < deadline, "it does not end"
             self.read(0.05)
-        self.read(0.2)
+        while select.select([self.ours], [], [], 0.2)[0]:
+            self.said += os.read(self.ours, 65536)
         return self.process.returncode
 
     def hang_up(self) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pytest
+from patience import PATIENCE
 from screen import until
 from shop import Shop
 from textual import events
 
+from tui import typing_ahead
 from tui.app import Ingot
 from tui.screens.help import Help
 from tui.widgets.typed import Typed
@@ -57,7 +60,8 @@ async def test_a_question_is_answered_before_it_is_seen(shop: Shop) -> None:
         await until(pilot, lambda: app.screen is app.workbench and app.focused is app.workbench.runs)
 
 
-async def test_what_hangs_does_not_take_the_keyboard(shop: Shop) -> None:
+async def test_what_hangs_does_not_take_the_keyboard(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typing_ahead, "PATIENCE", 0.3)
     app = shop.app()
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: app.loaded)
@@ -69,7 +73,7 @@ async def test_what_hangs_does_not_take_the_keyboard(shop: Shop) -> None:
         await asyncio.sleep(0.05)
         app.workbench.runs.focus()
         type_at_once(app, "question_mark")
-        async with asyncio.timeout(60):  # no pause of the pilot: that waits for every widget
+        async with asyncio.timeout(PATIENCE):  # no pause of the pilot: that waits for every widget
             while not isinstance(app.screen, Help):  # noqa: ASYNC110 - it sets no event
                 await asyncio.sleep(0.02)
         over.set()

@@ -386,7 +386,7 @@ async def test_hostile_names_are_shown_everywhere_and_do_nothing(bare: Shop) -> 
             assert not any(character in shown(app) for character in "\x1b\x07\u202e\x9b"), keys
         app.notify(HOSTILE, title=HOSTILE)
         await pilot.press("N")
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert not any(character in shown(app) for character in "\x1b\x07\u202e\x9b")
         assert app.is_running
 
@@ -403,7 +403,7 @@ async def test_without_unicode_every_sign_is_ascii(shop: Shop) -> None:
         line_with(app, "* running", "* build 3:14", "| register")
         for keys in (("question_mark",), ("escape", "N"), ("escape", "2", "enter")):
             await pilot.press(*keys)
-            await pilot.pause(0.3)
+            await pilot.pause()
             assert {character for character in shown(app) if not character.isascii()} <= {"↓", "↑"}, keys
 
 
