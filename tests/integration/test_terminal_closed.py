@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import wait
 from tmux_terminal import Terminal
 
 pytestmark = [
@@ -79,12 +80,24 @@ def test_a_paste_that_is_no_text_does_not_end_the_workbench(
     terminal.shows("Keys that work here")
 
 
+LEAVES_THE_SCREEN = b"\x1b[?1049l"
+
+
+def all_panes(terminal: Terminal) -> list[str]:
+    """The screen but for its header and footer, where what goes on in the background is told, once all is drawn."""
+    seen = ""
+    for words in ("No Packer templates", "Image versions of", "No fleets yet", "No runs yet", "Quit"):
+        seen = terminal.shows(words)
+    return [line[:60] for line in seen.splitlines()[1:-1]]
+
+
 def test_after_the_shell_and_fg_the_whole_screen_is_there_again(
-    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
+    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal], tmp_path: Path
 ) -> None:
     terminal = in_a_bare_repository(make_ingot(), open_terminal)
-    before = terminal.shows("No Packer templates")
+    before = all_panes(terminal)
+    said = tmp_path / "said"
+    terminal.record(said)
     terminal.press("C-z")  # tmux has what stops go on at once, as `fg` does
-    terminal.gone("Roles")
-    after = terminal.shows("No Packer templates")
-    assert [line[:60] for line in after.splitlines()] == [line[:60] for line in before.splitlines()]
+    wait(lambda: said.exists() and LEAVES_THE_SCREEN in said.read_bytes(), "the shell has the terminal")
+    assert all_panes(terminal) == before

@@ -1,14 +1,15 @@
 """A real terminal with the program in it, driven key by key and read as a person sees it."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 120.0
-"""Seconds until what should show must show."""
+PATIENCE = 600.0
+"""Seconds until what should show must show: a program may have to start, or a machine to boot, beside much else."""
 
 
 class Terminal:
@@ -53,11 +54,9 @@ class Terminal:
             time.sleep(0.1)
         return seen
 
-    def gone(self, text: str) -> None:
-        """Wait until the text is on the screen no more."""
-        deadline = time.monotonic() + PATIENCE
-        while text in self.seen():
-            assert time.monotonic() < deadline, f"{text!r} is still on the screen"
+    def record(self, file: Path) -> None:
+        """Keep what the program writes from now on: what the screen shows for a moment only cannot be waited for."""
+        self._tmux("pipe-pane", f"exec cat >> {shlex.quote(str(file))}")
 
     def resize(self, columns: int, rows: int) -> None:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
