@@ -241,8 +241,16 @@ class Execution:
             self._index.set_run_state(run.uid, RunState.CANCELLING, f"{run.cancel_asked_by} asked for it")
         for hold in await holds_of(self._around.places, run.uid):
             await end_tool(hold)
-        if stage.state is not StageState.PENDING:
-            self._index.update_stage(run.uid, stage.key, state=StageState.CANCELLED, ended=time.time(), fraction=None)
+        if stage.state is StageState.PENDING:
+            return StageState.CANCELLED
+        job = Job(self._around, run, stage)
+        try:
+            await job.tell_lost()
+        except LostError as error:
+            return self._failed(run, stage, job, error)
+        finally:
+            job.close()
+        self._index.update_stage(run.uid, stage.key, state=StageState.CANCELLED, ended=time.time(), fraction=None)
         return StageState.CANCELLED
 
     async def _unknown(self, uid: str) -> str:

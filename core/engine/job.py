@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from core.engine.following import Following
-from core.engine.holds import end_tool, holds_of, tool_directory
+from core.engine.holds import build_directory, end_tool, holds_of, tool_directory
 from core.engine.pausing import Waits
 from core.engine.progress import Progress
 from core.engine.surroundings import Surroundings
@@ -195,6 +195,13 @@ class Job:
     async def end_earlier(self) -> None:
         for hold in await holds_of(self.places, self._run.uid, self._stage.key):
             await end_tool(hold)
+
+    async def tell_lost(self) -> None:
+        """For a stage that is not carried out again: raises LostError where what had its machine vanished with its
+        holder. What it left here is ended, and a machine in the cloud counts as kept, until now."""
+        directory = build_directory(self.places, self._run.uid, self._stage.key)
+        if self._stage.name == "build" and Hold.vanished(directory):
+            await self._vanished(directory.name, repeatable=False, again=False)
 
     async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
         """Start a tool. A cancel that comes in between ends it as soon as it has started: it would run unseen."""

@@ -4,21 +4,24 @@ import asyncio
 import errno
 import os
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import until
 from synced import synced_names
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
 from core.engine.dispatcher import Dispatcher
 from core.engine.execution import Execution, Pipeline
-from core.engine.holds import holds_of
+from core.engine.holds import holds_of, tool_directory
 from core.engine.job import Job, LostError
 from core.engine.slots import Slots
 from core.errors import ToolError
+from core.holding import Hold, ToolSpec
 from core.model.run import Run, RunState, StageState
 from core.stages import built, checkout, evidence
 from core.stages.artifacts import Made
@@ -150,6 +153,30 @@ async def test_a_cancelled_run_says_what_a_stage_that_was_lost_may_have_left(wor
     assert ended.reason == (
         "cancelled by Bob. packer and its holder vanished. What it made carries the run's id: look for it there."
     )
+
+
+async def test_a_cancel_that_finds_a_dead_holder_says_what_may_be_left(workshop: Workshop, run: Run) -> None:
+    """No worker lived when the cancel was asked for, nor when what held the tool was killed."""
+    key = "build/file.hello"
+    workshop.index.update_stage(run.uid, key, state=StageState.RUNNING)
+    spec = ToolSpec(
+        ("sleep", "600"), cwd=workshop.root, environment=dict(os.environ), log=workshop.places.log(run.uid, key),
+        run_uid=run.uid,
+    )  # fmt: skip
+    hold = await Hold.start(tool_directory(workshop.places, run.uid, key, "packer"), spec)
+    assert hold.tool_pid is not None
+    os.kill(hold.pid, signal.SIGKILL)
+    await hold.wait_gone()
+    workshop.index.ask_cancel(run.uid, "Bob")
+    execution = Execution(workshop.around, Pipeline({}, lambda _run, _succeeded: None), lambda: None)
+    assert await execution.carry_out(run.uid, "checkout") == "cancelled"
+    assert await execution.carry_out(run.uid, key) == "lost"
+    await execution.finish(run.uid)
+    ended = workshop.again(run)
+    assert ended.state is RunState.CANCELLED
+    assert ended.reason.startswith("cancelled by Bob. packer and its holder vanished")
+    assert f"carries the run's id {run.uid}: look for it there." in ended.reason
+    await until(lambda: not Path(f"/proc/{hold.tool_pid}").exists(), "what it had left running is ended")
 
 
 async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Workshop, run: Run) -> None:
