@@ -248,6 +248,7 @@ def _add_deciding(
         verb.add_argument("--at", metavar="DATE", help="from then on: 2026-12-24, 2026-12-24T18:00, …+01:00")
     deprecate.add_argument("--replacement", default="", metavar="VERSION", help="the version to take instead")
     revoke.add_argument("--yes", action="store_true", help="do it without asking for its name")
+    channels.add_argument("--yes", action="store_true", help="with --back: move it without asking for its name")
 
 
 def _add_keeping(

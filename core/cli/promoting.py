@@ -88,11 +88,11 @@ def restore(arguments: argparse.Namespace) -> int:
 
 
 def channels(arguments: argparse.Namespace) -> int:
-    """`ingot channels [ROLE [CHANNEL]] [--back]`."""
+    """`ingot channels [ROLE [CHANNEL]] [--back [--yes]]`."""
     if arguments.back:
         if not (arguments.role and arguments.channel):
             raise RefusedError("Which channel of which role?", "ingot channels ROLE CHANNEL --back")
-        return _said(_changing(arguments).back(arguments.role, arguments.channel, arguments.why))
+        return _moved_back(arguments)
     found = _promoting(arguments).channels(arguments.role)
     if arguments.channel:
         found = [view for view in found if view.channel == arguments.channel]
@@ -107,6 +107,21 @@ def channels(arguments: argparse.Namespace) -> int:
     else:
         table(("ROLE", "CHANNEL", "VERSION", "STATE", "MOVED", "BY", "WHY"), [_row(view) for view in found])
     return ExitStatus.DONE
+
+
+def _moved_back(arguments: argparse.Namespace) -> int:
+    """Says what would move, and moves it when the channel's name is typed; what was said is what is moved."""
+    promoting, role, channel = _changing(arguments), arguments.role, arguments.channel
+    move, passed = promoting.going_back(role, channel)
+    if not arguments.yes:
+        told = f"{channel} of {role} goes back from {move.before} to {move.version}, for everybody who takes it."
+        if not sys.stdin.isatty():
+            raise RefusedError(f"{told} That needs the name of the channel, typed.", "Or say --yes.")
+        for line in (*passed, told):
+            say(line)
+        if input("Type the channel's name to move it: ").strip() not in (channel, text.visible(channel)):
+            raise RefusedError("That is not its name: nothing was moved.", f"Its name: {channel}")
+    return _said(promoting.back(role, channel, arguments.why, expected=move.before))
 
 
 def _promoting(arguments: argparse.Namespace) -> Promoting:

@@ -128,6 +128,19 @@ class _Desk(msgspec.Struct, frozen=True):
                 move = self.move(image, rule, why, back=True)
                 yield move, self.decided.forbids(move, self.now)
 
+    def step_back(self, role: str, channel: str, why: str) -> tuple[ChannelMove, tuple[str, ...]]:
+        """The nearest of these moves that nothing forbids, and the rules that forbid those before it. Raises
+        RefusedError where there is none."""
+        passed: dict[str, None] = {}
+        for move, forbidden in self.steps_back(role, self.rule(channel), why):
+            if not forbidden:
+                return move, tuple(passed)
+            passed[forbidden] = None
+        raise RefusedError(
+            f"{channel} of {role} has nothing to go back to.",
+            "\n".join(passed) or f"See: ingot channels {role} {channel}",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Promoting:
@@ -173,19 +186,16 @@ class Promoting:
         Raises RefusedError when there is none, LostRaceError, naming who, when somebody moved the channel first.
         """
         desk = self._desk()
-        rule, before = desk.rule(channel), desk.seen(role, channel, expected).version
-        passed: list[str] = []
-        for move, forbidden in desk.steps_back(role, rule, why):
-            if forbidden:
-                passed.append(forbidden)
-                continue
-            self._decide(desk, [move], f"move {channel} of {role} back to {move.version}", why)
-            done = f"{channel} of {role} is back at {move.version}{_was(before)}."
-            return Outcome(done, (*dict.fromkeys(passed), *_shared(desk)))
-        raise RefusedError(
-            f"{channel} of {role} has nothing to go back to.",
-            "\n".join(dict.fromkeys(passed)) or f"See: ingot channels {role} {channel}",
-        )
+        before = desk.seen(role, channel, expected).version
+        move, passed = desk.step_back(role, channel, why)
+        self._decide(desk, [move], f"move {channel} of {role} back to {move.version}", why)
+        done = f"{channel} of {role} is back at {move.version}{_was(before)}."
+        return Outcome(done, (*passed, *_shared(desk)))
+
+    def going_back(self, role: str, channel: str) -> tuple[ChannelMove, tuple[str, ...]]:
+        """The move that `back` would make now, and why it passes over what the channel had in between. Raises as
+        that."""
+        return self._desk().step_back(role, channel, "")
 
     def consequences(self, role: str, version: str, why: str, *, since: float | None = None) -> Consequences:
         """What revoking an image version would bring with it. Raises RefusedError where a rule forbids it."""
@@ -336,7 +346,9 @@ def _said(end: ChannelEnd, *, dated: bool) -> str:
     if end.back_to:
         return f"{end.channel} of {end.role} went back from {end.version} to {end.back_to}."
     when = "will be blocked from then on" if dated else "is blocked"
-    return f"{end.channel} of {end.role} is at {end.version} and {when}: move it (ingot promote, or --back)."
+    return (
+        f"{end.channel} of {end.role} is at {end.version} and {when}: ingot promote moves it, or ingot channels --back."
+    )
 
 
 def _was(version: str) -> str:

@@ -76,6 +76,21 @@ class Clone:
             ledger.decide([passed, replace(passed, act=Act.GOOD)], ADA, f"good {role} {version}")
 
 
+def answered(clone: Clone, typed: str, *words: str) -> tuple[int, str]:
+    """What a command says to somebody at a terminal who types that, and its exit status."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        (str(BIN / "ingot"), *words),
+        cwd=clone.root, env=clone.ingot.environment, stdin=theirs,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    os.write(ours, f"{typed}\n".encode())
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    return process.returncode, out
+
+
 class Pair:
     """Two people with a clone each; the tests of this file are one story about their images."""
 
@@ -124,7 +139,7 @@ def test_an_image_goes_to_a_channel_and_back_and_everybody_sees_who_and_why(pair
     ada("promote", "web", "4", "staging")
     bo("promote", "web", "2", "production", "--why", "faster")
     bo("promote", "web", "3", "production")
-    assert "back at 2 (was 3)" in ada("channels", "web", "production", "--back", "--why", "too fast")
+    assert "back at 2 (was 3)" in ada("channels", "web", "production", "--back", "--yes", "--why", "too fast")
     bo("roles", "--refresh")
     assert bo.channels() == {"staging": "4", "production": "2", "edge": None}
     history = bo("channels", "web", "production")
@@ -133,7 +148,7 @@ def test_an_image_goes_to_a_channel_and_back_and_everybody_sees_who_and_why(pair
     ]  # fmt: skip
     assert "Ada Example <ada@example.org>  too fast" in history
     assert "Bo Lind <bo@example.org>       faster" in history
-    assert "back at 1" in bo("channels", "web", "production", "--back")
+    assert "back at 1" in bo("channels", "web", "production", "--back", "--yes")
     assert "nothing to go back to" in bo("channels", "web", "production", "--back", status=2)
     listed = {image["version"]: image["channels"] for image in bo.json("images", "web")}
     assert listed == {"1": ["production"], "2": [], "3": [], "4": ["staging"]}
@@ -202,17 +217,7 @@ def test_revoking_in_a_terminal_says_what_happens_and_asks_for_the_name(pair: Pa
     pair.ada("promote", "web", "2", "edge")
 
     def revoke(typed: str) -> tuple[int, str]:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            (str(BIN / "ingot"), "revoke", "web", "2", "--why", "it leaks"),
-            cwd=pair.ada.root, env=pair.ada.ingot.environment, stdin=theirs,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        os.write(ours, f"{typed}\n".encode())
-        out, _ = process.communicate(timeout=60)
-        os.close(ours)
-        os.close(theirs)
-        return process.returncode, out
+        return answered(pair.ada, typed, "revoke", "web", "2", "--why", "it leaks")
 
     status, said = revoke("web 3")
     assert (status, pair.ada.states()["web 2"]) == (2, "good")
@@ -220,6 +225,19 @@ def test_revoking_in_a_terminal_says_what_happens_and_asks_for_the_name(pair: Pa
     assert "Type exactly: web 2" in said
     status, said = revoke("web 2")
     assert (status, pair.ada.states()["web 2"]) == (0, "revoked")
+
+
+def test_a_channel_goes_back_only_when_its_name_is_typed(pair: Pair) -> None:
+    for version in ("1", "2"):
+        pair.ada("promote", "web", version, "edge")
+    said = pair.ada("channels", "web", "edge", "--back", status=2)
+    assert "edge of web goes back from 2 to 1, for everybody who takes it. That needs the name" in said
+    assert "Or say --yes." in said
+    for typed, status, at in (("", 2, "2"), ("web", 2, "2"), ("edge", 0, "1")):
+        told = answered(pair.ada, typed, "channels", "web", "edge", "--back")
+        assert told[0] == status, told
+        assert "edge of web goes back from 2 to 1" in told[1]
+        assert pair.ada.channels()["edge"] == at
 
 
 def test_while_the_remote_is_away_it_stays_here_and_says_so(pair: Pair) -> None:
