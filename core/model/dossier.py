@@ -1,5 +1,8 @@
 """Everything that is known of one image version: from the ledger, its reports, the record of runs, and the disk."""
 
+import re
+from collections.abc import Mapping
+
 import msgspec
 
 from core.model.channels import ChannelMove
@@ -10,6 +13,9 @@ from core.model.run import Run
 from core.model.sealing import SealReport
 from core.model.states import StateChange, Verdict
 from core.model.test_report import Case, Report
+
+NAMED_RUN = re.compile(r"\bby run ([0-9a-z]+)\b")
+"""How a reason on the ledger names the run that it comes from: by its uid, since numbers count on one machine only."""
 
 
 class TestRound(msgspec.Struct, frozen=True):
@@ -79,6 +85,8 @@ class Dossier(msgspec.Struct, frozen=True):
     """The newer good version of what it is built on."""
     run: Run | None = None
     """The run that made it, where it was made on this machine."""
+    numbers: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    """Of the runs that what was decided about it names by their uids, those that were on this machine."""
     used_by: tuple[str, ...] = ()
     """`run 12`: runs that are not over and need it."""
     seals: tuple[SealReport, ...] = ()

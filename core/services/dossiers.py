@@ -5,7 +5,7 @@ takes: call them in a thread.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from core.adapters.git import GitRepository
 from core.errors import RefusedError, WorkspaceError
 from core.model.channels import ChannelRule
 from core.model.decided import Decided, Key
-from core.model.dossier import Dossier, Relative
+from core.model.dossier import NAMED_RUN, Dossier, Relative
 from core.model.image import ImageState, ImageVersion
 from core.model.promotion import Check, checks, forbidden
 from core.model.run import Run
 from core.model.standing import Standing, standing_of
+from core.model.states import StateChange
 from core.model.workspace import Workspace
 from core.places import Places
 from core.services import catalogue, images, reports
@@ -101,6 +102,7 @@ class Dossiers:
             children=tuple(_children(decided, key, read.now)),
             outdated=standing.outdated(image),
             run=self._run(image),
+            numbers=self._numbers(decided.changes.get(key, ())),
             used_by=listed.used_by,
             seals=known.seals,
             rounds=known.rounds,
@@ -118,6 +120,18 @@ class Dossiers:
             return index.run(image.run)
         finally:
             index.close()
+
+    def _numbers(self, changes: Iterable[StateChange]) -> dict[str, int]:
+        """The numbers that the runs which are named in reasons have on this machine, by their uids."""
+        uids = {uid for change in changes for uid in NAMED_RUN.findall(change.why)}
+        if not uids:
+            return {}
+        index = Index(self.places.index)
+        try:
+            known = [index.run(uid) for uid in sorted(uids)]
+        finally:
+            index.close()
+        return {run.uid: run.id for run in known if run is not None}
 
     def _read(self) -> _Read:
         workspace = catalogue.identify(self.directory)

@@ -1,22 +1,28 @@
 """What the screens know of images, from a real ledger: reports, lineage, and who was first."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
+from repository import commit, git, nobodys_settings
 
 from core.errors import LostRaceError, RefusedError
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.inventory import Inventory, Package, PackageKind, Password, Port, System, User
+from core.model.role import Build, Role, Syntax
+from core.model.run import RunRequest
 from core.model.sealing import Finding, ItemState, SealReport
 from core.model.states import Act, StateChange, Verdict
 from core.model.test_report import Case, Outcome, Report
+from core.model.workspace import Workspace
 from core.places import Places
 from core.services.deciding import Deciding
 from core.stages.evidence import compressed
+from core.store.index import Index
 from core.store.ledger import Ledger
+from tui.image_sections import history
+from tui.theme import plain
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -24,13 +30,9 @@ ADA = "Ada Example <ada@example.org>"
 NOW = 1_795_000_000.0
 
 
-def git(root: Path, *words: str) -> None:
-    subprocess.run(("git", *words), cwd=root, check=True, capture_output=True)
-
-
 def clone(directory: Path, name: str, hub: Path) -> Path:
     root = directory / name / "shop"
-    subprocess.run(("git", "clone", "-q", "-b", "main", str(hub), str(root)), check=True, capture_output=True)
+    git(directory, "clone", "-q", "-b", "main", str(hub), str(root))
     git(root, "config", "user.name", name)
     git(root, "config", "user.email", f"{name.lower()}@example.org")
     return root
@@ -39,16 +41,12 @@ def clone(directory: Path, name: str, hub: Path) -> Path:
 @pytest.fixture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two clones that share a ledger."""
-    (tmp_path / "gitconfig").write_text("[user]\n\tname = Ada Example\n\temail = ada@example.org\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+    nobodys_settings(tmp_path, monkeypatch, "[user]\n\tname = Ada Example\n\temail = ada@example.org\n")
     seed, hub = tmp_path / "seed", tmp_path / "hub.git"
     seed.mkdir()
-    (seed / "ingot.toml").write_text('id = "shop"\n[ledger]\nremote = "origin"\n')
     git(seed, "init", "-q", "-b", "main")
-    git(seed, "add", ".")
-    git(seed, "commit", "-q", "-m", "Work")
-    subprocess.run(("git", "clone", "-q", "--bare", str(seed), str(hub)), check=True, capture_output=True)
+    commit(seed, {"ingot.toml": 'id = "shop"\n[ledger]\nremote = "origin"\n'})
+    git(tmp_path, "clone", "-q", "--bare", str(seed), str(hub))
     return clone(tmp_path, "Ada", hub), clone(tmp_path, "Bo", hub)
 
 
@@ -127,6 +125,23 @@ def test_all_that_is_on_the_ledger_of_an_image_is_gathered(two: tuple[Path, Path
     assert names == ["web 1", "shop 1"]
     with pytest.raises(RefusedError, match="There is no image web 9"):
         deciding(bo).dossier("web", "9")
+
+
+def test_a_run_is_named_by_its_number_where_it_was_on_this_machine(two: tuple[Path, Path]) -> None:
+    ada, bo = two
+    made = register(ada, "web", "1", good=False)
+    about = Role("web", "web", Syntax.HCL2, builds=(Build("qemu.web", "qemu"),))
+    request = RunRequest(Workspace("shop", "shop", str(ada)), about, "c" * 40, "HEAD", ("qemu.web",), ADA, NOW)
+    index = Index(deciding(ada).places.index)
+    run = index.add_run(request, ("test/qemu.web",))
+    index.close()
+    passed = StateChange("web", "1", made.run, Act.TESTED, ADA, NOW, verdict=Verdict.PASSED)
+    good = StateChange("web", "1", made.run, Act.GOOD, ADA, NOW + 1, f"tested by run {run.uid}")
+    Ledger(ada, "origin").decide([passed, good], ADA, "tested web 1")
+    Ledger(bo, "origin").fetch()
+    for root, name in ((ada, run.id), (bo, run.uid)):
+        told = [plain(row.cells[3]) for row in history.SECTION.rows(deciding(root).dossier("web", "1"), NOW + 9)]
+        assert f"tested by run {name}" in told
 
 
 def test_a_report_that_cannot_be_read_is_said_and_hides_nothing(two: tuple[Path, Path]) -> None:

@@ -1,9 +1,9 @@
 """What was decided about an image version, and which channels moved to it or away: newest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from core.model.channels import ChannelMove
-from core.model.dossier import Dossier
+from core.model.dossier import NAMED_RUN, Dossier
 from core.model.image import ImageVersion
 from core.model.states import Act, StateChange
 from core.text import moment
@@ -17,7 +17,7 @@ def _rows(dossier: Dossier, now: float) -> Iterator[Row]:
     built = _event(image.created, Piece("built"), image.built_by, f"from {image.commit[:7]}", now)
     told = [
         (image.created, built),
-        *((change.at, _change(change, now)) for change in dossier.changes),
+        *((change.at, _change(change, dossier.numbers, now)) for change in dossier.changes),
         *((move.at, _move(move, image, now)) for move in dossier.moves),
     ]
     for _, row in sorted(told, key=lambda pair: -pair[0]):
@@ -34,7 +34,7 @@ _ACTS = {
 }
 
 
-def _change(change: StateChange, now: float) -> Row:
+def _change(change: StateChange, numbers: Mapping[str, int], now: float) -> Row:
     sign, tone = _ACTS[change.act]
     words = f"{sign} {change.act}"
     if change.act is Act.TESTED:
@@ -44,7 +44,8 @@ def _change(change: StateChange, now: float) -> Row:
         words += f" from {moment(change.since)[:10]}"
     if change.replacement:
         words += f", take {change.replacement}"
-    return _event(change.at, Piece(words, tone), change.by, change.why, now)
+    why = NAMED_RUN.sub(lambda named: f"by run {numbers.get(named[1], named[1])}", change.why)
+    return _event(change.at, Piece(words, tone), change.by, why, now)
 
 
 def _move(move: ChannelMove, image: ImageVersion, now: float) -> Row:
