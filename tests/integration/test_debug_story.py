@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,8 @@ pytestmark = [
 ]
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-PATIENCE = 300.0
+PATIENCE = 1200.0
+"""Seconds for a build in a machine without hardware virtualisation, beside much else."""
 
 
 def add_role(shop: Shop, name: str, provisioners: str) -> None:
@@ -44,8 +44,7 @@ def add_role(shop: Shop, name: str, provisioners: str) -> None:
             f'\n[roles.{name}]\ntemplate = "packer/{name}"\nupstream = {{ role = "base" }}\n'
             "test = { enabled = false }\n"
         )
-    for words in (("add", "."), ("commit", "-q", "-m", f"The role {name}")):
-        subprocess.run(("git", *words), cwd=shop.root, env=shop.ingot.environment, check=True)
+    shop.commit(f"The role {name}")
 
 
 def build(shop: Shop, role: str, *options: str) -> int:
@@ -77,7 +76,7 @@ def in_machine(shop: Shop, number: int, command: str) -> str:
 
 
 def nothing_left(shop: Shop) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (left := shop.ingot.left_behind()) or shop.json("debug"):
         assert time.monotonic() < deadline, (left, shop.json("debug"))
         time.sleep(0.5)
