@@ -188,8 +188,8 @@ class Ec2:
             wanted.append({"Name": "architecture", "Values": [architecture]})
         owners: dict[str, Any] = {"Owners": [owner]} if owner else {"MaxResults": 1000}
         # Deprecated ones as well: that a name has only those left is to be said.
-        answer = self._call(
-            *("look for", name, "describe_images", "ec2:DescribeImages"),
+        found = self._all(
+            *("look for", name, "describe_images", "Images", "ec2:DescribeImages"),
             Filters=wanted,
             IncludeDeprecated=True,
             **owners,
@@ -205,7 +205,7 @@ class Ec2:
                 state=image.get("State", ""),
                 architecture=image.get("Architecture", ""),
             )
-            for image in answer.get("Images", [])
+            for image in found
         ]
 
     def owners_of(self, name: str, architecture: str = "", limit: int = 5) -> tuple[str, ...]:
@@ -242,11 +242,8 @@ class Ec2:
 
     def remove_security_group(self, name: str) -> None:
         """No error where there is none. Raises ToolError, such as while a machine has it."""
-        wanted = [{"Name": "group-name", "Values": [name]}]
-        found = self._call("look at", name, "describe_security_groups", _MACHINES, Filters=wanted)
-        groups: list[dict[str, Any]] = found.get("SecurityGroups", [])
-        for group in groups:
-            self._call("remove", name, "delete_security_group", _MACHINES, GroupId=group["GroupId"])
+        for group in self._groups(name):
+            self._call("remove", name, "delete_security_group", _MACHINES, GroupId=group)
 
     def console(self, instance_id: str) -> str:
         """What the machine said on its console lately; empty where EC2 has nothing yet (minutes, at times). Raises
@@ -256,30 +253,43 @@ class Ec2:
         )
         return str(answer.get("Output") or "")
 
+    def _groups(self, name: str) -> list[str]:
+        """Ids of the security groups of a name. Raises ToolError."""
+        wanted = [{"Name": "group-name", "Values": [name]}]
+        found = self._all("look at", name, "describe_security_groups", "SecurityGroups", _MACHINES, Filters=wanted)
+        return [str(group["GroupId"]) for group in found]
+
     def _instances(self, what: str, **wanted: Any) -> list[Instance]:
         try:
-            answer = self._call("look at", what, "describe_instances", _MACHINES, **wanted)
+            found = self._all("look at", what, "describe_instances", "Reservations", _MACHINES, **wanted)
         except ToolError as error:
             if code_of(error.__cause__) == "InvalidInstanceID.NotFound":
                 return []
             raise
-        return _as_instances(answer.get("Reservations", []))
+        return _as_instances(found)
 
     def _matching(
         self, what: str, operation: str, key: str, by: str, values: Sequence[str], **more: Any
     ) -> list[dict[str, Any]]:
-        """All pages of what a filter of EC2 lets through, for any number of values."""
+        """All of what a filter of EC2 lets through, for any number of values."""
         found: list[dict[str, Any]] = []
         for at in range(0, len(values), _AT_ONCE):
-            page: dict[str, Any] = {}
-            while True:
-                filters = [{"Name": by, "Values": list(values[at : at + _AT_ONCE])}]
-                answer = self._call("look at", what, operation, _LOOKING, Filters=filters, **more, **page)
-                found += answer.get(key, [])
-                if not answer.get("NextToken"):
-                    break
-                page = {"NextToken": answer["NextToken"]}
+            filters = [{"Name": by, "Values": list(values[at : at + _AT_ONCE])}]
+            found += self._all("look at", what, operation, key, _LOOKING, Filters=filters, **more)
         return found
+
+    def _all(
+        self, doing: str, what: str, operation: str, key: str, needs: str, **arguments: Any
+    ) -> list[dict[str, Any]]:
+        """All pages of an answer: EC2 may send one with little or nothing in it, and go on after that."""
+        found: list[dict[str, Any]] = []
+        page: dict[str, Any] = {}
+        while True:
+            answer = self._call(doing, what, operation, needs, **arguments, **page)
+            found += answer.get(key, [])
+            if not answer.get("NextToken"):
+                return found
+            page = {"NextToken": answer["NextToken"]}
 
     def _unless_gone(self, doing: str, what: str, operation: str, **arguments: Any) -> None:
         try:

@@ -35,10 +35,10 @@ _ADVICE = {
 }
 """What to do about an answer of EC2's, where that is known."""
 
-
 _NOT_YET = frozenset({"InvalidKeyPair.NotFound", "InvalidGroup.NotFound", "InvalidGroupId.NotFound"})
 """What EC2 says of what it has just made, for some seconds."""
 _NOT_YET_FOR = (1.0, 2.0, 4.0)
+_THERE = frozenset({"InvalidKeyPair.Duplicate", "InvalidGroup.Duplicate", "InvalidPermission.Duplicate"})
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -110,7 +110,7 @@ class Launching(Ec2):
     def import_key_pair(self, name: str, public: str, tags: Mapping[str, str]) -> None:
         """Have a key pair of that name; of one that was there before, nothing stays. Raises ToolError."""
         self.remove_key_pair(name)
-        self._try(
+        self._make(
             *("import the key pair", name, "import_key_pair", _KEYS),
             KeyName=name,
             PublicKeyMaterial=public.encode(),
@@ -121,20 +121,21 @@ class Launching(Ec2):
         self, name: str, *, subnet: str, port: int, allow: tuple[str, ...], tags: Mapping[str, str]
     ) -> str:
         """A group in the network of a subnet (the default one without), which lets in only what comes from `allow` to
-        one TCP port. Gives its id. Raises ToolError."""
+        one TCP port; its name is nobody else's. Gives its id. Raises ToolError."""
         network: dict[str, str] = {}
         if subnet:
             found = self._try(
                 "look at", subnet, "describe_subnets", f"{_GROUPS}, ec2:DescribeSubnets", SubnetIds=[subnet]
             )
             network = {"VpcId": found["Subnets"][0]["VpcId"]}
-        made = self._try(
+        made = self._make(
             *("make the security group", name, "create_security_group", _GROUPS),
             GroupName=name,
             Description="A boot test of Ingot's",
             TagSpecifications=[_tagged("security-group", tags)],
             **network,
         )
+        group = str(made["GroupId"]) if made else next(iter(self._groups(name)), "")
         rule: dict[str, Any] = {
             "IpProtocol": "tcp",
             "FromPort": port,
@@ -142,12 +143,12 @@ class Launching(Ec2):
             "IpRanges": [{"CidrIp": block} for block in allow if ":" not in block],
             "Ipv6Ranges": [{"CidrIpv6": block} for block in allow if ":" in block],
         }
-        self._try(
+        self._make(
             *("open", name, "authorize_security_group_ingress", _GROUPS),
-            GroupId=made["GroupId"],
+            GroupId=group,
             IpPermissions=[{key: value for key, value in rule.items() if value != []}],
         )
-        return str(made["GroupId"])
+        return group
 
     def console_now(self, instance_id: str) -> str:
         """What the machine has said by now, where EC2 can tell that of its type; else what `console` gives. Raises
@@ -165,8 +166,21 @@ class Launching(Ec2):
         answer = self._try("look at", ami, "describe_images", "ec2:DescribeImages", ImageIds=[ami])
         images: list[dict[str, Any]] = answer.get("Images", [])
         if not images:
-            raise ToolError(f"{self.region} has no AMI {ami} (any more).", "Look whether somebody deregistered it.")
+            raise ToolError(
+                f"{self.region} has no AMI {ami} (any more).",
+                "Look whether somebody deregistered it, and whether the credentials of this run are of its account.",
+            )
         return images[0]
+
+    def _make(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
+        """Make what nobody else has. Empty where it is there: made by a call whose answer was lost, since botocore then
+        calls again by itself, and none of these calls has a token. Raises ToolError."""
+        try:
+            return self._try(doing, what, operation, needs, **arguments)
+        except ToolError as error:
+            if code_of(error.__cause__) not in _THERE:
+                raise
+            return {}
 
     def _try(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
         waits = iter(_NOT_YET_FOR)

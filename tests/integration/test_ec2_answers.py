@@ -1,0 +1,43 @@
+"""How EC2 may answer: in pages, and so that an answer is lost and the call is made again."""
+
+from collections.abc import Iterator
+
+import pytest
+from cloud_account import CloudAccount, cloud_account
+from cloud_machine import REGION
+from lossy_cloud import lossy
+
+from core.adapters.aws import Ec2
+from core.adapters.aws_machines import Launching
+
+NAME = "ingot-of-a-test"
+TAGS = {"IngotRun": "run1"}
+PAGE = 100
+"""Launches of which moto tells at once."""
+
+
+@pytest.fixture
+def account() -> Iterator[CloudAccount]:
+    with cloud_account() as made:
+        yield made
+
+
+def test_all_machines_of_a_run_are_found_on_whatever_page_they_are(account: CloudAccount) -> None:
+    ec2 = account.client()
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "IngotRun", "Value": "run1"}]}]
+    for _ in range(PAGE + 1):
+        ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, TagSpecifications=tags)
+    assert len(Ec2(REGION, account.environment).instances_tagged("run1")) == PAGE + 1
+
+
+def test_what_was_made_by_a_call_whose_answer_was_lost_is_not_in_the_way(account: CloudAccount) -> None:
+    calls = ("ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup")
+    with lossy(account.endpoint, calls) as (endpoint, lost):
+        ec2 = Launching(REGION, account.credentials, endpoint)
+        ec2.import_key_pair(
+            NAME, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBxyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy x", TAGS
+        )
+        group = ec2.make_security_group(NAME, subnet="", port=22, allow=("192.0.2.0/24",), tags=TAGS)
+        (found,) = account.client().describe_security_groups(GroupIds=[group])["SecurityGroups"]
+        assert (found["GroupName"], len(found["IpPermissions"])) == (NAME, 1)
+        assert lost == list(calls[:3])
