@@ -158,18 +158,21 @@ class Engine:
         return reply.status if reply else None
 
     def stop_worker(self) -> bool:
-        """Ask the worker to end, and wait until it has; what it runs goes on and is adopted later.
+        """Ask the worker to end, and wait until it has; what it runs goes on and is adopted later. One that is only
+        starting is asked as soon as it hears.
 
         False when none lived. Raises EngineError when it does not end.
         """
-        if self._ask(Stop()) is None:
-            return False
-        deadline = time.monotonic() + _ANSWER
+        lived = told = self._ask(Stop()) is not None
+        deadline = time.monotonic() + (_ANSWER if told else _START)
         while self._somebody_works():
+            lived = True
             if time.monotonic() > deadline:
                 raise EngineError("The worker was told to end and has not.", f"Look at {self._places.worker_log}.")
+            if not told and self._ask(Stop()) is not None:
+                told, deadline = True, time.monotonic() + _ANSWER
             time.sleep(0.02)
-        return True
+        return lived
 
     def _tell(self, message: Message) -> WorkerStatus:
         """Say something to a worker of this version or a newer one, which is started where there is none."""

@@ -69,6 +69,8 @@ class Presence(msgspec.Struct, frozen=True):
     pid: int
     socket: str
     version: str
+    file: int
+    """Inode of the lock file: in a copy of it, it speaks of another home's worker."""
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -93,8 +95,10 @@ def peer_is_me(connection: socket.socket) -> bool:
 
 
 def presence(places: Places) -> Presence | None:
-    """What the last worker left in the lock file. It may be dead."""
+    """What the last worker of this home left in the lock file. It may be dead."""
     try:
-        return msgspec.json.decode(places.worker_lock.read_bytes(), type=Presence)
+        with places.worker_lock.open("rb") as file:
+            found = msgspec.json.decode(file.read(), type=Presence)
+            return found if found.file == os.fstat(file.fileno()).st_ino else None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
         return None

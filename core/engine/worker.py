@@ -182,7 +182,8 @@ class Worker:
         self._heard_at = str(path)
         descriptor = os.open(self._places.worker_lock, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            presence = msgspec.json.encode(Presence(os.getpid(), str(path), mine()))
+            file = os.fstat(descriptor).st_ino
+            presence = msgspec.json.encode(Presence(os.getpid(), str(path), mine(), file))
             os.pwrite(descriptor, presence, 0)
             os.ftruncate(descriptor, len(presence))
         finally:

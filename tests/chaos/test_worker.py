@@ -1,6 +1,7 @@
 """The worker is killed, doubled, starved of its files and replaced; runs go on as if nothing had been."""
 
 import asyncio
+import fcntl
 import os
 import random
 import shutil
@@ -151,6 +152,24 @@ def test_of_two_workers_started_at_once_one_ends_quietly(shop: Workshop) -> None
     assert shop.engine.stop_worker()
     assert living.wait() == 0
     living.communicate()
+
+
+def test_a_worker_that_is_only_starting_is_stopped_too(shop: Workshop) -> None:
+    starting = subprocess.Popen(PROGRAM, stdin=subprocess.DEVNULL)
+
+    def has_the_lock() -> bool:
+        if not shop.places.worker_lock.exists():
+            return False
+        with shop.places.worker_lock.open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    shop.wait(has_the_lock, "it has the lock; it hears nobody yet")
+    assert shop.engine.stop_worker()
+    assert starting.wait() == 0
 
 
 def test_many_clients_that_start_at_once_share_one_worker_and_lose_no_run(shop: Workshop) -> None:

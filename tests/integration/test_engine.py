@@ -1,5 +1,6 @@
 """The engine: runs are written down by a client and carried out by a worker of their own, in order, with real tools."""
 
+import fcntl
 import os
 import pickle
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from engine_workshop import IMPATIENT, PROGRAM, STAGES, Workshop, workshop
 
 from core.engine.client import Engine
-from core.engine.protocol import Presence, presence
+from core.engine.protocol import presence
 from core.errors import EngineError, RefusedError
 from core.model.run import RunState, StageState
 from core.places import Places
@@ -241,12 +242,16 @@ def test_the_worker_of_a_home_that_was_copied_is_not_that_of_the_copy(shop: Work
     copy.create()
     shutil.copy2(shop.places.worker_lock, copy.worker_lock)
     engine = Engine(copy, worker=PROGRAM)
-    assert engine.worker_status() is None
+    with copy.worker_lock.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a worker of the copy begins, and has not yet said so
+        assert engine.worker_status() is None
     assert not engine.stop_worker()
     try:
         ours = engine.ensure_worker()
         assert ours.pid != theirs.pid
-        assert presence(copy) == Presence(ours.pid, str(copy.worker_socket), ours.version)
+        there = presence(copy)
+        assert there is not None
+        assert (there.pid, there.socket, there.version) == (ours.pid, str(copy.worker_socket), ours.version)
     finally:
         engine.stop_worker()
     still = shop.engine.worker_status()
