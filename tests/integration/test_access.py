@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import cloud_machine
 import pytest
 from msgspec.structs import replace
+from patience import until
 from ssh_machine import SshMachine, fingerprint_of, free_port, missing, ssh_machine
 from workshop import Workshop, role
 
@@ -37,13 +38,6 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not ins
 def server(tmp_path: Path) -> Iterator[SshMachine]:
     with ssh_machine(tmp_path / "server") as started:
         yield started
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 class Building:
@@ -109,12 +103,6 @@ def left_running(words: list[str], environment: dict[str, str], place: Path) -> 
             running.kill()
 
 
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - a file, or a row of the index
-            await asyncio.sleep(0.02)
-
-
 def qemu(server: SshMachine, more: str = "") -> str:
     login = f'  ssh_username = "{server.user}"\n  ssh_private_key_file = "{server.login}"\n'
     return f'source "qemu" "web" {{\n{login}{more}}}\nbuild {{ sources = ["source.qemu.web"] }}\n'
@@ -142,13 +130,13 @@ async def test_what_packer_says_becomes_a_machine_and_its_host_key_is_pinned(
     async with building.watched() as (_, watcher):
         for line in said.format(port=server.port).splitlines():
             watcher.feed(line)
-        await until(lambda: watcher.machine.host and watcher.machine.login.user)
+        await until(lambda: watcher.machine.host and watcher.machine.login.user, "the way in is known")
         found = building.machine
         assert (found.address, found.vnc) == (f"{server.user}@127.0.0.1:{server.port}", "127.0.0.1:5917")
         assert not found.connected
         assert not Path(found.known_hosts).exists()
         watcher.feed("==> qemu.web: Connected to SSH!")
-        await until(Path(found.known_hosts).exists)
+        await until(Path(found.known_hosts).exists, "its key is pinned")
         assert building.machine == watcher.machine
         assert building.machine.connected
     assert fingerprint_of(server.host) == await ssh.pin(building.machine)
@@ -234,7 +222,7 @@ async def test_agent_and_jump_host_come_from_the_template(workshop: Workshop, se
     more += '  ssh_bastion_username = "hop"\n  ssh_bastion_password = "hush-hush"\n'
     building = Building(workshop, qemu(server, more), "qemu.web", "qemu")
     async with building.watched({"SSH_AUTH_SOCK": "/run/agent"}) as (_, watcher):
-        await until(lambda: watcher.machine.jump)
+        await until(lambda: watcher.machine.jump, "the way through is known")
     found = building.machine
     assert found.login.agent == "/run/agent"
     assert found.jump is not None
@@ -271,7 +259,7 @@ async def test_the_virtual_machines_own_process_says_where_its_console_is(
         async with building.watched() as (_, watcher):
             for line in OLD.format(port=port).splitlines():
                 watcher.feed(line)
-            await until(lambda: watcher.machine.pid)
+            await until(lambda: watcher.machine.pid, "its process is known")
         assert building.machine.pid == pid
         assert building.machine.console == str(tmp_path / "serial.sock")
         assert (building.machine.memory, building.machine.cpus) == (16 << 20, 1)
@@ -305,7 +293,7 @@ build {{
                 on_line=watcher.feed,
             )
         )
-        await until(lambda: watcher.machine.connected and Path(watcher.machine.known_hosts).exists())
+        await until(lambda: watcher.machine.connected and Path(watcher.machine.known_hosts).exists(), "it is pinned")
         connection = await ssh.connect(building.machine)
         (workshop.root / "go-on").touch()
         await connection.close()
@@ -382,7 +370,9 @@ async def test_what_the_console_of_a_cloud_shows_late_is_compared_then(
             watcher.feed(f"    amazon-ebs.web: Instance ID: {instance['InstanceId']}")
             watcher.feed("==> amazon-ebs.web: Using ssh communicator to connect: 127.0.0.1")
             watcher.feed("==> amazon-ebs.web: Connected to SSH!")
-            await until(lambda: Path(watcher.machine.known_hosts).exists() and "first contact" in building.log)
+            await until(
+                lambda: Path(watcher.machine.known_hosts).exists() and "first contact" in building.log, "pinned"
+            )
             pins = Path(watcher.machine.known_hosts)
             assert ssh_pins.proof(pins) is KeyProof.FIRST_CONTACT
             await (await ssh.connect(building.machine)).close()
@@ -393,12 +383,12 @@ async def test_what_the_console_of_a_cloud_shows_late_is_compared_then(
                 texts, "SAMPLE_CONSOLE_OUTPUT", shows.replace(fingerprint, "SHA256:" + "A" * 43) if other else shows
             )
             if other:
-                await until(lambda: "✗ The way into the machine" in building.log)
+                await until(lambda: "✗ The way into the machine" in building.log, "it is said")
                 assert "the machine's own console shows others" in building.log
                 assert ssh_pins.proof(pins) is KeyProof.OTHER
                 with pytest.raises(HostKeyError):
                     await ssh.connect(building.machine)
             else:
-                await until(lambda: "its console shows the pinned host key" in building.log)
+                await until(lambda: "its console shows the pinned host key" in building.log, "it was compared")
                 assert ssh_pins.proof(pins) is KeyProof.CONSOLE
                 await (await ssh.connect(building.machine)).close()

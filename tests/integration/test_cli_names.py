@@ -1,9 +1,9 @@
 """Names of what does not exist: refused, with the names that do."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
+import repository
 
 from core.cli import main
 from core.cli.output import ExitStatus
@@ -23,9 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shop(place: Path) -> Path:
-    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Work")):
-        git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *words)
-        subprocess.run(git, cwd=place, check=True)
+    repository.commit(repository.new(place), {})
     return place
 
 

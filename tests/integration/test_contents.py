@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+import repository
 from installed import Ingot
 from msgspec.structs import replace
 
@@ -76,19 +76,11 @@ class Shop:
         self.created = 1_700_000_000.0
 
     def git(self, *words: str) -> str:
-        done = subprocess.run(
-            ("git", *words), cwd=self.root, env=self.ingot.environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+        return repository.git(self.root, *words, environment=self.ingot.environment)
 
     def commit(self, message: str, **files: str) -> str:
-        for name, content in files.items():
-            path = self.root / name.replace("__", "/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        self.git("add", ".")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
+        named = {name.replace("__", "/"): content for name, content in files.items()}
+        return repository.commit(self.root, named, message, self.ingot.environment)
 
     def register(self, version: str, commit: str, inventory: Inventory | None, role: str = "web") -> ImageVersion:
         self.created += 1000

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import repository
 from installed import Ingot
 from msgspec.structs import replace
 
@@ -53,12 +54,7 @@ class Shop:
     def __init__(self, root: Path, places: Places) -> None:
         self.root, self.places = root, places
         places.create()
-        root.mkdir()
-        for words in (
-            ("init", "-q"), ("config", "user.name", "Ada Example"), ("config", "user.email", "ada@example.org"),
-            ("commit", "-q", "--allow-empty", "-m", "Work"),
-        ):  # fmt: skip
-            subprocess.run(("git", *words), cwd=root, check=True)
+        repository.commit(repository.new(root), {})
         self.workspace = catalogue.identify(root)
         self.ledger = Ledger(root)
 

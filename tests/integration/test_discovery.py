@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import repository as repositories
 from msgspec.structs import replace
+from repository import write
 
 from core.adapters.git import GitRepository
 from core.errors import WorkspaceError
@@ -26,31 +28,22 @@ from core.store.ledger import Ledger
 Make = Callable[[Mapping[str, str]], Path]
 
 
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
+}  # fmt: skip
+
+
 def git(root: Path, *words: str) -> str:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(root),
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
-    }  # fmt: skip
-    done = subprocess.run(["git", *words], cwd=root, env=environment, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def write(root: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    return repositories.git(root, *words, environment=ENVIRONMENT)
 
 
 def commit(root: Path, files: Mapping[str, str]) -> str:
-    write(root, files)
-    git(root, "add", "-A")
-    git(root, "commit", "-q", "--allow-empty", "-m", "x")
-    return git(root, "rev-parse", "HEAD")
+    return repositories.commit(root, files, environment=ENVIRONMENT)
 
 
 @pytest.fixture

@@ -3,16 +3,19 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import repository
 
 from core.cli import main
-from core.errors import NoRoomError
+from core.errors import LedgerError, NoRoomError
 from core.model.run import RunState
 from core.places import Places
 from core.store.index import Index
+from tests.integration.test_images_service import Shop
 from tests.unit.test_index import REQUEST, STAGES, WORKSPACE
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0 or not shutil.which("mount"), reason="only root mounts a small disk")
@@ -113,12 +116,32 @@ def test_what_makes_room_works_without_room(
     assert "Deleted upstreams/debian.qcow2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_an_image_on_a_full_disk_stays_whole_until_the_ledger_can_be_told(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: bool
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if elsewhere else disk))
+    shop = Shop(disk)  # its repository is there, too
+    file = Path(shop.image("web", "1").artifacts[0].location)
+    fill(disk)
+    with pytest.raises(LedgerError, match="no space left") as refused:
+        shop.delete("web", "1")
+    assert refused.value.kept == "Nothing was deleted."
+    assert "ingot sweep, and ingot cache --delete" in refused.value.next_step
+    assert file.is_file()
+    assert [len(image.artifacts) for image in shop.ledger.images()] == [1]
+    (disk / "fill").unlink()
+    assert shop.delete("web", "1") >= 8192
+    assert [image.artifacts for image in shop.ledger.images()] == [()]
+    shop.index.close()
+
+
 def workspace(place: Path) -> Path:
     """One without images."""
     root = place / "shop"
     root.mkdir()
     (root / "web.pkr.hcl").write_text('source "null" "web" {}\nbuild { sources = ["source.null.web"] }\n')
-    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Work")):
-        git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *words)
-        subprocess.run(git, cwd=root, check=True)
+    repository.commit(repository.new(root), {})
     return root

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+import repository
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from repository import git, nobodys_settings
 
 from core.adapters.git import GitRepository
 from core.errors import IngotError, RefusedError, ToolError, WorkspaceError
@@ -18,31 +19,12 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 
 @pytest.fixture(autouse=True)
 def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "gitconfig").write_text(
-        "[user]\n\tname = Ada Moreau\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL", "GIT_DIR", "GIT_WORK_TREE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def git(where: Path, *arguments: str) -> str:
-    done = subprocess.run(("git", *arguments), cwd=where, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    settings = "[user]\n\tname = Ada Moreau\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
+    nobodys_settings(tmp_path / "home", monkeypatch, settings)
 
 
 def commit(root: Path, message: str = "a change", **files: str) -> str:
-    for name, content in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    git(root, "add", "-A")
-    git(root, "commit", "-q", "--allow-empty", "-m", message)
-    return git(root, "rev-parse", "HEAD")
+    return repository.commit(root, {name.replace("__", "/"): content for name, content in files.items()}, message)
 
 
 def new(root: Path, *options: str) -> Path:

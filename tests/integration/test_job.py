@@ -6,11 +6,10 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import until
+from patience import PATIENCE, until
 from synced import synced_names
 from workshop import FILE_TEMPLATE, Workshop, role
 
@@ -31,13 +30,6 @@ from core.stages.work import in_thread
 from core.store.index import Index
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -78,14 +70,15 @@ async def test_a_run_that_is_cancelled_in_the_moment_it_begins_keeps_no_slot(wor
 
 
 async def test_a_cancelled_stage_ends_after_its_thread(tmp_path: Path) -> None:
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def work() -> None:
-        go_on.wait(20)
+        begun.set()
+        go_on.wait(PATIENCE)
         (tmp_path / "made").touch()
 
     stage = asyncio.create_task(in_thread(work))
-    await asyncio.sleep(0.05)
+    await until(begun.is_set, "its thread has begun")
     stage.cancel()
     await asyncio.sleep(0.05)
     assert not stage.done()
@@ -235,19 +228,15 @@ async def test_a_tool_whose_output_has_no_room_shows_the_run_as_waiting(workshop
     script = f"echo ready; until [ -e {gate} ]; do sleep 0.1; echo x; done"
     environment = process.environment()
     tool = asyncio.create_task(job.tool("sh", ["sh", "-c", script], cwd=workshop.root, environment=environment))
-    async with asyncio.timeout(60):
-        while "ready" not in workshop.log(run, "checkout"):  # noqa: ASYNC110 - another program writes it
-            await asyncio.sleep(0.05)
-        (hold,) = await holds_of(workshop.places, run.uid)
-        resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        assert "disk space" in workshop.again(run).reason
-        resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, UNLIMITED)
-        while workshop.again(run).state is not RunState.RUNNING:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        gate.touch()
-        assert (await tool).code == 0
+    await until(lambda: "ready" in workshop.log(run, "checkout"), "the tool runs")
+    (hold,) = await holds_of(workshop.places, run.uid)
+    resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    await workshop.waits(run, tool)
+    assert "disk space" in workshop.again(run).reason
+    resource.prlimit(hold.pid, resource.RLIMIT_FSIZE, UNLIMITED)
+    await until(lambda: workshop.again(run).state is RunState.RUNNING, "the run goes on")
+    gate.touch()
+    assert (await tool).code == 0
     job.close()
 
 
@@ -256,23 +245,14 @@ async def test_a_secret_that_becomes_known_while_a_tool_runs_is_hidden_in_what_i
 ) -> None:
     """A template's password is read while Packer starts already."""
     job = job_of(workshop, run, "validate")
-    script = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo it is hunter2hunter2"
-    begun = asyncio.Event()
-    ended = asyncio.ensure_future(
-        job.tool(
-            "sh",
-            ["sh", "-c", script],
-            cwd=tmp_path,
-            environment=process.environment(),
-            on_line=lambda _: begun.set(),
-        )
-    )
-    await begun.wait()
+    script = f"until [ -e {tmp_path}/go ]; do sleep 0.05; echo it is hunter2hunter2; done"
+    environment = process.environment()
+    ended = asyncio.ensure_future(job.tool("sh", ["sh", "-c", script], cwd=tmp_path, environment=environment))
+    await until(lambda: "hunter2" in workshop.log(run, "validate"), "it says what nobody knows to be secret")
     job.add_secrets(["hunter2hunter2"])
-    (hold,) = await holds_of(workshop.places, run.uid)
-    await hold.status()  # it has been told before this is answered, or is within the next moments
-    await asyncio.sleep(0.5)
+    await until(lambda: "«redacted»" in workshop.log(run, "validate"), "its holder knows")
     (tmp_path / "go").touch()
     assert (await ended).code == 0
     job.close()
-    assert workshop.log(run, "validate").splitlines() == ["begun", "it is «redacted»"]
+    _, _, since = workshop.log(run, "validate").partition("«redacted»")
+    assert "hunter2" not in since

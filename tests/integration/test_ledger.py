@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import repository
 from msgspec.structs import replace
+from repository import git, nobodys_settings
 
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
@@ -26,18 +28,7 @@ BO = "Bo Lind <bo@example.org>"
 
 @pytest.fixture(autouse=True)
 def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL", "GIT_DIR", "GIT_WORK_TREE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def git(where: Path, *arguments: str, given: bytes = b"") -> str:
-    done = subprocess.run(("git", *arguments), cwd=where, input=given, capture_output=True, check=True)
-    return done.stdout.decode().strip()
+    nobodys_settings(tmp_path / "home", monkeypatch)
 
 
 def new(root: Path, *options: str) -> Path:
@@ -68,10 +59,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clones(tmp_path: Path) -> tuple[Path, Path]:
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("one", "two"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    return tmp_path / "one", tmp_path / "two"
+    return repository.clones(tmp_path)
 
 
 # One clone

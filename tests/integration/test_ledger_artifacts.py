@@ -1,12 +1,11 @@
 """Artifacts that are made of an image version later: recorded, deleted, made again, and by two clones at once."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from repository import clones, git, nobodys_settings
 
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.store.ledger import Ledger
@@ -23,13 +22,7 @@ WEB = ImageVersion("web", "1", "c" * 40, 1.5, "run-1", ADA, UpstreamRecord("file
 
 @pytest.fixture(autouse=True)
 def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-
-
-def git(where: Path, *arguments: str) -> str:
-    return subprocess.run(("git", *arguments), cwd=where, capture_output=True, check=True, text=True).stdout.strip()
+    nobodys_settings(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -102,10 +95,7 @@ def test_what_was_made_of_a_building_that_lost_its_name_is_not_of_the_winner(led
 
 
 def test_two_clones_add_and_delete_while_apart_and_both_count(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("one", "two"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    one, two = Ledger(tmp_path / "one", "origin"), Ledger(tmp_path / "two", "origin")
+    one, two = (Ledger(clone, "origin") for clone in clones(tmp_path))
     one.register(WEB, ADA, "")
     one.add_artifacts(WEB, [VHD], ADA)
     two.fetch()
@@ -125,10 +115,7 @@ def test_two_clones_add_and_delete_while_apart_and_both_count(tmp_path: Path) ->
 
 
 def test_made_again_in_one_clone_while_the_other_is_apart(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("one", "two"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    one, two = Ledger(tmp_path / "one", "origin"), Ledger(tmp_path / "two", "origin")
+    one, two = (Ledger(clone, "origin") for clone in clones(tmp_path))
     one.register(WEB, ADA, "")
     one.add_artifacts(WEB, [VHD], ADA)
     one.remove_artifacts("web", "1", [VHD.location], ADA, host="here")

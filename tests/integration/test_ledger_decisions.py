@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import repository
 from msgspec.structs import replace
+from repository import git, nobodys_settings
 
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model.channels import ChannelMove
@@ -28,13 +30,7 @@ GOOD, REVOKED = ImageState.GOOD, ImageState.REVOKED
 
 @pytest.fixture(autouse=True)
 def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-
-
-def git(where: Path, *arguments: str) -> str:
-    return subprocess.run(("git", *arguments), cwd=where, capture_output=True, check=True, text=True).stdout.strip()
+    nobodys_settings(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -45,10 +41,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clones(tmp_path: Path) -> tuple[Path, Path]:
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("one", "two"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    return tmp_path / "one", tmp_path / "two"
+    return repository.clones(tmp_path)
 
 
 def image(role: str, version: str, on: str = "", run: str = "") -> ImageVersion:
@@ -304,7 +297,7 @@ def race(ada: Desk, bo: Desk, rounds: int) -> None:
         answers = [process.stdout.readline().split() for process in processes if process.stdout]
         assert sorted(answer[1] for answer in answers if answer) == ["lost", "won"], answers
         won[f"c{turn}"] = "1" if answers[0][1] == "won" else "2"
-    ends = [process.communicate(timeout=60) for process in processes]
+    ends = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
     for desk in (ada, bo, ada):
         desk.ledger.share()

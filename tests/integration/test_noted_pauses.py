@@ -41,13 +41,6 @@ class Killing(Index):
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def run(workshop: Workshop) -> Run:
     workshop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
     run = workshop.new_run(role())

@@ -2,16 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from patience import until
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
 from core.adapters.aws import Ami
 from core.engine.job import Job
-from core.model.run import RunState, StageState
+from core.model.run import StageState
 from core.secrets import MARK
 from core.stages import register
 from core.stages.leftovers import RUN_NOTE
@@ -22,18 +23,11 @@ SLOW_TEMPLATE = FILE_TEMPLATE.replace(
     'sources = ["source.file.hello"]',
     """sources = ["source.file.hello"]
   provisioner "shell-local" {
-    inline = ["echo x >> $TRACES/begun", "sleep 4", "echo x >> $TRACES/ended"]
+    inline = ["echo x >> $TRACES/begun", "until [ -e $TRACES/go-on ]; do sleep 0.05; done", "echo x >> $TRACES/ended"]
   }""",
 )
 
 SECRET = "a-key-that-was-typed"
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 class Killed(BaseException):
@@ -95,15 +89,14 @@ async def test_a_worker_that_leaves_finds_its_packer_again(workshop: Workshop) -
     run = workshop.new_run(role(), environment={"TRACES": str(traces)})
     await workshop.until(run, "validate")
     first = asyncio.create_task(workshop.stage(run, "build/file.hello"))
-    async with asyncio.timeout(60):
-        while not (traces / "begun").exists():  # noqa: ASYNC110 - another program writes it
-            await asyncio.sleep(0.05)
+    await until((traces / "begun").exists, "Packer's provisioner runs")
     workshop.around.leaving = True
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     workshop.around.leaving = False
     assert not (traces / "ended").exists(), "Packer goes on by itself"
+    (traces / "go-on").touch()
     await workshop.until(run, "register")
     workshop.end(run, succeeded=True)
     assert (traces / "begun").read_text() == "x\n"
@@ -115,13 +108,11 @@ async def test_a_worker_that_leaves_finds_its_packer_again(workshop: Workshop) -
 async def test_a_cancelled_build_ends_its_packer_and_leaves_nothing(workshop: Workshop) -> None:
     traces = workshop.root.parent / "traces"
     traces.mkdir()
-    workshop.commit({"web/web.pkr.hcl": SLOW_TEMPLATE.replace("sleep 4", "sleep 600")})
+    workshop.commit({"web/web.pkr.hcl": SLOW_TEMPLATE})
     run = workshop.new_run(role(), environment={"TRACES": str(traces)})
     await workshop.until(run, "validate")
     stage = asyncio.create_task(workshop.stage(run, "build/file.hello"))
-    async with asyncio.timeout(60):
-        while not (traces / "begun").exists():  # noqa: ASYNC110 - another program writes it
-            await asyncio.sleep(0.05)
+    await until((traces / "begun").exists, "Packer's provisioner runs")
     stage.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stage
@@ -188,10 +179,7 @@ async def test_what_tags_an_ami_waits_for_forgotten_credentials_and_keeps_them_o
 
     monkeypatch.setattr(register, "Ec2", Cloud)
     registering = asyncio.ensure_future(workshop.stage(run, "register"))
-    async with asyncio.timeout(60):
-        while workshop.again(run).state is not RunState.WAITING:
-            assert not registering.done(), registering.result()
-            await asyncio.sleep(0.05)
+    await workshop.waits(run, registering)
     assert f"forgotten AWS_SECRET_ACCESS_KEY; give it again: ingot resume {run.id}" in workshop.again(run).reason
     workshop.memory.give(run.uid, {"AWS_SECRET_ACCESS_KEY": SECRET})
     await registering

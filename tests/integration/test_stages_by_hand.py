@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.skipif(process.find("packer") is None, reason="packer i
 
 SECRET = "a-token-of-the-run"
 WEB = FILE_TEMPLATE + 'variable "token" {\n  type = string\n  default = ""\n  sensitive = true\n}\n'
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def by_hand(workshop: Workshop, uid: str, *printed: bytes) -> None:
@@ -78,11 +70,8 @@ async def test_what_is_kept_for_ever_waits_for_the_secrets_that_a_restarted_work
         (workshop.places.run(run.uid) / "evidence" / "seal-file.hello.json").write_text(f'"it is {SECRET}"')
     workshop.memory.forget(run.uid)
     registering = asyncio.ensure_future(workshop.until(run, "register"))
-    async with asyncio.timeout(60):
-        while workshop.again(run).state is not RunState.WAITING:
-            assert not registering.done(), "nothing may come onto the ledger that cannot be redacted"
-            await asyncio.sleep(0.05)
-    assert workshop.ledger.images() == []
+    await workshop.waits(run, registering)
+    assert workshop.ledger.images() == [], "nothing may come onto the ledger that cannot be redacted"
     reason = workshop.again(run).reason
     assert "forgotten PKR_VAR_token" in reason
     assert f"ingot resume {run.id}" in reason
@@ -107,9 +96,7 @@ async def test_a_run_that_waits_before_it_registers_can_be_cancelled(
     by_hand(workshop, run.uid, b"# true\r\n")
     workshop.memory.forget(run.uid)
     registering = asyncio.ensure_future(workshop.until(run, "register"))
-    async with asyncio.timeout(60):
-        while workshop.again(run).state is not RunState.WAITING:  # noqa: ASYNC110 - the index tells nobody
-            await asyncio.sleep(0.05)
+    await workshop.waits(run, registering)
     registering.cancel()
     await asyncio.wait({registering})
     assert registering.cancelled()

@@ -1,10 +1,9 @@
 """What a repository needs from Ansible Galaxy: installed for the run alone, from the cache the second time."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import repository
 from workshop import FILE_TEMPLATE, Workshop, role
 
 from core import process
@@ -15,26 +14,12 @@ pytestmark = pytest.mark.skipif(process.find("ansible-galaxy") is None, reason="
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def greeter(tmp_path: Path) -> Path:
     """A role in a Git repository of its own."""
     root = tmp_path / "greeter"
-    (root / "tasks").mkdir(parents=True)
-    (root / "tasks" / "main.yml").write_text("- name: Greet\n  ansible.builtin.debug:\n    msg: hello\n")
-    (root / "meta").mkdir()
-    (root / "meta" / "main.yml").write_text("galaxy_info:\n  author: Ada\ndependencies: []\n")
-    for words in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("add", "--all"),
-        ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", "A role"),
-    ):
-        subprocess.run(("git", "-C", str(root), *words), check=True)
+    task = "- name: Greet\n  ansible.builtin.debug:\n    msg: hello\n"
+    meta = "galaxy_info:\n  author: Ada\ndependencies: []\n"
+    repository.commit(repository.new(root), {"tasks/main.yml": task, "meta/main.yml": meta})
     return root
 
 

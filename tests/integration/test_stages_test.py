@@ -6,7 +6,6 @@ With a real machine: tests/integration/test_whole_job.py.
 import asyncio
 import getpass
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from patience import PATIENCE, until
 from ssh_machine import missing
 from stand_in_guest import StandIn, stand_in, write_program
 from synced import synced_names
@@ -24,7 +24,6 @@ from workshop import WHO, Workshop
 
 from core import process
 from core.adapters import ssh, suites
-from core.engine.job import Job
 from core.engine.keeping import Keeper
 from core.engine.reconciling import reconcile
 from core.errors import ToolError
@@ -34,18 +33,17 @@ from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.machine import MachineState
 from core.model.pipeline import Purpose, stages_of
 from core.model.role import Build, Role, Syntax
-from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.run import Run, RunRequest, RunState
 from core.model.states import Verdict
 from core.model.test_report import Outcome, Report
 from core.model.touch import TOUCHED, Touch, TouchKind
 from core.services.testing import Testing
-from core.stages import checkout, evidence, leftovers, test
+from core.stages import evidence, leftovers
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed"),
     pytest.mark.skipif(process.find("qemu-img") is None, reason="qemu-img is not installed"),
 ]
-STAGES = {"checkout": checkout.carry_out, "test": test.carry_out}
 KEY = ("web", "0.1.0")
 
 
@@ -55,7 +53,7 @@ class Site:
     def __init__(self, workshop: Workshop, guest: StandIn) -> None:
         self.workshop = workshop
         self.guest = guest
-        self.settings = BootTest(user=getpass.getuser(), limit=60.0)
+        self.settings = BootTest(user=getpass.getuser(), limit=PATIENCE)
         self.disk = workshop.places.images / "web.qcow2"
         subprocess.run(("qemu-img", "create", "-q", "-f", "qcow2", str(self.disk), "1M"), check=True)
         self.disk.chmod(0o444)
@@ -92,17 +90,7 @@ class Site:
         return found
 
     async def stage(self, run: Run, key: str) -> dict[str, object]:
-        index, run = self.workshop.index, self.workshop.again(run)
-        stage = run.stage(key)
-        assert stage is not None
-        index.update_stage(run.uid, key, state=StageState.RUNNING, attempt=stage.attempt + 1)
-        job = Job(self.workshop.around, run, stage)
-        try:
-            result = dict(await STAGES[stage.name](job))
-        finally:
-            job.close()
-        index.update_stage(run.uid, key, state=StageState.SUCCEEDED, result=result)
-        return result
+        return await self.workshop.stage(run, key)
 
     def log(self, run: Run, key: str = "test/qemu.web") -> str:
         return self.workshop.log(run, key)
@@ -124,9 +112,7 @@ class Site:
 
     async def two_machines(self) -> None:
         """Until both run."""
-        async with asyncio.timeout(60):
-            while len(self.guest.running) < 2:  # noqa: ASYNC110 - another process's start
-                await asyncio.sleep(0.05)
+        await until(lambda: len(self.guest.running) >= 2, "both machines run")
 
     def nothing_left(self, run: Run) -> None:
         assert self.guest.running == []
@@ -141,8 +127,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     made = Site(workshop, stand_in(tmp_path, monkeypatch))
     workshop.commit({"README": "The shop\n"})
     yield made
-    for pid in made.guest.running:
-        os.kill(pid, signal.SIGKILL)
     workshop.close()
 
 
@@ -325,9 +309,7 @@ async def test_a_machine_that_did_not_pass_is_kept_where_that_is_asked_for(site:
     keeper.look()
     index.set_machine_until(run.uid, machine.stage_key, 0.0)
     keeper.look()
-    async with asyncio.timeout(60):
-        while keeper.keeps:  # noqa: ASYNC110 - another process's end
-            await asyncio.sleep(0.05)
+    await until(lambda: not keeper.keeps, "the machine is ended")
     assert index.machines(run.uid) == []
     site.nothing_left(run)
 
@@ -405,10 +387,7 @@ async def test_nothing_boots_until_the_secrets_that_a_restarted_worker_forgot_ar
     run = site.new_run(secret_names=("TOKEN",))
     await site.stage(run, "checkout")
     testing = asyncio.ensure_future(site.stage(run, "test/qemu.web"))
-    async with asyncio.timeout(60):
-        while site.workshop.again(run).state is not RunState.WAITING:
-            assert not testing.done(), "it went on without"
-            await asyncio.sleep(0.05)
+    await site.workshop.waits(run, testing)
     assert f"forgotten TOKEN; give it again: ingot resume {run.id}" in site.workshop.again(run).reason
     assert site.guest.running == []
     site.workshop.memory.give(run.uid, {"TOKEN": "s3cr3t-of-the-shop"})

@@ -5,6 +5,7 @@ wrote is recorded. tmux then gets that recording, with the same sizes at the sam
 shows.
 """
 
+import asyncio
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ import ssh_machine as machines
 from booted_machine import Booted
 from installed import Shop
 from local_program import LocalProgram, TerminalApp, plain_environment
+from patience import PATIENCE, wait
 from ssh_machine import ssh_machine
 from textual.pilot import Pilot
 
@@ -91,9 +93,13 @@ class Recorded:
         self.heard_at = 0.0
         self.parts: list[bytearray] = [bytearray()]
         self.sizes: list[tuple[int, int]] = []
+        self.goes_on = asyncio.Event()
+        """Without it what the program writes is neither drawn nor kept yet: the sizes change between two parts."""
+        self.goes_on.set()
 
     async def read(self) -> bytes:
         data = await self._program.read()
+        await self.goes_on.wait()
         self.heard_at = time.monotonic()
         self.parts[-1] += data
         return data
@@ -109,10 +115,12 @@ class Recorded:
 
 
 async def quiet(pilot: Pilot[None], program: Recorded, silence: float = QUIET) -> None:
-    deadline = time.monotonic() + 30
+    """Until it has drawn all it wants and that is painted. What it writes from then on waits for `goes_on`."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() - program.heard_at < silence and time.monotonic() < deadline:
         await pilot.pause(0.05)
-    await pilot.pause(0.1)  # until it is painted
+    program.goes_on.clear()
+    await pilot.pause(0.1)
 
 
 @pytest.fixture
@@ -133,31 +141,6 @@ def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
             capture_output=True,
             env=plain_environment(),
         )
-
-
-def drawn_by_tmux(
-    tmux: Callable[..., str], where: Path, parts: list[bytearray], sizes: list[tuple[int, int]]
-) -> list[str]:
-    """What tmux shows after each part, with its colours."""
-    script = "stty raw -echo; "
-    for number, part in enumerate(parts):
-        (where / f"part{number}").write_bytes(part)
-        script += f"while [ ! -e go{number} ]; do sleep 0.02; done; cat part{number}; touch done{number}; "
-    columns, rows = (str(number) for number in sizes[0])
-    start = ("new-session", "-d", "-x", columns, "-y", rows, "-c", str(where), "--", "sh", "-c", script + "sleep 600")
-    tmux(*start, ";", "set", "-g", "status", "off", ";", "set", "-g", "window-size", "manual")
-    drawn: list[str] = []
-    for number, (width, height) in enumerate(sizes):
-        tmux("resize-window", "-x", str(width), "-y", str(height))
-        time.sleep(0.2)
-        (where / f"go{number}").touch()
-        deadline = time.monotonic() + 30
-        while not (where / f"done{number}").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        time.sleep(0.3)  # cat has written; tmux has still to read
-        drawn.append(tmux("capture-pane", "-e", "-p", "-N"))
-    return drawn
 
 
 Drawn = tuple[str, Rgb | None, Rgb | None, bool, bool, bool]
@@ -287,7 +270,7 @@ async def test_a_full_screen_program_is_drawn_as_tmux_draws_it(
         recorded, ours, colours = await worked_with(tried, program, size)
     finally:
         program.close()
-    compare(recorded, ours, colours, drawn_by_tmux(tmux, tmp_path, recorded.parts, recorded.sizes))
+    is_drawn_by_tmux(tmux, tmp_path, recorded, ours, colours)
 
 
 @pytest.mark.skipif(bool(machines.missing()), reason=f"{machines.missing()} is not installed")
@@ -305,7 +288,7 @@ async def test_over_ssh_a_program_is_drawn_as_tmux_draws_it(
             recorded, ours, colours = await worked_with(tried, shell, SIZES[0])
         finally:
             await connection.close()
-    compare(recorded, ours, colours, drawn_by_tmux(tmux, tmp_path, recorded.parts, recorded.sizes))
+    is_drawn_by_tmux(tmux, tmp_path, recorded, ours, colours)
 
 
 @pytest.mark.vm
@@ -344,7 +327,7 @@ async def test_in_a_virtual_machine_programs_are_drawn_as_tmux_draws_them(
                 *SIZES[0], command=f"cd {where}; export LANG=C.UTF-8; exec {shlex.join(words)}"
             )
             recorded, ours, colours = await worked_with(tried, shell, SIZES[0], silence=4.0)
-            compare(recorded, ours, colours, drawn_by_tmux(tmux, where, recorded.parts, recorded.sizes))
+            is_drawn_by_tmux(tmux, where, recorded, ours, colours)
             tmux("kill-server")
     finally:
         await connection.close()
@@ -369,17 +352,19 @@ async def worked_with(
     async with app.run_test(size=(columns + 2, rows + 2)) as pilot:
         app.terminal.attach(running)
         app.terminal.focus()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while tried.shows not in "\n".join(app.terminal.screen_lines()):
             assert time.monotonic() < deadline, app.terminal.screen_lines()
             await pilot.pause(0.1)
         await quiet(pilot, running, silence)
+        running.goes_on.set()
         for key in tried.keys:
             await pilot.press("space" if key == " " else key)
             await pilot.pause(0.03)
         await quiet(pilot, running, silence)
         first = cells_here(app.terminal, columns)
         await pilot.resize_terminal(later[0] + 2, later[1] + 2)
+        running.goes_on.set()
         await pilot.pause(0.2)
         running.heard_at = time.monotonic()
         await quiet(pilot, running, silence)
@@ -391,6 +376,23 @@ async def worked_with(
     return running, [first, second], all_colours(painter.palette)
 
 
-def compare(recorded: Recorded, ours: list[list[list[Drawn]]], colours: list[Rgb], theirs: list[str]) -> None:
-    for (columns, _), here, there in zip(recorded.sizes, ours, theirs, strict=True):
-        assert differences(here, cells_of(there, columns, colours)) == ""
+def is_drawn_by_tmux(
+    tmux: Callable[..., str], where: Path, recorded: Recorded, ours: list[list[list[Drawn]]], colours: list[Rgb]
+) -> None:
+    """After each part of what the program wrote tmux shows what is drawn here, in the same colours."""
+    script = "stty raw -echo; "
+    for number, part in enumerate(recorded.parts):
+        (where / f"part{number}").write_bytes(part)
+        script += f"while [ ! -e go{number} ]; do sleep 0.02; done; cat part{number}; "
+    columns, rows = (str(number) for number in recorded.sizes[0])
+    start = ("new-session", "-d", "-x", columns, "-y", rows, "-c", str(where), "--", "sh", "-c", script + "sleep 600")
+    tmux(*start, ";", "set", "-g", "status", "off", ";", "set", "-g", "window-size", "manual")
+    for number, ((width, height), here) in enumerate(zip(recorded.sizes, ours, strict=True)):
+
+        def differs(width: int = width, here: list[list[Drawn]] = here) -> str:
+            there = tmux("capture-pane", "-e", "-p", "-N")
+            return differences(here, cells_of(there, width, colours))
+
+        tmux("resize-window", "-x", str(width), "-y", str(height))
+        (where / f"go{number}").touch()
+        wait(lambda differs=differs: not differs(), "tmux has read it all and shows the same", differs)
