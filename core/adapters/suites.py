@@ -193,8 +193,11 @@ def judged(suite: Suite, way: Way, code: int | None, said: Sequence[str], second
     """
     output = "\n".join(said[-LAST_LINES:])
     ended = f"exit status {code}" if code is not None else "ended by a signal"
+    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    nothing = f"it looked at nothing: {ended}{last and f': {last}'}"
     if suite.kind is Kind.GOSS and (why := _goss_says(way.results / _GOSS_RESULTS)) is not None:
-        return [Case(suite.path, "the suite", Outcome.ERROR, seconds, f"it looked at nothing: {why or ended}", output)]
+        nothing = f"it looked at nothing: {why}" if why else nothing
+        return [Case(suite.path, "the suite", Outcome.ERROR, seconds, nothing, output)]
     read = inspec_results.read if suite.kind is Kind.INSPEC else junit.read
     cases: list[Case] = []
     for file in sorted(way.results.rglob(inspec_results.FILE if suite.kind is Kind.INSPEC else "*.xml")):
@@ -209,7 +212,7 @@ def judged(suite: Suite, way: Way, code: int | None, said: Sequence[str], second
             outcome = Outcome.PASSED if code == 0 else Outcome.FAILED
             message = ended if code else ""
             return [Case(suite.path, Path(suite.path).name, outcome, seconds, message, output)]
-        return [Case(suite.path, "the suite", Outcome.ERROR, seconds, f"it looked at nothing: {ended}", output)]
+        return [Case(suite.path, "the suite", Outcome.ERROR, seconds, nothing, output)]
     # A suite that says that all is well and ends with an error has not looked at everything.
     if code != 0 and not any(case.outcome.bad for case in cases) and not _is_fine(suite, code):
         cases.append(Case(suite.path, "the suite", Outcome.ERROR, seconds, f"it ended with {ended}", output))

@@ -42,10 +42,8 @@ def test_what_is_wrong_with_a_file_of_goss_is_said(way: Way, why: str) -> None:
 def test_a_goss_that_could_not_start_is_an_error(way: Way) -> None:
     (way.results / "junit.xml").touch()
     (case,) = suites.judged(GOSS, way, 127, ["sh: 1: ./goss: not found"], 2.0)
-    assert case == Case(
-        "tests/goss", "the suite", Outcome.ERROR, 2.0, "it looked at nothing: exit status 127",
-        "sh: 1: ./goss: not found",
-    )  # fmt: skip
+    why = "it looked at nothing: exit status 127: sh: 1: ./goss: not found"
+    assert case == Case("tests/goss", "the suite", Outcome.ERROR, 2.0, why, "sh: 1: ./goss: not found")
 
 
 def test_cases_of_goss_have_an_order(way: Way) -> None:
@@ -65,9 +63,11 @@ def test_of_inspec_one_exit_status_is_fine_but_0(way: Way, code: int, outcomes: 
 
 
 def test_an_inspec_that_wrote_nothing_is_an_error(way: Way) -> None:
-    (case,) = suites.judged(INSPEC, way, 1, ["Unable to parse inspec.yml"], 2.0)
-    assert (case.outcome, case.message) == (Outcome.ERROR, "it looked at nothing: exit status 1")
-    assert case.output == "Unable to parse inspec.yml"
+    said = ["Unable to parse inspec.yml: line 2", ""]
+    (case,) = suites.judged(INSPEC, way, 1, said, 2.0)
+    assert case.outcome is Outcome.ERROR
+    assert case.message == "it looked at nothing: exit status 1: Unable to parse inspec.yml: line 2"
+    assert case.output.strip() == said[0]
 
 
 @pytest.mark.parametrize(("user", "sudo"), [("root", False), ("builder", True)])
