@@ -61,11 +61,6 @@ PLAYBOOK = """\
 """
 
 
-def commit(shop: Shop, message: str) -> None:
-    for words in (("add", "."), ("commit", "-q", "-m", message)):
-        subprocess.run(("git", *words), cwd=shop.root, env=shop.ingot.environment, check=True)
-
-
 def with_secret(shop: Shop) -> dict[str, str]:
     return {**shop.ingot.environment, "INGOT_VAR_password": SECRET}
 
@@ -109,7 +104,7 @@ def test_a_failed_task_is_retried_and_the_machine_becomes_an_image(
     (shop.root / "ansible/tiny.yml").write_text(PLAYBOOK)
     with (shop.root / "ingot.toml").open("a") as toml:
         toml.write(SETTINGS)
-    commit(shop, "A role that Ansible builds")
+    shop.commit("A role that Ansible builds")
     run = build(shop, "--pause", "failure")
     until(shop, run, "paused")
     (waits,) = [one for one in shop.json("debug") if str(one["run"]) == run]
@@ -149,7 +144,7 @@ def test_a_playbook_that_changes_something_the_second_time_is_no_image(shop: Sho
     if "[roles.tiny]" not in (shop.root / "ingot.toml").read_text():
         with (shop.root / "ingot.toml").open("a") as toml:
             toml.write(SETTINGS)
-    commit(shop, "Not idempotent")
+    shop.commit("Not idempotent")
     run = build(shop)
     failed = until(shop, run, "failed")
     assert "is not idempotent" in failed["reason"]

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -70,13 +69,6 @@ FILES = {
     "ansible/roles/motd/tasks/main.yml": "- name: write it\n  copy: {content: a, dest: '{{ playbook_dir }}/motd'}\n",
     "ansible/roles/motd/handlers/main.yml": "[]\n",
 }
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def states(table: TaskTable) -> list[tuple[str, TaskState]]:

@@ -1,7 +1,6 @@
 """Roles that Ansible builds: what is made of ingot.toml, what makes them stale, and what Ansible says of a playbook
 that is wrong. No machine is started."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,6 @@ FILES = {
     "ansible/roles/nginx/tasks/main.yml": "- debug: {msg: hello}\n",
     "ansible/roles/other/tasks/main.yml": "- debug: {msg: hello}\n",
 }
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def only(root: Path) -> Role:

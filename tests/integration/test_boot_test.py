@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,11 +41,6 @@ def test_that_this_is_a_printer(host):
 """
 
 
-def commit(shop: Shop, message: str) -> None:
-    for words in (("add", "."), ("commit", "-q", "-m", message)):
-        subprocess.run(("git", *words), cwd=shop.root, env=shop.ingot.environment, check=True)
-
-
 def add_role(shop: Shop, name: str, provisioners: str, settings: str, files: dict[str, str]) -> None:
     """A role of the demo workspace with other provisioners; everything else as the frontend has it."""
     made = shop.root / "packer" / name
@@ -60,7 +54,7 @@ def add_role(shop: Shop, name: str, provisioners: str, settings: str, files: dic
         (shop.root / path).write_text(content)
     with (shop.root / "ingot.toml").open("a") as toml:
         toml.write(f'\n[roles.{name}]\ntemplate = "packer/{name}"\nupstream = {{ role = "base" }}\n{settings}\n')
-    commit(shop, f"The role {name}")
+    shop.commit(f"The role {name}")
 
 
 def bad(tests: Sequence[Any]) -> dict[str, str]:
@@ -96,12 +90,12 @@ def test_a_good_image_is_tested_again_and_one_that_does_not_answer_in_time_is_no
     settings = shop.root / "ingot.toml"
     told = settings.read_text()
     settings.write_text(told + '\n[test]\nlimit = "3s"\n')
-    commit(shop, "No time at all")
+    shop.commit("No time at all")
     try:
         done = shop("test", "base", "--at", "HEAD", "--wait")
     finally:  # others build here after this
         settings.write_text(told)
-        commit(shop, "As much time as before")
+        shop.commit("As much time as before")
     assert done.returncode == 1, done.stdout
     tests = shop.json("tests", "base", "0.1.0")
     assert len(tests) == len(before) + 1

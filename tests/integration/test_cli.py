@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import repository
 from installed import BIN
 
 pytestmark = pytest.mark.skipif(shutil.which("packer") is None, reason="Packer is not installed")
@@ -51,16 +52,13 @@ class Site:
         self.commit()
 
     def write(self, files: dict[str, str]) -> None:
-        for name, text in files.items():
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / name).write_text(text)
+        repository.write(self.root, files)
 
     def git(self, *words: str) -> None:
-        subprocess.run(("git", *words), cwd=self.root, env=self.ingot.environment, check=True)
+        repository.git(self.root, *words, environment=self.ingot.environment)
 
     def commit(self) -> None:
-        self.git("add", ".")
-        self.git("commit", "-q", "-m", "Work")
+        repository.commit(self.root, {}, environment=self.ingot.environment)
 
     def __call__(self, *words: str, status: int = 0) -> str:
         done = self.ingot(*words, cwd=self.root)

@@ -1,7 +1,6 @@
 """Packers of different ages: the one on PATH, one that is too old, one that is something else, and none."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ from core.adapters import packer
 from core.errors import ToolError
 
 WITH_PLUGINS = "packer {\n  required_plugins {}\n}\n" + FILE_TEMPLATE
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def put_on_path(monkeypatch: pytest.MonkeyPatch, directory: Path, answer: str) -> None:

@@ -10,7 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -46,13 +46,6 @@ needs_libguestfs = pytest.mark.skipif(
 BUILD = "file.disk"
 STAGES = ("checkout", "upstream", "validate", f"build/{BUILD}", f"seal/{BUILD}", f"prove/{BUILD}", "register")
 SEAL = SealSettings(enabled=True, users=("builder",), remove=("/opt/notes", *sorted(NOT_SEALED_AWAY)))
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def call(*words: str, env: Mapping[str, str] | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 from msgspec.structs import replace
+from patience import PATIENCE
 from ssh_machine import SshMachine, fingerprint_of, free_port, make_key, missing, ssh_machine
 
 from core.adapters import ssh
@@ -41,7 +42,7 @@ def agent(tmp_path: Path) -> Iterator[str]:
 
 
 def ran(*argv: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 async def read_until(shell: Shell, wanted: bytes) -> bytes:
@@ -305,8 +306,8 @@ async def test_a_machine_whose_power_fails_is_lost_at_once_and_found_again_after
     shell = await connection.shell(80, 24)
     assert not connection.lost.is_set()
     server.stop()
-    assert await asyncio.wait_for(_to_the_end(shell), 5)
-    await asyncio.wait_for(connection.lost.wait(), 5)
+    assert await asyncio.wait_for(_to_the_end(shell), PATIENCE)
+    await asyncio.wait_for(connection.lost.wait(), PATIENCE)
     assert shell.exit_status is None
     with pytest.raises(NoAnswerError, match="broke"):
         await connection.run("true")
@@ -328,12 +329,12 @@ async def _to_the_end(shell: Shell) -> bool:
 
 async def test_a_machine_that_hangs_is_lost(server: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ASKED_EVERY * (UNANSWERED + 1) < 15
-    monkeypatch.setattr("core.adapters.ssh_login.ASKED_EVERY", 0.2)
+    monkeypatch.setattr("core.adapters.ssh_login.ASKED_EVERY", 1.0)
     connection = await ssh.connect(server.machine())
     shell = await connection.shell(80, 24)
     server.freeze()
-    await asyncio.wait_for(connection.lost.wait(), 10)
-    assert await asyncio.wait_for(_to_the_end(shell), 5)
+    await asyncio.wait_for(connection.lost.wait(), PATIENCE)
+    assert await asyncio.wait_for(_to_the_end(shell), PATIENCE)
     await connection.close()
 
 

@@ -4,7 +4,6 @@ import base64
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,13 +18,6 @@ from core.model.role import Build, Syntax
 SOURCES = 'sources = ["source.file.hello"]'
 
 pytestmark = pytest.mark.skipif(process.find("packer") is None, reason="packer is not installed")
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 async def test_a_template_becomes_an_image_version_with_its_file_under_images(workshop: Workshop) -> None:

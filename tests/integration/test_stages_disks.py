@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,6 @@ needs_guestfs = pytest.mark.skipif(
     not shutil.which("guestfish") or not shutil.which("mke2fs") or not any(Path("/boot").glob("vmlinuz-*")),
     reason="guestfish, mke2fs or a kernel in /boot is missing",
 )
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def call(*words: str) -> None:

@@ -4,7 +4,7 @@ decides, finds, and leaves behind."""
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from booting_cloud import BootingCloud, booting_cloud
 from cloud_machine import CREDENTIALS, REGION, missing
 from msgspec.structs import replace
+from patience import PATIENCE, until
 from ssh_machine import make_key
 from stand_in_guest import write_program
 from workshop import WHO, Workshop, role
@@ -29,18 +30,17 @@ from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.machine import MachineState
 from core.model.pipeline import Purpose, stages_of
 from core.model.promotion import CheckState
-from core.model.run import Run, RunRequest, RunState, StageState
+from core.model.run import Run, RunRequest, RunState
 from core.model.sealing import SealSettings
 from core.model.states import Verdict
 from core.model.test_report import Case, Outcome, Report
 from core.services.contents import Contents
 from core.services.dossiers import Dossiers
 from core.services.testing import Testing
-from core.stages import boot_checks, checkout, cloud, leftovers, test
+from core.stages import boot_checks, cloud, leftovers
 from core.stages import booting_cloud as stage
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
-STAGES = {"checkout": checkout.carry_out, "test": test.carry_out}
 BUILD = "amazon-ebs.web"
 KEY = f"test/{BUILD}"
 IMAGE = ("web", "0.1.0")
@@ -52,7 +52,7 @@ class Site:
     def __init__(self, workshop: Workshop, made: BootingCloud) -> None:
         self.workshop = workshop
         self.cloud = made
-        self.settings = BootTest(limit=60.0)
+        self.settings = BootTest(limit=PATIENCE)
         self.seal = SealSettings(enabled=True)
         self.secrets = dict(CREDENTIALS)
 
@@ -80,25 +80,10 @@ class Site:
         return await self.stage(run, KEY)
 
     async def stage(self, run: Run, key: str) -> dict[str, object]:
-        index, run = self.workshop.index, self.workshop.again(run)
-        of = run.stage(key)
-        assert of is not None
-        index.update_stage(run.uid, key, state=StageState.RUNNING, attempt=of.attempt + 1)
-        job = Job(self.workshop.around, run, of)
-        try:
-            result = dict(await STAGES[of.name](job))
-        finally:
-            job.close()
-        index.update_stage(run.uid, key, state=StageState.SUCCEEDED, result=result)
-        return result
+        return await self.workshop.stage(run, key)
 
     def keeper(self) -> Keeper:
         return Keeper(self.workshop.around, lambda run, ok: self.workshop.end(run, succeeded=ok), lambda _: None)
-
-    async def until(self, ready: Callable[[], object]) -> None:
-        async with asyncio.timeout(60):
-            while not ready():  # noqa: ASYNC110 - another machine's start or end
-                await asyncio.sleep(0.05)
 
     @property
     def state(self) -> tuple[ImageState, Verdict]:
@@ -289,7 +274,7 @@ async def _two_run(site: Site) -> asyncio.Future[Any]:
     run = site.new_run()
     await site.stage(run, "checkout")
     testing = asyncio.ensure_future(site.stage(run, KEY))
-    await site.until(lambda: list(site.cloud.states().values()).count("running") == 2)
+    await until(lambda: list(site.cloud.states().values()).count("running") == 2, "both machines run")
     return testing
 
 
@@ -336,7 +321,7 @@ async def test_the_attempt_after_a_killed_worker_ends_what_that_had_launched(
     assert "left by an earlier attempt" in site.log(run)
     assert site.cloud.states()[others["InstanceId"]] == "running", "it is another test's of the same run"
     site.cloud.ec2.terminate_instances(InstanceIds=[others["InstanceId"]])
-    await site.until(lambda: site.cloud.leftovers() == [])
+    await until(lambda: site.cloud.leftovers() == [], "it has ended")
     site.nothing_left(run)
 
 
@@ -351,7 +336,7 @@ async def test_what_a_killed_worker_had_launched_is_ended_with_a_run_that_does_n
     await execution.finish(run.uid)
     keeper = site.keeper()
     keeper.look()
-    await site.until(lambda: not keeper.keeps)
+    await until(lambda: not keeper.keeps, "all is ended")
     site.nothing_left(run)
 
 
@@ -382,7 +367,7 @@ async def test_a_machine_that_did_not_pass_is_kept_and_ended_at_its_time(site: S
     keeper.look()
     index.set_machine_until(run.uid, machine.stage_key, 0.0)
     keeper.look()
-    await site.until(lambda: not keeper.keeps)
+    await until(lambda: not keeper.keeps, "all is ended")
     site.nothing_left(run)
 
 
@@ -440,7 +425,7 @@ async def test_what_cannot_be_ended_at_once_is_ended_after_the_run(site: Site, m
     assert site.workshop.again(run).state is RunState.SUCCEEDED
     keeper = site.keeper()
     keeper.look()
-    await site.until(lambda: not keeper.keeps)
+    await until(lambda: not keeper.keeps, "all is ended")
     assert site.cloud.leftovers() == []
 
 

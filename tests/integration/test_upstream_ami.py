@@ -5,7 +5,6 @@ what is over is tried with answers as EC2's reference has them (DescribeImages).
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -30,13 +29,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudMachine]:
     """Its AMIs stay for the tests that follow: each has names of its own."""
     with cloud_machine(tmp_path_factory.mktemp("cloud") / "machine") as made:
         yield made
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.close()
 
 
 def upstream(*owners: str, name: str = "vendor-12-*", region: str = REGION, architecture: str = "") -> Upstream:
