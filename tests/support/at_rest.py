@@ -15,7 +15,7 @@ import pytest
 SOON = 0.06
 """Seconds. What a timer brings within them belongs to what goes on: Textual draws 17 ms after something changed, a
 terminal paints after 33, and tells its size after 50."""
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds after which an app that never rests is looked at as it is."""
 
 

@@ -31,7 +31,7 @@ async def in_front(pilot: Pilot[None], app: Ingot, door: Door) -> None:
 async def test_the_keys_of_who_has_left_the_shell_stay_with_the_screen(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, opens: bool
 ) -> None:
-    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.2)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.5)
     hold(shop)
     door = Door(shop)
     app = shop.app(debugging=door)

@@ -290,7 +290,7 @@ async def test_somebody_else_who_was_first_is_named(shop: Shop) -> None:
 async def test_before_ssh_it_says_what_was_tried_and_what_the_console_says(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.2)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.5)
     hold(shop, why="timeout waiting for SSH", step="StepConnect", log="ssh-timeout")
     door = Door(shop)
     door.refuse = NOBODY

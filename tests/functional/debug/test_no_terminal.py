@@ -18,7 +18,7 @@ FULL = (140, 42)
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.2)
+    monkeypatch.setattr("tui.widgets.shells.TRY_AGAIN", 0.5)
 
 
 @pytest.mark.parametrize("error", [IngotError("No terminal can be drawn here.", "Try ssh."), RuntimeError("no render")])
