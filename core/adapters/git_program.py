@@ -8,7 +8,6 @@ is switched off here, in one place; what the user set up for himself (global and
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -74,6 +73,10 @@ class Answer(msgspec.Struct, frozen=True):
         return [os.fsdecode(part) for part in self.out.split(b"\0") if part]
 
 
+class DiskFullError(ToolError):
+    """There is no room for what Git writes."""
+
+
 def without_password(text: str) -> str:
     """URLs in it lose their user and password: what is stored, shown or put in a message holds none."""
     return _PASSWORD.sub("", text)
@@ -118,7 +121,8 @@ def run(
     if any("\0" in argument for argument in arguments):
         raise RefusedError("A name given to Git holds a NUL character.", "Take it out of the name.")
     argv = ["env", *scrub, "git", "--no-pager", *arguments]
-    with tempfile.TemporaryFile() as stdin:
+    # In memory: on a full disk Git can still be asked what there is.
+    with os.fdopen(os.memfd_create("ingot", os.MFD_CLOEXEC), "w+b") as stdin:
         stdin.write(given)
         stdin.seek(0)
         code, out, err = cast(
@@ -156,7 +160,7 @@ def failure(where: Path, doing: str, answer: Answer) -> IngotError:
             f"If you trust it: git config --global --add safe.directory '{owner}'",
         )
     if any(reason in whole.lower() for reason in ("no space left", "disk quota")):
-        return ToolError(f"{doing} failed: no space left on the disk.", "Make room, then try again.")
+        return DiskFullError(f"{doing} failed: no space left on the disk.", "Make room, then try again.")
     if any(
         reason in whole.lower() for reason in ("permission denied", "read-only file system", "insufficient permission")
     ):

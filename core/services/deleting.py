@@ -6,13 +6,14 @@ when the deleting then fails is found on the disk, or in the cloud, and can be d
 after all, since something came to need it in between or the cloud refuses, is put back on the ledger.
 """
 
+import contextlib
 import os
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from core.errors import IngotError, LedgerError, RefusedError
+from core.errors import IngotError, LedgerError, NoRoomError, RefusedError
 from core.model.image import Artifact, ImageVersion
 from core.model.workspace import Workspace
 from core.places import Places
@@ -92,6 +93,7 @@ def delete(
         _refuse_if_needed(places, workspace, goes.image, ledger)
     except IngotError as refused:
         _put_back(ledger, goes, who, refused, [one.location for one in goes.clouds if one.there])
+        refused.kept = refused.kept or "Nothing was deleted."
         raise
     gone = amis.delete(goes.clouds, goes.wanted, environment)
     if gone.error and gone.standing:
@@ -101,7 +103,8 @@ def delete(
     contents = ledger.read()
     index = Index(places.index)
     try:
-        index.replace_images(workspace.id, contents.images, contents.head or "")
+        with contextlib.suppress(NoRoomError):  # it is read again from the ledger: all that was wanted is done
+            index.replace_images(workspace.id, contents.images, contents.head or "")
     finally:
         index.close()
     if gone.error:

@@ -25,7 +25,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from core.adapters.git import GitRepository
-from core.adapters.git_program import Answer, failure
+from core.adapters.git_program import Answer, DiskFullError, failure
 from core.errors import IngotError, LedgerError
 from core.model.decided import Decision
 from core.model.image import Artifact, ImageVersion
@@ -290,13 +290,19 @@ class LedgerTree:
         for path, blob in edits.items():
             mode = "100644" if blob else "0"
             lines.append(f"{mode} {blob or '0' * len(parent or '')}\t{path}".encode("utf-8", "surrogateescape"))
-        with tempfile.TemporaryDirectory(prefix="ingot-ledger-") as private:
-            index = {"GIT_INDEX_FILE": str(Path(private) / "index")}
-            base = parent or "--empty"
-            self._git("read-tree", base, extra=index, doing="Writing to the ledger")
-            given = b"".join(line + b"\0" for line in lines)
-            self._git("update-index", "-z", "--index-info", given=given, extra=index, doing="Writing to the ledger")
-            tree = self._git("write-tree", extra=index, doing="Writing to the ledger").text
+        try:
+            with tempfile.TemporaryDirectory(prefix="ingot-ledger-") as private:
+                index = {"GIT_INDEX_FILE": str(Path(private) / "index")}
+                base = parent or "--empty"
+                self._git("read-tree", base, extra=index, doing="Writing to the ledger")
+                given = b"".join(line + b"\0" for line in lines)
+                self._git("update-index", "-z", "--index-info", given=given, extra=index, doing="Writing to the ledger")
+                tree = self._git("write-tree", extra=index, doing="Writing to the ledger").text
+        except OSError as error:
+            raise LedgerError(
+                f"The ledger cannot be written: temporary files have no place. {error.strerror}.",
+                "Look at the free space of TMPDIR, or of /tmp.",
+            ) from error
         parents = ("-p", parent) if parent else ()
         return self._git(
             "commit-tree", tree, *parents, "-F", "-",
@@ -312,6 +318,8 @@ class LedgerTree:
             return True
         if _CONTENDED.search(answer.err):
             return False
+        if isinstance(failure(self.repository.root, "Writing to the ledger", answer), DiskFullError):
+            raise self._full()
         raise LedgerError(
             f"The ledger in {self.repository.common_directory()} cannot be written: {answer.err.strip()}",
             "Look at the rights of that directory, and at the disk's free space.",
@@ -322,8 +330,18 @@ class LedgerTree:
             return self.repository.git(*arguments, given=given, extra=extra, configuration=_WRITING, doing=doing)
         except LedgerError:
             raise
+        except DiskFullError as error:
+            raise self._full() from error
         except IngotError as error:
             raise LedgerError(error.what, error.next_step) from error
+
+    def _full(self) -> LedgerError:
+        return LedgerError(
+            f"The ledger cannot be written: there is no space left on the disk of {self.repository.common_directory()}"
+            " or of temporary files.",
+            "It needs some kilobytes there. What needs none to free some: ingot sweep, and ingot cache --delete. Then "
+            "try again.",
+        )
 
 
 def split_who(who: str) -> tuple[str, str]:
