@@ -31,6 +31,13 @@ _SCREENS = (
     "tui.screens.machines",
     "tui.screens.questions",
     "core.services.debugging",
+    "tui.screens.command",
+    "tui.screens.help",
+    "tui.screens.image",
+    "tui.screens.promote",
+    "tui.screens.difference",
+    "tui.screens.reasons",
+    "tui.screens.notices",
 )
 """In the order in which somebody in a hurry needs them."""
 _TERMINAL = "tui.terminal.rehearsal"

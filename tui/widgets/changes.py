@@ -1,7 +1,7 @@
 """The list of what differs between two image versions: on the promote screen, and on a screen of its own."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from core.model.difference import Difference
 from core.model.image import ImageVersion
@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from tui.app import Ingot
 
 NOT_KNOWN = "What is in them is not known here."
+
+
+class Told(NamedTuple):
+    """A difference, line by line."""
+
+    sections: tuple[Section, ...] = ()
+    rows: tuple[tuple[str, ChangeRow], ...] = ()
+    none: str = ""
+    """What to say where there is no line."""
+
+
+def told(difference: Difference, *, patch: bool) -> Told:
+    """For a thread: a patch may have tens of thousands of lines."""
+    found = tuple(sections(difference, patch=patch))
+    of = f"{difference.before.version} and {difference.after.version}"
+    return Told(found, tuple(rows(found)), f"{of} do not differ in anything known.")
 
 
 class Changes(Table[ChangeRow]):
@@ -39,7 +55,7 @@ class Changes(Table[ChangeRow]):
         )
         self._patch = patch
         self._changed = changed
-        self._known: dict[tuple[str, str], Difference] = {}
+        self._known: dict[tuple[str, str], Told] = {}
         self._pair: tuple[str, str] | None = None
         self.sections: tuple[Section, ...] = ()
 
@@ -47,7 +63,7 @@ class Changes(Table[ChangeRow]):
         """There is nothing to compare."""
         self._pair = None
         self.set_empty(why)
-        self._fill(())
+        self._fill(Told())
 
     def compare(self, old: ImageVersion, new: ImageVersion, loading: Loading) -> None:
         """Show what `new` has that `old` has not; what is not known yet is read in the background."""
@@ -59,32 +75,32 @@ class Changes(Table[ChangeRow]):
         if (known := self._known.get(pair)) is not None:
             self._show(known)
             return
-        self._fill(())
+        self._fill(Told())
         deciding = cast("Ingot", app_of(self)).deciding
         if deciding is None:
             self.set_empty(NOT_KNOWN)
             return
         self.set_empty(f"{old.role} {old.version} and {new.role} {new.version} are being compared…")
 
-        def found(difference: Difference) -> None:
-            self._known[pair] = difference
+        def found(known: Told) -> None:
+            self._known[pair] = known
             if pair == self._pair:
-                self._show(difference)
+                self._show(known)
 
         words = f"comparing {old.version} and {new.version}"
-        loading.read("difference", words, lambda: deciding.difference(old, new), found)
+        loading.read("difference", words, lambda: told(deciding.difference(old, new), patch=self._patch), found)
 
     def _say_problem(self, loading: Loading) -> None:
         if (problem := loading.problem("difference")) is not None and not self.sections:
             self.set_empty(f"{problem.what}\n{problem.next_step}")
 
-    def _show(self, difference: Difference) -> None:
-        self.set_empty(f"{difference.before.version} and {difference.after.version} do not differ in anything known.")
-        self._fill(tuple(sections(difference, patch=self._patch)))
+    def _show(self, known: Told) -> None:
+        self.set_empty(known.none)
+        self._fill(known)
 
-    def _fill(self, found: tuple[Section, ...]) -> None:
-        self.sections = found
-        self.set_rows(rows(found), subject_changed=True)
-        self.set_count(sum(len(one.rows) for one in found if one.id != "patch"))
+    def _fill(self, known: Told) -> None:
+        self.sections = known.sections
+        self.set_rows(known.rows, subject_changed=True)
+        self.set_count(sum(len(one.rows) for one in known.sections if one.id != "patch"))
         if self._changed is not None:
             self._changed()

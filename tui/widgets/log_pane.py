@@ -20,8 +20,9 @@ from textual.timer import Timer
 from core.errors import StoreError
 from core.store.logs import SLICE, LogReader
 from core.text import cut_end, cut_middle, moment, visible
+from tui.actions import app_of
 from tui.ascii import in_ascii
-from tui.theme import ASCII, TONE_CLASSES, UNICODE, Signs, Tone, tone_class
+from tui.theme import ASCII, UNICODE, Signs, Tone, tone_style
 from tui.timers import once
 from tui.widgets.framed import Framed
 from tui.widgets.log_finding import ErrorLines, Search
@@ -44,7 +45,7 @@ _WHEEL = 3
 class LogPane(Framed):
     """Shows a log and keeps what it shows fresh."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES) | {
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
         "log--cursor",
         "log--marked",
         "log--match",
@@ -287,7 +288,7 @@ class LogPane(Framed):
     def _tone(self, tone: Tone, behind: str) -> Style:
         style = self._styles.get((tone, behind))
         if style is None:
-            style = self.get_component_rich_style(tone_class(tone))
+            style = Style(bgcolor=self.rich_style.bgcolor) + tone_style(tone, app_of(self).theme_variables)
             if behind:
                 style = style + Style(bgcolor=self.get_component_rich_style(behind).bgcolor)
             self._styles[tone, behind] = style
