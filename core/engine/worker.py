@@ -51,8 +51,6 @@ from core.store.index import Index
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks at whether the index changed: a wake may be lost, the index is not."""
-_LOCK_PATIENCE = 0.3
-"""Seconds that the lock may be held by clients which only look whether somebody has it."""
 _START_AGAIN = 5.0
 _FLOWS_KEPT = 7 * 24 * 3600.0
 """Seconds for which the engine keeps the flow of a run that has ended, for who looks into a defect."""
@@ -284,18 +282,23 @@ def _leave(status: int) -> NoReturn:
 def _lock(path: Path) -> int | None:
     """The lock of the one worker, held as long as this process lives; None when another has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(0.01)
-        else:
-            os.ftruncate(descriptor, 0)  # what the last one left, or came with a copied home, is not about us
-            return descriptor
+    while not _locked(descriptor, fcntl.LOCK_EX):
+        # Clients that only look share it, for as long as a busy machine lets them: a worker does not.
+        if not _locked(descriptor, fcntl.LOCK_SH):
+            os.close(descriptor)
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(0.01)
+    os.ftruncate(descriptor, 0)  # what the last one left, or came with a copied home, is not about us
+    return descriptor
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

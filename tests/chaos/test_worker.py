@@ -172,6 +172,19 @@ def test_a_worker_that_is_only_starting_is_stopped_too(shop: Workshop) -> None:
     assert starting.wait() == 0
 
 
+def test_a_client_that_looks_for_long_keeps_no_worker_from_starting(shop: Workshop) -> None:
+    shop.places.worker_lock.touch()
+    with shop.places.worker_lock.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        worker = subprocess.Popen(PROGRAM, stdin=subprocess.DEVNULL)
+        files = Path(f"/proc/{worker.pid}/fd")
+        shop.wait(lambda: shop.places.worker_lock in [file.resolve() for file in files.iterdir()], "it wants the lock")
+        time.sleep(1.0)  # it does not give up
+    assert shop.engine.ensure_worker().pid == worker.pid
+    assert shop.engine.stop_worker()
+    assert worker.wait() == 0
+
+
 def test_many_clients_that_start_at_once_share_one_worker_and_lose_no_run(shop: Workshop) -> None:
     shop.open("all")
     code = (
