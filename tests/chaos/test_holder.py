@@ -10,12 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from holds import SECRET, end, python, said, sh, shows
+from holds import SECRET, end, packer, python, said, sh, shows
 from msgspec import structs
 from patience import PATIENCE, until
 
@@ -440,23 +439,10 @@ async def test_packer_asks_is_answered_and_cleans_up_when_interrupted(
     directory: Path, spec: ToolSpec, tmp_path: Path
 ) -> None:
     """As Packer's prompts are: no line end, `\\r` answers; Ctrl-C for the group, SIGTERM for the outer process."""
-    template = tmp_path / "template.pkr.hcl"
-    template.write_text(
-        textwrap.dedent(
-            f"""
-            source "null" "web" {{ communicator = "none" }}
-            build {{
-              sources = ["source.null.web"]
-              provisioner "shell-local" {{
-                inline = ["echo try >> {tmp_path}/tries; [ $(wc -l < {tmp_path}/tries) = 1 ] && exit 1; sleep 1000"]
-              }}
-            }}
-            """
-        )
-    )
-    argv = ("packer", "build", "-color=false", "-on-error=ask", str(template))
+    tried = f"echo try >> {tmp_path}/tries; [ $(wc -l < {tmp_path}/tries) = 1 ] && exit 1; sleep 1000"
+    spec = packer(spec, tmp_path, "-color=false", "-on-error=ask", inline=tried)
     # When it is interrupted it asks once more, which nobody answers here: SIGTERM ends it then.
-    hold = await Hold.start(directory, replace(spec, argv=argv, grace=10.0))
+    hold = await Hold.start(directory, replace(spec, grace=10.0))
     await shows(spec, "retry step (build may fail even if retry succeeds)? ")
     await hold.send(b"r\r")
     await until(lambda: (tmp_path / "tries").read_text() == "try\ntry\n", "the step is tried again")

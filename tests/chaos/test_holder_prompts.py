@@ -7,13 +7,12 @@ import resource
 import shutil
 import signal
 import socket
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from holds import SECRET, asker, end, said, sh, shows
+from holds import SECRET, asker, end, packer, said, sh, shows
 from patience import PATIENCE, until
 
 from core.errors import EngineError, RefusedError
@@ -586,22 +585,6 @@ async def test_nothing_is_kept_of_a_tool_that_was_ended(directory: Path, spec: T
 
 
 needs_packer = pytest.mark.skipif(shutil.which("packer") is None, reason="packer is not installed")
-
-
-def packer(spec: ToolSpec, tmp_path: Path, *flags: str, inline: str) -> ToolSpec:
-    template = tmp_path / "template.pkr.hcl"
-    template.write_text(
-        textwrap.dedent(
-            f"""
-            source "null" "web" {{ communicator = "none" }}
-            build {{
-              sources = ["source.null.web"]
-              provisioner "shell-local" {{ inline = ["{inline}"] }}
-            }}
-            """
-        )
-    )
-    return replace(spec, argv=("packer", "build", *flags, str(template)))
 
 
 @needs_packer

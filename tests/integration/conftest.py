@@ -12,6 +12,7 @@ from installed import Ingot, Shop
 from patience import wait
 from paused_run import PausedRuns
 from person import Person
+from signing import Vendor
 from ssh_machine import SshMachine, free_port, ssh_machine
 from tmux_terminal import Terminal
 from workshop import Workshop
@@ -91,6 +92,14 @@ def boot(tmp_path: Path) -> Iterator[Callable[..., Booted]]:
     for process in running:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
+    made = Vendor(tmp_path_factory.mktemp("vendor"))
+    made.home.chmod(0o700)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ pytestmark = pytest.mark.skipif(not shutil.which("gpg"), reason="gpg is not inst
 
 CONTENT = b"the disk"
 NAME = "Vendor: Images <images@vendor.example>"
-
-
-@pytest.fixture(scope="module")
-def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
-    made = Vendor(tmp_path_factory.mktemp("vendor"))
-    made.home.chmod(0o700)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,6 @@ LIST = f"{'0' * 128}  other.qcow2\n{SHA512}  disk.qcow2\n".encode()
 DECLARES = ("ingot_version", "ingot_output", "ingot_upstream")
 
 
-@pytest.fixture(scope="module")
-def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
-    made = Vendor(tmp_path_factory.mktemp("vendor"))
-    made.home.chmod(0o700)
-    yield made
-    made.close()
-
-
 @dataclass
 class Site:
     """A vendor's server, and a workspace that has the vendor's key."""

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 from patience import PATIENCE, until
 
@@ -31,6 +32,23 @@ def said(spec: ToolSpec) -> str:
 async def end(hold: Hold) -> Exit:
     async with asyncio.timeout(PATIENCE):
         return await hold.wait()
+
+
+def packer(spec: ToolSpec, place: Path, *flags: str, inline: str) -> ToolSpec:
+    """The real one, with a build of no machine that runs a script here. `place` is where its template goes."""
+    template = place / "template.pkr.hcl"
+    template.write_text(
+        textwrap.dedent(
+            f"""
+            source "null" "web" {{ communicator = "none" }}
+            build {{
+              sources = ["source.null.web"]
+              provisioner "shell-local" {{ inline = ["{inline}"] }}
+            }}
+            """
+        )
+    )
+    return replace(spec, argv=("packer", "build", *flags, str(template)))
 
 
 ASKER = r"""
