@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from installed import BIN, Ingot
 from msgspec.structs import replace
+from patience import PATIENCE
 
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.model.states import Act, StateChange, Verdict
@@ -85,7 +86,7 @@ def answered(clone: Clone, typed: str, *words: str) -> tuple[int, str]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     os.write(ours, f"{typed}\n".encode())
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     os.close(ours)
     os.close(theirs)
     return process.returncode, out
