@@ -187,9 +187,9 @@ class Job:
             await hold.set_limit(seconds)
         except EngineError:  # it has just ended
             return False
-        self._let_go.add(directory)
         kept = replace(machine, state=MachineState.KEPT, until=time.time() + seconds, kept_by=why)
         self._around.index.save_machine(kept)
+        self._let_go.add(directory)  # only now: one that nobody knows of would live on unseen
         return True
 
     async def end_earlier(self) -> None:

@@ -16,11 +16,12 @@ from workshop import FILE_TEMPLATE, Workshop, role
 from core import process
 from core.engine.dispatcher import Dispatcher
 from core.engine.execution import Execution, Pipeline
-from core.engine.holds import holds_of, tool_directory
+from core.engine.holds import end_tool, holds_of, tool_directory
 from core.engine.job import Job, LostError
 from core.engine.slots import Slots
-from core.errors import ToolError
+from core.errors import NoRoomError, ToolError
 from core.holding import Hold, ToolSpec
+from core.model.machine import Machine
 from core.model.run import Run, RunState, StageState
 from core.stages import built, checkout, evidence
 from core.stages.artifacts import Made
@@ -67,6 +68,31 @@ async def test_a_run_that_is_cancelled_in_the_moment_it_begins_keeps_no_slot(wor
     assert [workshop.again(one).state for one in queued] == [RunState.CANCELLED] * 2
     assert (slots.free, begun) == (2, [])
     index.close()
+
+
+async def test_a_machine_that_cannot_be_noted_as_kept_is_ended_with_its_stage(
+    workshop: Workshop, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Machine) -> None:
+        raise NoRoomError("The index cannot be written: the disk is full.")
+
+    job = job_of(workshop, run, "checkout")
+    script = "echo ready; exec sleep 1000"
+    tool = asyncio.create_task(
+        job.tool("sh", ["sh", "-c", script], cwd=workshop.root, environment=process.environment())
+    )
+    await until(lambda: "ready" in workshop.log(run, "checkout"), "the tool runs")
+    with monkeypatch.context() as patch:
+        patch.setattr(workshop.index, "save_machine", full)
+        with pytest.raises(NoRoomError):
+            await job.let_go("sh", Machine(run.uid, "checkout", "qemu.web", "qemu"), 600.0, "a test")
+    tool.cancel()
+    await asyncio.wait({tool})
+    left = await holds_of(workshop.places, run.uid)
+    for hold in left:
+        await end_tool(hold)
+    job.close()
+    assert left == []
 
 
 async def test_a_cancelled_stage_ends_after_its_thread(tmp_path: Path) -> None:
