@@ -28,19 +28,21 @@ async def test_after_a_megabyte_of_garbage_a_reset_gives_a_usable_prompt(tmp_pat
                 app.terminal.attach(shell)
                 app.terminal.focus()
                 await until(pilot, lambda: app.terminal.screen_lines()[0].startswith(PROMPT))
-                over = tmp_path / "over"
+                over, read, fresh = tmp_path / "over", tmp_path / "read", tmp_path / "fresh"
+                shell.write(f"reset() {{ command reset; touch {fresh}; }}\r".encode())
                 # Answers to what the garbage asks of the terminal are read here: a shell would take them for typed.
-                shell.write(f"stty -echo; head -c 1M /dev/urandom; touch {over}; read -rt 1 -n 99999\r".encode())
+                words = f"stty -echo; head -c 1M /dev/urandom; touch {over}; read -rt 1 -n 99999; touch {read}\r"
+                shell.write(words.encode())
 
                 def is_over() -> bool:
                     shows_cells_alone(app)
                     return over.exists()
 
                 await until(pilot, is_over)
-                await pilot.pause(1.5)
+                await until(pilot, read.exists)
                 shows_cells_alone(app)
                 await pilot.press("ctrl+u", *"reset", "enter")
-                await pilot.pause(2)  # reset waits for a second (ncurses, tset.c)
+                await until(pilot, fresh.exists)  # reset waits for a second (ncurses, tset.c)
                 await pilot.press("ctrl+u", *"clear; echo $((6*7)) usable", "enter")
                 await until(pilot, lambda: app.terminal.screen_lines()[0].startswith("42 usable"))
                 await until(pilot, lambda: app.terminal.screen_lines()[1].startswith(PROMPT))
