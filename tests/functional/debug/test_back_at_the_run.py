@@ -1,10 +1,10 @@
 """Between a paused run and its machine: what the run screen says of the machine, and how it is when one comes back."""
 
 from held import Door, hold
+from into_machine import WAY_OUT, in_machine
 from screen import said, shown, until
 from shop import Shop
 
-from tui.screens.debug import DebugScreen
 from tui.screens.run import RunScreen
 
 FULL = (140, 42)
@@ -23,10 +23,10 @@ async def test_the_footer_of_the_run_is_its_own_again(shop: Shop) -> None:
         screen = app.screen
         assert isinstance(screen, RunScreen)
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, DebugScreen))
+        await in_machine(pilot, app)
         shop.index.update_stage(run.uid, "build/qemu.database", progress="half done")
         await until(pilot, lambda: half_done(screen))
-        await pilot.press("ctrl+right_square_bracket", "escape")
+        await pilot.press(WAY_OUT, "escape")
         await until(pilot, lambda: app.screen is screen)
         await until(pilot, lambda: "d Debug" in shown(app).splitlines()[-1] and "x Cancel" in shown(app))
 
