@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from core.model.pause import PauseMode
 from core.services.overview import Overview
+from tui.garbage import REST, Garbage
 from tui.news import newest_paused
 from tui.timers import once
 
@@ -53,6 +54,9 @@ class Ahead:
 
     def begin(self) -> None:
         """The first picture stands."""
+        garbage = Garbage()
+        garbage.begin()
+        self._house.set_interval(REST, garbage.look)
         once(self._house, SETTLED, self._load)
 
     def look(self, overview: Overview) -> None:
