@@ -15,8 +15,9 @@ from typing import Any, cast
 import msgspec
 
 from core.adapters import hcl, hcl_json, packer
+from core.adapters.hcl_scope import Scope, variables_of
 from core.adapters.hcl_tree import Block, Body, Expression
-from core.adapters.hcl_values import UNKNOWN, Scope, Value, texts, variables_of
+from core.adapters.hcl_values import UNKNOWN, Value, texts
 from core.adapters.template_hcl import source_name
 from core.adapters.template_json import Strings, declared_variables, variables_in
 from core.model.role import Build, Role, Syntax

@@ -1,4 +1,4 @@
-"""Reads HCL2 text into a small tree of values. Executes nothing, evaluates nothing (core/adapters/hcl_values.py does).
+"""Reads HCL2 text into a small tree of values. Executes nothing, evaluates nothing (core/adapters/hcl_scope.py does).
 
 The grammar is python-hcl2's: a table-driven parser, linear in the size of the text (about 350 kB a second), with no
 recursion of its own. What comes out of here is bounded in depth, so that whoever walks it cannot be made to overflow.

@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from core import process
-from core.adapters import hcl, hcl_json, hcl_values
-from core.adapters.hcl_values import Scope
+from core.adapters import hcl, hcl_json, hcl_scope
+from core.adapters.hcl_scope import Scope
 from core.adapters.template import bases_of
 from core.errors import RefusedError, ToolError
 from core.model.role import Problem, Role, Syntax
@@ -329,7 +329,7 @@ def _variables_in(file: Path) -> dict[str, Any]:
         text = file.read_text(errors="replace")
         if file.suffix == ".json":
             return _mapping(hcl_json.load_json(text))
-        return dict(hcl_values.variables_of(hcl.parse(text)))
+        return dict(hcl_scope.variables_of(hcl.parse(text)))
     except (OSError, hcl.HclError):
         return {}
 

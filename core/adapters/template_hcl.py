@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from core.adapters.files import WorkspaceFiles
+from core.adapters.hcl_scope import Scope
 from core.adapters.hcl_tree import Block, Body, Expression, Literal
-from core.adapters.hcl_values import UNKNOWN, Scope, Unknown, Value, known, texts
+from core.adapters.hcl_values import UNKNOWN, Unknown, Value, known, texts
 from core.adapters.template import (
     NAME_BUILDS,
     NAME_IT,

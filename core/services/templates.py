@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from core.adapters import hcl, hcl_json, hcl_tree, template_hcl, template_json
 from core.adapters.files import WorkspaceFiles
-from core.adapters.hcl_values import Value, variables_of
+from core.adapters.hcl_scope import variables_of
+from core.adapters.hcl_values import Value
 from core.adapters.parsed import ParsedFiles
 from core.adapters.template_hcl import Definitions, definitions_of
 from core.model.role import Problem, Syntax

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.adapters import hcl, hcl_json, hcl_tree
+from core.adapters.hcl_scope import Scope, variables_of
 from core.adapters.hcl_tree import HclError
-from core.adapters.hcl_values import MAX_TEXT, UNKNOWN, Scope, Value, variables_of
+from core.adapters.hcl_values import MAX_TEXT, UNKNOWN, Value
 
 TEMPLATE = """
 packer {
