@@ -7,6 +7,7 @@ lies below another file system, such as files in the /tmp of the disk below a tm
 """
 
 import asyncio
+import errno
 import gzip
 import shlex
 import shutil
@@ -56,7 +57,8 @@ async def read_machine(connection: "Connection", wanted: Sequence[str], into: Pa
     """Leave `listing.json` and `tree/` in `into`, as `read_disk` does, and give when the machine began to boot, in
     seconds since the epoch by its own clock.
 
-    Raises ToolError where it cannot be read, ConnectError where the machine does not answer.
+    Raises ToolError where it cannot be read, ConnectError where the machine does not answer, OSError for a full disk
+    here.
     """
     _, out, _ = await connection.run(_BOOTED, timeout=_PATIENCE)
     booted = out.decode(errors="replace").strip()
@@ -123,6 +125,8 @@ def _unpack(directory: Path, address: str) -> None:
             raise ToolError(f"{address} has more files than can be looked at.", "Look into it by hand.")
         write_listing(directory / "done", said)
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # of a full disk here the machine is not to blame
         raise ToolError(
             f"What {address} said of its disks is not whole: {error}.", "Are gzip, GNU find and GNU tar in it?"
         ) from error

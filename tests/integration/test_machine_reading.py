@@ -1,6 +1,7 @@
 """What is on the disks of a machine that runs is read over SSH, as its root."""
 
 import os
+import subprocess
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -58,6 +59,25 @@ async def test_all_paths_and_the_wanted_files_come_out(site: Site) -> None:
     assert reading.content("/etc/os-release") == b"IMAGE_ROLE=web\n"
     assert reading.content("/var/log/syslog") is None, "nobody asked for it"
     assert [path.name for path in site.into.parent.iterdir()] == ["reading"]
+
+
+@pytest.fixture
+def small(site: Site) -> Iterator[Site]:
+    """What is read has hardly any room here."""
+    place = site.into.parent
+    place.mkdir(parents=True)
+    mount = ("mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place))
+    if os.getuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("no small disk can be mounted here")
+    yield site
+    subprocess.run(("umount", place), check=True)
+
+
+async def test_a_full_disk_here_is_not_held_against_the_machine(small: Site) -> None:
+    small.told.has_on_disk("/etc/passwd", "x" * 400_000)  # packed it has room
+    async with small.connection() as connection:
+        with pytest.raises(OSError, match="No space left"):
+            await read_machine(connection, ("/etc/passwd",), small.into)
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
