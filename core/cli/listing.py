@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +22,6 @@ from core.services import catalogue, known_roles
 from core.store.index import Index
 
 if TYPE_CHECKING:
-    from core.services.deleting import Going
     from core.services.images import ListedImage
 
 SIGNS = {
@@ -207,8 +205,8 @@ def _delete_image(arguments: argparse.Namespace, places: Places) -> int:
         if not sys.stdin.isatty():
             raise RefusedError(f"Deleting the files of {name} needs its name.", f"--confirm '{name}'")
         goes = deleting.going(places, root, arguments.role, arguments.delete, files_only=only)
-        for line in _going_lines(goes):
-            say(line)
+        for line in goes.lines:
+            say(f"– {line}")
         say(f"{name} goes with that; that it existed stays on the ledger.")
         typed = input("Type its name to delete it: ")
     repository = GitRepository.find(root)
@@ -216,17 +214,6 @@ def _delete_image(arguments: argparse.Namespace, places: Places) -> int:
     freed = deleting.delete(places, root, arguments.role, arguments.delete, typed=typed, who=who, files_only=only)
     say(f"Deleted the files of {name}: {freed}.")
     return ExitStatus.DONE
-
-
-def _going_lines(goes: "Going") -> Iterator[str]:
-    if goes.files:
-        yield f"– {goes.place}: {text.size(goes.size)}"
-    for one in goes.clouds:
-        if not one.there:
-            yield f"– {one.location}: gone already"
-        else:
-            snapshots = f"{len(one.snapshots)} snapshot{'' if len(one.snapshots) == 1 else 's'}"
-            yield f"– {one.location}{'' if one.ami else ' is gone'}: {snapshots}, up to {text.size(one.size)}"
 
 
 def runs(arguments: argparse.Namespace) -> int:

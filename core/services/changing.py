@@ -71,6 +71,12 @@ class Changing:
 
         Building(self.places, os.environ).give_secrets(uid)
 
+    def going(self, role: str, version: str) -> Sequence[str]:
+        """What `delete` would take away now, one thing a line. Raises RefusedError with everything that forbids it."""
+        from core.services import deleting
+
+        return deleting.going(self.places, self.directory, role, version).lines
+
     def delete(self, role: str, version: str, *, typed: str) -> str:
         """Delete the files and AMIs of an image version; `typed` is the name that the person typed. Says what is free
         again."""

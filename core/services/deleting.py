@@ -43,6 +43,20 @@ class Going(msgspec.Struct, frozen=True):
         """Bytes on this disk."""
         return disk.size_of(self.place) if self.files else 0
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What goes, one thing a line. Looks at the disk."""
+        files = ", ".join(Path(one.location).name for one in self.files)
+        here = (f"{self.place}: {size(self.size)} ({files})",) if files else ()
+        return (*here, *(_ami(one) for one in self.clouds))
+
+
+def _ami(one: CloudImage) -> str:
+    if not one.there:
+        return f"{one.location}: gone already"
+    snapshots = f"{len(one.snapshots)} snapshot{'' if len(one.snapshots) == 1 else 's'}"
+    return f"{one.location}{'' if one.ami else ' is gone'}: {snapshots}, up to {size(one.size)}"
+
 
 class Freed(msgspec.Struct, frozen=True):
     """What came back."""
@@ -202,20 +216,23 @@ def _is_file(artifact: Artifact) -> bool:
 
 
 def _refuse_if_needed(places: Places, workspace: Workspace, image: ImageVersion, ledger: Ledger) -> None:
+    """Raises RefusedError with everything that needs it: who has done what the first says is not told the next."""
     listed = images.look_at(places, workspace, image, ledger.read())
     name = f"{image.role} {image.version}"
+    reasons: list[str] = []
+    steps: list[str] = []
     if listed.children:
-        raise RefusedError(
-            f"{name} is what {' and '.join(listed.children)} {'is' if len(listed.children) == 1 else 'are'} built on.",
-            "Delete those first.",
-        )
+        built = "is" if len(listed.children) == 1 else "are"
+        reasons.append(f"{name} is what {' and '.join(listed.children)} {built} built on.")
+        steps.append("Delete those first.")
     if listed.channels:
-        raise RefusedError(
-            f"{name} is what {' and '.join(listed.channels)} of {image.role} has.",
-            f"Move that first: ingot promote {image.role} VERSION {listed.channels[0]}",
-        )
+        reasons.append(f"{name} is what {' and '.join(listed.channels)} of {image.role} has.")
+        steps.append(f"Move that first: ingot promote {image.role} VERSION {listed.channels[0]}")
     if listed.used_by:
-        raise RefusedError(f"{name} is needed by {' and '.join(listed.used_by)}.", "Wait for the end, or cancel it.")
+        reasons.append(f"{name} is needed by {' and '.join(listed.used_by)}.")
+        steps.append("Wait for the end, or cancel it.")
+    if reasons:
+        raise RefusedError(" ".join(reasons), "\n".join(steps))
 
 
 def _where(image: ImageVersion) -> str:

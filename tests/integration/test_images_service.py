@@ -129,6 +129,24 @@ def test_what_a_channel_has_is_not_deleted(shop: Shop) -> None:
     assert Path(web.artifacts[0].location).is_file()
 
 
+def test_everything_that_needs_an_image_is_told_before_it_is_deleted(shop: Shop) -> None:
+    web = shop.image("web", "1")
+    shop.image("shop", "1", on="web 1")
+    move = ChannelMove("web", "try", "1", web.run, "", ADA, time.time(), takes=(ImageState.CANDIDATE,))
+    shop.ledger.decide([move], ADA, "promote")
+    needs = shop.run("shop", on="web", state=RunState.QUEUED)
+    with pytest.raises(RefusedError) as refused:
+        deleting.going(shop.places, shop.root, "web", "1")
+    assert refused.value.what == (
+        f"web 1 is what shop 1 is built on. web 1 is what try of web has. web 1 is needed by run {needs.id}."
+    )
+    assert refused.value.next_step.splitlines() == [
+        "Delete those first.",
+        "Move that first: ingot promote web VERSION try",
+        "Wait for the end, or cancel it.",
+    ]
+
+
 def test_the_state_that_counts_is_listed_with_what_makes_it(shop: Shop) -> None:
     base = shop.image("base", "1")
     shop.image("web", "1", on="base 1")
