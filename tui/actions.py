@@ -101,6 +101,8 @@ class Action(msgspec.Struct, frozen=True):
     """What the command takes: `role`, `run`, `version`; empty for nothing."""
     internal: bool = False
     """A key that needs no line in help and palette."""
+    passes: bool = False
+    """Its key goes on to whoever is above when there is nothing left to do here: it is offered there, too."""
 
     @property
     def key(self) -> str:
@@ -195,6 +197,6 @@ def offers(actors: Iterable[object], keymap: Mapping[str, str] = NO_KEYMAP) -> l
             left = tuple(key for key in keys if key not in taken)
             if left or not keys:
                 found.append(Offer(replace(action, keys=left), actor, actor.why_not(action)))
-            own.update(keys)
+            own.update(keys if not action.passes else ())
         taken |= own
     return found

@@ -34,6 +34,7 @@ from tui.asking import Asking
 from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
 from tui.news import newest_paused
+from tui.notice_room import notice_that_fits
 from tui.palette import Offers
 from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
@@ -111,6 +112,8 @@ class Ingot(App[None]):
         self.notices: list[Notice] = []
         self.busy: list[str] = []
         """What goes on in the background, for the header."""
+        self._asked: list[str] = []
+        """What a person asked for and waits for, of that."""
         self.first_run = run_uid
         """Uid of the run whose screen opens first; empty: what waits for a person does."""
         self.telling = Telling(self)
@@ -241,7 +244,7 @@ class Ingot(App[None]):
         """
 
         async def carry() -> None:
-            late = once(self, VISIBLE_WAIT, partial(self.now_busy, words))
+            late = once(self, VISIBLE_WAIT, partial(self._takes_long, words))
             try:
                 result = await asyncio.to_thread(work)
             except IngotError as error:
@@ -253,8 +256,14 @@ class Ingot(App[None]):
             finally:
                 late.stop()
                 self.no_longer_busy(words)
+                if words in self._asked:
+                    self._asked.remove(words)
 
         self.run_worker(carry, exit_on_error=False, group="asked")
+
+    def _takes_long(self, words: str) -> None:
+        self._asked.append(words)
+        self.now_busy(words)
 
     def complain(self, error: IngotError) -> None:
         """Say an error in a notice: what happened, what is safe, and what to do."""
@@ -274,6 +283,8 @@ class Ingot(App[None]):
         title = visible(title)
         lines = "\n".join(visible(line) for line in message.splitlines())
         self.notices.append(Notice(self.clock(), title, lines, severity))
+        if self.screen.has_class("-paged"):
+            title, lines = notice_that_fits(title, lines, *self.size)
         super().notify(lines, title=title, severity=severity, timeout=timeout, markup=False)
 
     # the registry: who can do what, here and now
@@ -321,7 +332,21 @@ class Ingot(App[None]):
         self.action_suspend_process()
 
     def do_quit(self) -> None:
-        self.exit()
+        """Asks where a person would not hear any more what came of what they asked for; asked again, it goes."""
+        from tui.screens.questions import Question, quit_question
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.exit()
+
+        if self._asked and not isinstance(self.screen, Question):
+            self.push_screen(quit_question(self._asked), answered)
+        else:
+            self.exit()
+
+    async def action_quit(self) -> None:
+        """Textual's own key for it, which works everywhere."""
+        self.do_quit()
 
     def do_refresh(self) -> None:
         self.discover()
@@ -329,11 +354,13 @@ class Ingot(App[None]):
     def do_help(self) -> None:
         from tui.screens.help import Help
 
+        self._read()
         self.push_screen(Help(self.offers_here(), ascii_only=self.ascii_only), self._chosen)
 
     def do_command(self) -> None:
         from tui.screens.command import Command
 
+        self._read()
         self.push_screen(Command(self.offers_here(), self.overview), self._chosen)
 
     def _chosen(self, chosen: tuple[Offer, str] | None) -> None:
@@ -343,12 +370,22 @@ class Ingot(App[None]):
             # Later: the screen that it was picked on has still to go, and gives the focus back when it does.
             self.call_after_refresh(offer.actor.act, offer.action, argument)
 
+    def _read(self) -> None:
+        """What was said was seen by whoever goes on to say what to do: it stays in the list, and in nobody's way."""
+        self.clear_notifications()
+
     def do_palette(self) -> None:
         self.action_command_palette()
+
+    def action_command_palette(self) -> None:
+        """Textual's own key for it, which works everywhere."""
+        self._read()
+        super().action_command_palette()
 
     def do_notices(self) -> None:
         from tui.screens.notices import Notices
 
+        self._read()
         self.push_screen(Notices(self.notices, self.clock, ascii_only=self.ascii_only))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

@@ -55,7 +55,7 @@ def in_ascii(text: str) -> str:
     """The text in ASCII, in as many cells as before.
 
     >>> in_ascii("✓ Größe · 3×4 …")
-    '+ Gro?e | 3x4 ~'
+    'v Gro?e . 3x4 ~'
     """
     if text.isascii():
         return text

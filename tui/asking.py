@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from core.errors import IngotError
 from core.model.at_stake import AtStake
 from core.model.image import ImageVersion
 from core.model.pause import WATCHED, Wish
@@ -11,6 +12,8 @@ from core.model.run import Run, RunState
 
 if TYPE_CHECKING:
     from tui.app import Ingot
+
+_R = TypeVar("_R")
 
 Queued = Callable[[list[Run]], None]
 """Told of the runs that were queued."""
@@ -103,8 +106,8 @@ class Asking:
             new = [str(one.run.id) for one in now if one.told - told]
             if new:
                 which = f"Run {new[0]} has" if len(new) == 1 else f"Runs {', '.join(new)} have"
-                self._house.notify(f"{which} paused meanwhile: nothing was cancelled yet.", severity="warning")
                 self._cancel([one for one in [*now, *following] if not one.run.state.ended], then)
+                self._house.notify(f"{which} paused meanwhile: nothing was cancelled yet.", severity="warning")
                 return
             for one in asked:
                 self._house.carry_out(
@@ -120,28 +123,53 @@ class Asking:
         self._house.push_screen(cancel_question(asked), answered)
 
     def delete(self, images: Sequence[ImageVersion]) -> None:
-        """One question for each: a name typed once must not stand for what was not read."""
+        """One question for each, the next when the one before is gone: a name typed once must not stand for what was
+        not read. What cannot go is said, with all that needs it, and not asked about."""
+        if not images:
+            return
+        image, *following = images
+
+        def look() -> Sequence[str] | IngotError:
+            return _tried(partial(self._house.changes.going, image.role, image.version))
+
+        def ask(going: Sequence[str] | IngotError) -> None:
+            if isinstance(going, IngotError):
+                self._house.complain(going)
+                self.delete(following)
+            else:
+                self._ask_delete(image, going, following)
+
+        self._house.carry_out(f"looking what needs {image.role} {image.version}…", look, ask)
+
+    def _ask_delete(self, image: ImageVersion, going: Sequence[str], following: Sequence[ImageVersion]) -> None:
         from tui.screens.questions import delete_question
 
-        image, *following = images
-        question = delete_question(image)
+        question = delete_question(image, going)
+
+        def delete() -> str | IngotError:
+            return _tried(partial(self._house.changes.delete, image.role, image.version, typed=question.typed))
+
+        def deleted(freed: str | IngotError) -> None:
+            if isinstance(freed, IngotError):
+                self._house.complain(freed)
+            else:
+                self._house.notify(f"{freed}.", title=f"Deleted the files of {image.role} {image.version}")
+                self._house.discover()
+            self.delete(following)
 
         def answered(yes: bool | None) -> None:
-            if not yes:
-                return
-            self._house.carry_out(
-                f"deleting {image.role} {image.version}…",
-                partial(self._house.changes.delete, image.role, image.version, typed=question.typed),
-                lambda freed: self._deleted(image, freed),
-            )
-            if following:
-                self.delete(following)
+            if yes:
+                self._house.carry_out(f"deleting {image.role} {image.version}…", delete, deleted)
 
         self._house.push_screen(question, answered)
 
-    def _deleted(self, image: ImageVersion, freed: str) -> None:
-        self._house.notify(f"{freed}.", title=f"Deleted the files of {image.role} {image.version}")
-        self._house.discover()
+
+def _tried(work: Callable[[], _R]) -> _R | IngotError:
+    """What a service gives, or why it did not: what follows goes on either way."""
+    try:
+        return work()
+    except IngotError as error:
+        return error
 
 
 def _cancelled(run: Run) -> str:

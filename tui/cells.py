@@ -104,6 +104,12 @@ def purpose(run: Run) -> Piece:
     return Piece(run.request.purpose.value, Tone.PLAIN if run.request.purpose is Purpose.BUILD else Tone.FAINT)
 
 
+def what_for(run: Run) -> str:
+    """`build web`, `test web 0.1.0`: what a run is for, in a title or a sentence."""
+    about = f" {run.request.version}" if run.request.purpose is not Purpose.BUILD else ""
+    return f"{run.request.purpose} {run.role}{about}"
+
+
 def run_state(run: Run) -> Piece:
     """`◐ running`."""
     sign, tone = _RUN[run.state]
@@ -156,6 +162,11 @@ def elapsed(run: Run, now: float) -> str:
     if run.started is None:
         return UNICODE.none
     return duration(max((run.ended or now) - run.started, 0.0))
+
+
+def short_digest(digest: str) -> str:
+    """As much of a SHA-256 as people compare by eye, without the name that all of them have."""
+    return digest.removeprefix("sha256:")[:12]
 
 
 def formats(image: ImageVersion) -> str:

@@ -10,7 +10,7 @@ from core.model.run import Run
 from core.model.states import by_whom
 from core.text import moment
 from tui.screens.reasons import REASON, Field, Reasons
-from tui.undecided import NO_LEDGER
+from tui.undecided import NO_LEDGER, why_not_deprecated
 
 if TYPE_CHECKING:
     from core.services.promoting import Consequences, Outcome
@@ -74,6 +74,9 @@ class Decisions:
         )
 
     def deprecate(self, image: ImageVersion) -> None:
+        if reason := why_not_deprecated(self._house, image):
+            self._house.notify(reason, title="Deprecate: not now", severity="warning")
+            return
         name = f"{image.role} {image.version}"
         at = self._house.standing.channels(image)
         lines = [

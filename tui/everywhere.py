@@ -21,7 +21,7 @@ EVERYWHERE = (
         "quit",
         "Quit (builds go on)",
         ("q", "ctrl+q", "ctrl+c"),
-        "Close the workbench; builds go on without it",
+        "Leave Ingot; builds go on without it. On every other screen q goes back, as Esc does",
         "Everywhere",
         rank=2,
         last=True,

@@ -8,10 +8,11 @@ import gc
 import time
 from collections.abc import Callable
 
-REST = 2.0
+REST = 1.0
 """Seconds between two looks."""
-_LITTLE = 0.02
-"""Of that time: who did less did nothing that anybody waits for. A workbench that only shows its clocks does."""
+_LITTLE = 0.01
+"""Of that time: who did less did nothing that anybody waits for. A workbench that only shows its clocks does so; who
+has just pressed a key to open something makes it do more within a few milliseconds."""
 ENOUGH = 10
 """Searches of what is younger after which it is worth it; Python's own."""
 _MOST = 100

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from core.model.run import Run, RunState
 from core.services.overview import Overview
-from tui.cells import doing, until
+from tui.cells import doing, until, what_for
 from tui.theme import plain
 
 
@@ -23,7 +23,7 @@ def begun(before: Overview, after: Overview, now: float) -> list[News]:
         run = after.run(pause.run_uid)
         if pause.id not in known and run is not None:
             what = f"{pause.why}\nThe machine is {until(pause.until, now)}. d leads into it."
-            found.append(News(f"Run {run.id} is paused: build {run.role}", what))
+            found.append(News(f"Run {run.id} is paused: {what_for(run)}", what))
     return found
 
 
@@ -35,7 +35,7 @@ def failed(before: Overview, after: Overview) -> list[News]:
         return earlier is not None and not earlier.state.ended and run.state in (RunState.FAILED, RunState.LOST)
 
     return [
-        News(f"Run {run.id} {run.state.value}: build {run.role}", plain(doing(run)) or "Its log says why.")
+        News(f"Run {run.id} {run.state.value}: {what_for(run)}", plain(doing(run)) or "Its log says why.")
         for run in after.runs
         if ended_badly(run)
     ]

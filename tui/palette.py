@@ -27,9 +27,10 @@ class Offers(Provider):
                 yield DiscoveryHit(_title(offer), partial(_do, offer), help=offer.action.about)
 
     async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
+        matcher, found = self.matcher(query), False
         for offer in self._offers():
             if (score := matcher.match(offer.action.title)) > 0:
+                found = True
                 yield Hit(
                     score,
                     matcher.highlight(offer.action.title),
@@ -37,6 +38,8 @@ class Offers(Provider):
                     text=offer.action.title,
                     help=offer.why_not or offer.action.about,
                 )
+        if not found:  # Textual says so only half a second later
+            yield Hit(1, "Nothing here is called that", _nothing, text=query, help="? lists all that can be done here")
 
 
 def _title(offer: Offer) -> str:
@@ -45,3 +48,7 @@ def _title(offer: Offer) -> str:
 
 def _do(offer: Offer) -> None:
     offer.actor.act(offer.action)
+
+
+def _nothing() -> None:
+    """What Enter does where nothing was found."""

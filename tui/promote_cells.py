@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+from rich.cells import cell_len
 
 from core.model.channels import ChannelMove, ChannelRule
 from core.model.decided import Effective
@@ -11,7 +12,7 @@ from core.model.promotion import Check, CheckState, any_of, blockers, warnings
 from core.model.standing import Standing
 from core.text import age
 from tui.cells import Clock, effective_state, person, when
-from tui.theme import UNICODE, Cell, Piece, Tone
+from tui.theme import UNICODE, Cell, Piece, Tone, pieces_of, plain
 from tui.widgets.columns import Column
 from tui.widgets.panel import PanelRow, paragraph
 from tui.widgets.table_cells import wrapped
@@ -112,7 +113,7 @@ def channel_columns(clock: Clock) -> tuple[Column[ChannelHere], ...]:
     return (
         Column("channel", "CHANNEL", name, None, "left", 1, 10, 24),
         Column("version", "IS AT", version, None, "left", 1, 11, 28),
-        Column("state", "STATE", state, None, "left", 3, 12, 26, "end"),
+        Column("state", "STATE", state, None, "left", 3, 16, 26, "end"),
         Column("since", "SINCE", since, None, "right", 4, 10),
         Column("by", "BY", by, None, "left", 5, 6, 20, "end"),
         Column("why", "WHY", why, None, "left", 6, 16, 60, "end", grow=True),
@@ -198,7 +199,7 @@ def move_rows(
     kind = ""
     if channel.here:
         back = f"u takes it back to {channel.back_to}." if channel.back_to else "It had nothing before."
-        then = ((Piece(f"{UNICODE.good} It has this one. ", Tone.GOOD), Piece(back, Tone.PLAIN)),)
+        then = (Piece(f"{UNICODE.good} It has this one.", Tone.GOOD), Piece(back))
         kind = "-good"
     elif channel.rule is None:
         then = (Piece("ingot.toml names it no longer: it cannot be moved.", Tone.STALE),)
@@ -212,10 +213,22 @@ def move_rows(
         if readonly:
             to = (Piece("Ingot was started with --readonly: nothing is moved from here.", Tone.FAINT),)
         left = warnings(checks)
-        words = f" To weigh first: {_things(left)}." if left and not readonly else ""
-        then = ((*to, Piece(words, Tone.STALE)),)
+        words = f"To weigh first: {_things(left)}." if left and not readonly else ""
+        then = (to, Piece(words, Tone.STALE))
         kind = "-waiting" if left else "-good"
-    return "The move", kind, lambda _: [PanelRow(first), *(PanelRow(row) for row in then), *users]
+    return "The move", kind, lambda width: [PanelRow(first), *_said(then, width), *users]
+
+
+def _said(cells: Sequence[Cell], width: int) -> list[PanelRow]:
+    """On one row where there is room; else each on rows of its own, of which none is cut."""
+    told = [cell for cell in cells if plain(cell)]
+    line = [piece for at, cell in enumerate(told) for piece in ((Piece(" "),) if at else ()) + pieces_of(cell)]
+    if sum(cell_len(text) for text, _ in line) <= width - 2:
+        return [PanelRow(tuple(line))]
+    rows: list[PanelRow] = []
+    for cell in told:
+        rows += paragraph(cell.text, width, cell.tone, 3) if isinstance(cell, Piece) else [PanelRow(cell)]
+    return rows
 
 
 def _users(channel: ChannelHere, standing: Standing, role: str) -> list[PanelRow]:

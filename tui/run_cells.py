@@ -6,7 +6,7 @@ from core.model.failure import Failure
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunView
 from core.text import duration, moment
-from tui.cells import person, run_state, stage_label, stage_sign
+from tui.cells import person, run_state, stage_label, stage_sign, what_for
 from tui.printed_cells import printed
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.columns import Column
@@ -46,12 +46,14 @@ def stage_columns(run: Callable[[], Run | None], clock: Callable[[], float]) -> 
 def header_parts(run: Run, now: float, trouble: str = "") -> list[Part]:
     """`run 41 · build database · ✗ failed in build after 1:03 · version 0.1.0`, with what can be left out marked so."""
     parts = [
-        Part((Piece(f"run {run.id}", Tone.ACCENT), Piece(f"  build {run.role}", Tone.STRONG))),
+        Part((Piece(f"run {run.id}", Tone.ACCENT), Piece(f"  {what_for(run)}", Tone.STRONG))),
         Part(_state(run, now)),
     ]
     if run.version:
         parts.append(Part((Piece("version ", Tone.FAINT), Piece(run.version)), 3))
-    parts.append(Part((Piece(f"{run.request.ref} ", Tone.FAINT), Piece(run.request.commit[:7], Tone.FAINT)), 5))
+    parts.append(
+        Part((Piece(f"{run.request.ref} ", Tone.FAINT), Piece(run.request.commit[:7], Tone.FAINT)), 5, least=12)
+    )
     if run.cancel_asked_by and not run.state.ended:
         parts.append(Part(Piece(f"cancelled by {person(run.cancel_asked_by)}", Tone.STALE), 4))
     if trouble:

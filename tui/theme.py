@@ -140,7 +140,7 @@ UNICODE = Signs(
 )
 
 ASCII = Signs(
-    good="+",
+    good="v",
     busy="*",
     paused="=",
     bad="x",
@@ -149,7 +149,7 @@ ASCII = Signs(
     not_yet=".",
     cursor=">",
     marked="#",
-    dot="|",
+    dot=".",
     none="-",
     into=">",
     up="^",

@@ -57,6 +57,8 @@ class Asked:
     requests: dict[str, RunRequest] = field(default_factory=dict[str, RunRequest])
     heard: list[str] = field(default_factory=list[str])
     refuse: IngotError | None = None
+    needed: dict[tuple[str, str], IngotError] = field(default_factory=dict[tuple[str, str], IngotError])
+    """Why image versions cannot be deleted."""
     woken: int = 0
 
     def _say(self, words: str) -> None:
@@ -94,6 +96,11 @@ class Asked:
 
     def give_secrets(self, uid: str) -> None:
         self._say("give secrets")
+
+    def going(self, role: str, version: str) -> Sequence[str]:
+        if (role, version) in self.needed:
+            raise self.needed[role, version]
+        return (f"/home/ops/.local/state/ingot/images/shop/{role}/{version}: 612 MB ({role}.qcow2)",)
 
     def delete(self, role: str, version: str, *, typed: str) -> str:
         self._say(f"delete {role} {version} ({typed})")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from core.model.dossier import Dossier
 from core.model.image import Artifact
 from core.text import size
+from tui.cells import short_digest
 from tui.image_sections.section import Row, Section, column, number
 from tui.theme import UNICODE, Piece, Tone
 
@@ -29,7 +30,7 @@ def _artifact(artifact: Artifact, dossier: Dossier) -> Row:
             size(artifact.virtual_size) if artifact.virtual_size is not None else "",
             where,
             stamp,
-            Piece(artifact.digest, Tone.FAINT),
+            Piece(short_digest(artifact.digest), Tone.FAINT),
             artifact.location,
         ),
         sorts=(artifact.format, artifact.size, artifact.virtual_size),
@@ -52,7 +53,7 @@ SECTION = Section(
         column(2, "DISK", 6, 9, right=True, rank=4),
         column(3, "WHERE", 6, 20, rank=2),
         column(4, "STAMPED", 8, 10, rank=5),
-        column(5, "DIGEST", 14, 26, rank=6, end=False),
+        column(5, "DIGEST", 12, 12, rank=6),
         column(6, "LOCATION", 20, 300, rank=3, grow=True, end=False),
     ),
     _rows,

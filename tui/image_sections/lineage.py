@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from core.model.dossier import Dossier, Relative
 from core.model.image import UpstreamRecord
 from core.text import moment
-from tui.cells import effective_state, when
+from tui.cells import effective_state, short_digest, when
 from tui.image_sections.section import Row, Section, column, number
 from tui.theme import UNICODE, Piece, Tone
 
@@ -25,7 +25,7 @@ def _root(upstream: UpstreamRecord) -> Row:
     name = Piece(upstream.description or upstream.kind)
     details = tuple((key, value) for key, value in upstream.details.items())
     return Row(
-        (name, Piece(upstream.kind, Tone.FAINT), _how(upstream), Piece(upstream.digest, Tone.FAINT)),
+        (name, Piece(upstream.kind, Tone.FAINT), _how(upstream), Piece(short_digest(upstream.digest), Tone.FAINT)),
         detail=(("verified", upstream.verified or "unverified"), ("digest", upstream.digest), *details),
         copied=upstream.digest or upstream.description,
     )
@@ -42,7 +42,13 @@ def _member(relative: Relative, depth: int, now: float, used: UpstreamRecord | N
     digest = used.digest if used is not None else next((one.digest for one in image.artifacts), "")
     how = _how(used) if used is not None else ""
     return Row(
-        (name, effective_state(relative.effective), how, Piece(digest, Tone.FAINT), when(image.created, now)),
+        (
+            name,
+            effective_state(relative.effective),
+            how,
+            Piece(short_digest(digest), Tone.FAINT),
+            when(image.created, now),
+        ),
         detail=(
             ("built", f"{moment(image.created)} by {image.built_by}"),
             ("commit", image.commit),
@@ -63,10 +69,10 @@ SECTION = Section(
     "lineage",
     "Lineage",
     (
-        column(0, "BUILT ON EACH OTHER", 24, 70),
-        column(1, "STATE", 9, 14, rank=2),
-        column(2, "VERIFIED", 10, 48, rank=3, grow=True),
-        column(3, "DIGEST", 14, 28, rank=5, end=False),
+        column(0, "BUILT ON EACH OTHER", 24, 70, keeps=44),
+        column(1, "STATE", 12, 14, rank=2),
+        column(2, "VERIFIED", 11, 48, rank=3, grow=True),
+        column(3, "DIGEST", 12, 12, rank=5),
         column(4, "AGE", 4, 10, rank=4, right=True),
     ),
     _rows,

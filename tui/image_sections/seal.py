@@ -7,12 +7,15 @@ from core.model.sealing import Finding, ItemState
 from tui.image_sections.section import Row, Section, column
 from tui.theme import UNICODE, Piece, Tone
 
-_LOOKED: dict[ItemState, tuple[str, Tone]] = {
-    ItemState.FOUND: (UNICODE.bad, Tone.BAD),
-    ItemState.CLEAN: (UNICODE.good, Tone.GOOD),
-    ItemState.KEPT: (UNICODE.attention, Tone.STALE),
-    ItemState.NOT_APPLICABLE: (UNICODE.not_yet, Tone.FAINT),
+_LOOKED: dict[ItemState, tuple[str, str, Tone]] = {
+    ItemState.FOUND: (UNICODE.bad, "found", Tone.BAD),
+    ItemState.CLEAN: (UNICODE.good, "clean", Tone.GOOD),
+    ItemState.KEPT: (UNICODE.attention, "kept", Tone.STALE),
+    ItemState.NOT_APPLICABLE: (UNICODE.not_yet, "no such", Tone.FAINT),
 }
+
+_SEEN_WHOLE = 36
+"""Cells of a title that is not cut on a small terminal."""
 
 
 def _rows(dossier: Dossier, _: float) -> Iterator[Row]:
@@ -24,12 +27,13 @@ def _rows(dossier: Dossier, _: float) -> Iterator[Row]:
 
 
 def _finding(item: Finding, build: str) -> Row:
-    sign, tone = _LOOKED[item.state]
+    sign, word, tone = _LOOKED[item.state]
     more = f" and {item.count - 1} more" if item.count > 1 else ""
     where = f"{item.paths[0]}{more}" if item.paths else ""
     return Row(
-        (Piece(f"{sign} {item.state}", tone), item.title, where, Piece(build, Tone.FAINT)),
+        (Piece(f"{sign} {word}", tone), item.title, where, Piece(build, Tone.FAINT)),
         detail=(
+            *([("looked for", item.title)] if len(item.title) > _SEEN_WHOLE else []),
             *([("what to do", item.advice)] if item.advice else []),
             *(("found at" if at == 0 else "", path) for at, path in enumerate(item.paths)),
         ),
@@ -49,8 +53,8 @@ SECTION = Section(
     "Seal",
     (
         column(0, "STATE", 8, 16),
-        column(1, "LOOKED FOR", 16, 100, keeps=40),
-        column(2, "FOUND AT", 14, 200, rank=2, keeps=24, grow=True, end=False),
+        column(1, "LOOKED FOR", 16, 100, keeps=30),
+        column(2, "FOUND AT", 14, 200, rank=2, keeps=30, grow=True, end=False),
         column(3, "", 0, 30, rank=3),
     ),
     _rows,

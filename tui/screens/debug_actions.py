@@ -27,7 +27,7 @@ ACTIONS = (
     ),
     Action("machines", "Other machine…", ("m",), "Another machine that waits: its run, its build", "Debug"),
     Action("log", "Log", ("l",), "The run, its stages and its log", "Debug", rank=9, command="logs"),
-    Action("back", "Back", ("escape",), "Back; the machine waits on", "Debug", rank=3, last=True),
+    Action("back", "Back", ("escape", "q"), "Back; the machine waits on", "Debug", rank=3, last=True),
 )
 
 TO_ANSWERS = {

@@ -18,6 +18,7 @@ from core.model.run import Run
 from core.model.standing import Standing
 from core.services.overview import Overview
 from tui.actions import Acting, Action, bindings
+from tui.cells import what_for
 from tui.image_sections.detail import detail_rows
 from tui.image_sections.order import SECTIONS
 from tui.image_sections.section import Row, Section
@@ -146,19 +147,24 @@ class ImageScreen(Acting):
         self.show_footer()
 
     def _show_titles(self) -> None:
-        """The sections by number, each with what it holds; where there is no room, numbers alone."""
+        """The sections by number, each with what it holds; where there is no room, those far from here are numbers."""
         wide = self.size.width >= 120
         parts: list[Part] = []
+        chosen = [section.id for section in SECTIONS].index(self._section) + 1
         for at, section in enumerate(SECTIONS, 1):
-            here = section.id == self._section
+            tone = Tone.ACCENT if at == chosen else Tone.FAINT
             note = section.note(self._dossier) if self._dossier is not None else Piece("")
-            title = f"{at} {section.title}" if wide or here else f"{at} {section.title[:4]}"
-            pieces = [Piece(title, Tone.ACCENT if here else Tone.FAINT)]
-            if note.text and wide:
-                pieces.append(Piece(f" {note.text}", note.tone))
-            elif note.tone is not Tone.FAINT:
-                pieces.append(Piece(note.text[:1], note.tone))
-            parts.append(Part(tuple(pieces), 1 if here else 2, clicked=partial(self._go_to, section.id)))
+            sign = Piece("" if note.tone is Tone.FAINT or not note.text else f" {note.text[:1]}", note.tone)
+            title = Piece(f"{at} {section.title}", tone)
+            told = (title, Piece(f" {note.text}", note.tone)) if note.text and wide else (title, sign)
+            parts.append(
+                Part(
+                    told,
+                    1 + abs(at - chosen),
+                    clicked=partial(self._go_to, section.id),
+                    short=(Piece(str(at), tone), sign),
+                )
+            )
         self.titles.set_parts(parts)
 
     def _show_detail(self) -> None:
@@ -279,7 +285,7 @@ class ImageScreen(Acting):
     def _queued(self, run: Run) -> None:
         """What was asked for shows among the uses, and opens from there."""
         self.notify(
-            f"Run {run.id} queued: {run.request.purpose} {self._image.role} {self._image.version}",
+            f"Run {run.id} queued: {what_for(run)}",
             markup=False,
             timeout=4,
         )

@@ -1,33 +1,31 @@
 """How a build may pause: asked before it starts, where the usual way is not what a person wants."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
 from core.model.pause import CLEAN_UP, DEFAULT_LIMIT, EACH_PROVISIONER, FIRST_PROVISIONER, PauseMode, Wish, is_stop
-from core.text import cut_end, duration, visible
+from core.text import cut_end, duration
 from tui.actions import app_of
 from tui.ascii import in_ascii
+from tui.screens.asked import Asked
 from tui.theme import ASCII, UNICODE, Piece, Tone, tone_style
 from tui.widgets.typed import Typed
 
 _MODES = (
-    (PauseMode.FAILURE, "On failure", "when a step fails, and at breakpoints"),
+    (PauseMode.FAILURE, "On failure", "at failures and breakpoints"),
     (PauseMode.STEP, "Step through", "also where you say below"),
-    (PauseMode.NEVER, "Never", "cleans up after a failure, passes breakpoints"),
+    (PauseMode.NEVER, "Never", "cleans up, passes breakpoints"),
 )
 _STOPS = (
     (FIRST_PROVISIONER, "before the first provisioner"),
@@ -140,39 +138,36 @@ class Ways(Widget, can_focus=True):
         self.refresh()
 
 
-class HowToPause(ModalScreen[Wish | None]):
+class HowToPause(Asked[Wish]):
     """Gives how the build may pause; None where it is not to start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "no", "No", show=False),
         Binding("tab,shift+tab", "other", "Other field", show=False, priority=True),
+        Binding("q", "no", "No", show=False),
     ]
 
     def __init__(self, roles: Sequence[str], *, ascii_only: bool = False) -> None:
-        super().__init__()
-        self._roles = roles
+        what = roles[0] if len(roles) == 1 else f"{len(roles)} roles"
+        super().__init__(
+            f"Build {what}: when may it pause?",
+            (
+                "Paused, its machine lives, with a shell in it.",
+                f"Nobody comes: cleaned up after {duration(DEFAULT_LIMIT)}, or as ingot.toml says.",
+            ),
+        )
         self._ways = Ways(ascii_only=ascii_only)
 
-    def compose(self) -> ComposeResult:
-        what = self._roles[0] if len(self._roles) == 1 else f"{len(self._roles)} roles"
-        with Vertical(id="question") as box:
-            box.border_title = Content(f"Build {visible(what)}: when may it pause?")
-            yield Static(Content("While it is paused its machine lives, with a shell in it."), classes="line")
-            yield Static(Content(""), classes="gap")
-            yield self._ways
-            yield Typed(id="typed")
-            yield Static(Content(""), id="wrong")
-            yield Static(
-                Content(f"Nobody comes: cleaned up after {duration(DEFAULT_LIMIT)}, or as ingot.toml says."),
-                classes="line",
-            )
-            yield Static(Content("↑ ↓ choose   Space mark   Enter build   Esc no"), classes="ask")
+    def asked(self) -> Iterator[Widget]:
+        yield self._ways
+        yield Typed(id="typed")
+        yield self.wrong
+        yield Static(Content("↑ ↓ choose   Space mark   Enter build   Esc no"), classes="ask")
 
-    def on_mount(self) -> None:
+    def first(self) -> Widget:
         typed = self.query_one(Typed)
         typed.placeholder = "StepProvision"
         typed.display = False
-        self._ways.focus()
+        return self._ways
 
     def on_ways_moved(self) -> None:
         named = self._ways.named and self._ways.mode is PauseMode.STEP
@@ -182,7 +177,7 @@ class HowToPause(ModalScreen[Wish | None]):
             typed.focus()
         elif not named:
             typed.display = False
-        self.query_one("#wrong", Static).update(Content(""))
+        self.say_wrong("")
 
     def action_other(self) -> None:
         typed = self.query_one(Typed)
@@ -204,15 +199,12 @@ class HowToPause(ModalScreen[Wish | None]):
         if ways.named:
             name = self.query_one(Typed).value.strip()
             if not is_stop(name):
-                words = f"{visible(name)} is no name of a step." if name else "Name the step, as Packer prints it."
-                self.query_one("#wrong", Static).update(Content(words))
+                words = f"{name} is no name of a step." if name else "Name the step, as Packer prints it."
+                self.say_wrong(words)
                 self.query_one(Typed).focus()
                 return
             stops.append(name)
         if not stops:
-            self.query_one("#wrong", Static).update(Content("Mark where it is to stop: Space does."))
+            self.say_wrong("Mark where it is to stop: Space does.")
             return
         self.dismiss(Wish(PauseMode.STEP, tuple(stops), watched=True))
-
-    def action_no(self) -> None:
-        self.dismiss(None)

@@ -3,67 +3,61 @@
 The only screens that stand in front of others.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
 
 from textual import events
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from core.model.at_stake import AtStake
 from core.model.image import ImageVersion
 from core.model.machine import Machine
 from core.model.pause import Answer, Choice
+from core.model.pipeline import Purpose
 from core.model.run import Run
-from core.text import moment, size, visible
+from core.text import moment, visible
+from tui.screens.asked import Asked
 from tui.widgets.typed import Typed
 
 
-class Question(ModalScreen[bool]):
+class Question(Asked[bool]):
     """A title, some lines, and a way to say yes: the key y, or a name to type where `name` is given."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", "No", show=False)]
 
     def __init__(self, title: str, lines: Sequence[str], *, yes: str, name: str = "", danger: bool = False) -> None:
         """`yes` says what y does; with `name` that name must be typed instead."""
-        super().__init__()
-        self._title = visible(title)
-        self._lines = [visible(line) for line in lines]
+        super().__init__(title, lines, danger=danger)
         self._yes = yes
         self._name = name
-        self._danger = danger
         self.typed = ""
         """The name as it was typed, once it was the right one."""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="question", classes="-danger" if self._danger else "") as box:
-            box.border_title = Content(self._title)
-            for line in self._lines:
-                yield Static(Content(line), classes="line" if line else "gap")
-            if self._name:
-                yield Static(Content(f"Type {visible(self._name)} and Enter to {self._yes}."), classes="ask")
-                yield Typed(id="typed")
-                yield Static(Content(""), id="wrong")
-            else:
-                yield Static(Content(f"y {self._yes}      n, Enter, Esc no"), classes="ask")
-
-    def on_mount(self) -> None:
+    def asked(self) -> Iterator[Widget]:
         if self._name:
-            self.query_one(Typed).focus()
+            yield Static(Content(f"Type {visible(self._name)} and Enter to {self._yes}; Esc no"), classes="ask")
+            yield Typed(id="typed")
+            yield self.wrong
+        else:
+            yield Static(Content(f"y {self._yes}      n, Enter, Esc no"), classes="ask")
+
+    def first(self) -> Widget | None:
+        return self.query_one(Typed) if self._name else None
 
     def on_key(self, event: events.Key) -> None:
         if self._name:
             return
-        if event.key in ("y", "Y"):
-            event.stop()
-            self.dismiss(True)
-        elif event.key in ("n", "N", "enter", "q"):
-            event.stop()
-            self.dismiss(False)
+        match event.key:
+            case "y" | "Y" if self.shows:
+                self.dismiss(True)
+            case "n" | "N" | "enter" | "q":
+                self.dismiss(False)
+            case "j" | "down":
+                self.told.scroll_relative(y=1, animate=False)
+            case "k" | "up":
+                self.told.scroll_relative(y=-1, animate=False)
+            case _:
+                return
+        event.stop()
 
     def on_input_submitted(self, message: Typed.Submitted) -> None:
         message.stop()
@@ -74,10 +68,21 @@ class Question(ModalScreen[bool]):
         elif not typed:
             self.dismiss(False)
         else:
-            self.query_one("#wrong", Static).update(Content("That is another name. Esc leaves everything as it is."))
+            self.say_wrong("That is another name. Esc leaves everything as it is.")
 
-    def action_no(self) -> None:
-        self.dismiss(False)
+
+def quit_question(asked: Sequence[str]) -> Question:
+    """Asked before the workbench is closed while something that a person asked for has not come to an end."""
+    return Question(
+        "Leave Ingot now?",
+        (
+            "This is still under way:",
+            *(f"    {words}" for words in asked),
+            "",
+            "It is carried out all the same, but nobody is told here what came of it. Builds go on in any case.",
+        ),
+        yes="leave",
+    )
 
 
 def trust_question(name: str, root: str) -> Question:
@@ -97,16 +102,20 @@ def trust_question(name: str, root: str) -> Question:
     )
 
 
+_WORK = {Purpose.BUILD: "The build", Purpose.TEST: "The test", Purpose.CONVERT: "The conversion"}
+
+
 def cancel_question(ending: Sequence[AtStake]) -> Question:
     """Asked before runs are cancelled; names each machine that goes. One that is held for a person goes only by the
     name of its role: then this is about one run alone."""
     held = next((one.run for one in ending if one.paused), None)
     if len(ending) == 1:
         run = ending[0].run
-        title, what = f"Cancel run {run.id}?", f"The build of {run.role} ends; what was done so far is thrown away."
+        title = f"Cancel run {run.id}?"
+        what = f"{_WORK[run.request.purpose]} of {run.role} ends; what was done so far is thrown away."
     else:
         title = f"Cancel {len(ending)} runs?"
-        what = "These builds end: " + ", ".join(f"{one.run.id} {one.run.role}" for one in ending)
+        what = "These end: " + ", ".join(f"{one.run.id} {one.run.request.purpose} {one.run.role}" for one in ending)
     machines = [f"    {line}" for one in ending for line in one.lines]
     if len(machines) > 1 or len(ending) > 1:
         gone = "Their machines are shut down and their unfinished disks deleted"
@@ -168,21 +177,16 @@ def go_on_question(run: Run, choice: Choice) -> Question:
     )
 
 
-def delete_question(image: ImageVersion) -> Question:
-    """Asked before the files of an image version are deleted."""
+def delete_question(image: ImageVersion, going: Sequence[str]) -> Question:
+    """Asked before the files of an image version are deleted; `going` says what goes, one thing a line."""
     name = f"{image.role} {image.version}"
-    files = [
-        f"{artifact.location}{f'  {size(artifact.size)}' if artifact.size is not None else ''}"
-        for artifact in image.artifacts
-    ]
     return Question(
         f"Delete {name}?",
         (
             f"Built {moment(image.created)} from {image.commit[:7]}. These go, and cannot be had back:",
-            *files,
+            *going,
             "",
-            "That it existed, what it was made of and its log stay on the ledger. It is refused while another image"
-            " is built on it.",
+            "That it existed, what it was made of and its log stay on the ledger. Nothing needs it now.",
         ),
         yes="delete it",
         name=name,

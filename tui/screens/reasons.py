@@ -1,19 +1,18 @@
 """Questions whose answer stays on the ledger: what happens is said first, then a reason is asked for and, where it
 weighs more, a name or a `yes` to be typed. Enter alone answers nothing: what is missing is said, and Esc means no."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from core.text import visible
+from tui.screens.asked import Asked
 from tui.widgets.typed import Typed
 
 
@@ -42,11 +41,10 @@ class Answer(Typed):
             await super()._on_key(event)
 
 
-class Reasons(ModalScreen[Mapping[str, str] | None]):
+class Reasons(Asked[Mapping[str, str]]):
     """Gives what was typed, by field; None where nobody said yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "no", "No", show=False),
         Binding("up", "step(-1)", "Field before", show=False, priority=True),
         Binding("down", "step(1)", "Next field", show=False, priority=True),
     ]
@@ -55,30 +53,22 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
         self, title: str, lines: Sequence[str], *, yes: str, fields: Sequence[Field] = (REASON,), danger: bool = False
     ) -> None:
         """`yes` says what the last Enter does."""
-        super().__init__()
-        self._title = visible(title)
-        self._lines = [visible(line) for line in lines]
+        super().__init__(title, lines, danger=danger)
         self._yes = yes
         self._fields = tuple(fields)
-        self._danger = danger
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="question", classes="-danger -reasons" if self._danger else "-reasons") as box:
-            box.border_title = Content(self._title)
-            with VerticalScroll(id="told", can_focus=False):
-                for line in self._lines:
-                    yield Static(Content(line), classes="line" if line else "gap")
-            for field in self._fields:
-                label = f"Type {visible(field.must)} to {self._yes}" if field.must else field.label
-                yield Static(Content(label), classes="ask")
-                typed = Answer(id=f"field-{field.id}")
-                typed.add_class("field")
-                yield typed
-            yield Static(Content(""), id="wrong")
-            yield Static(Content(f"Enter {self._yes}   Esc no"), classes="keys")
+    def asked(self) -> Iterator[Widget]:
+        for field in self._fields:
+            label = f"Type {visible(field.must)} to {self._yes}" if field.must else field.label
+            yield Static(Content(label), classes="ask")
+            typed = Answer(id=f"field-{field.id}")
+            typed.add_class("field")
+            yield typed
+        yield self.wrong
+        yield Static(Content(f"Enter {self._yes}   Esc no"), classes="keys")
 
-    def on_mount(self) -> None:
-        self.set_focus(self._typed(self._fields[0]))
+    def first(self) -> Widget:
+        return self._typed(self._fields[0])
 
     def _typed(self, field: Field) -> Typed:
         return self.query_one(f"#field-{field.id}", Typed)
@@ -107,7 +97,7 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
                 wrong = "This is missing. Esc leaves everything as it is."
             elif field.must and value != visible(field.must):
                 wrong = f"That is not {visible(field.must)}. Esc leaves everything as it is."
-            self.query_one("#wrong", Static).update(Content(wrong))
+            self.say_wrong(wrong)
             if wrong:
                 self.set_focus(self._typed(field))
                 return True
@@ -119,6 +109,3 @@ class Reasons(ModalScreen[Mapping[str, str] | None]):
     def _here(self) -> int:
         """The field that is typed in."""
         return next((at for at, field in enumerate(self._fields) if self._typed(field) is self.focused), 0)
-
-    def action_no(self) -> None:
-        self.dismiss(None)

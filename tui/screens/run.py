@@ -19,6 +19,7 @@ from core.errors import IngotError
 from core.model.run import Run, RunState, Stage, StageState
 from core.services.following import RunFollower, RunView
 from tui.actions import Acting, Action, bindings
+from tui.cells import what_for
 from tui.news import newest_paused
 from tui.run_cells import facts, header_parts, log_title, signs, stage_columns, why_no_lines
 from tui.screens.run_actions import ACTIONS, TO_THE_LOG
@@ -386,10 +387,10 @@ class RunScreen(Acting):
             return
 
         def queued_again(new: Run) -> None:
-            self.notify(f"Run {new.id} queued: build {new.role}", timeout=4)
+            self.notify(f"Run {new.id} queued: {what_for(new)}", timeout=4)
             if self.is_attached:
                 self._uid = new.uid
                 self._begin()
 
         again: Callable[[], Run] = partial(follower.rebuild, run)
-        self.house.carry_out(f"asking for another build of {run.role}…", again, queued_again)
+        self.house.carry_out(f"asking for {what_for(run)} once more…", again, queued_again)

@@ -33,7 +33,7 @@ ACTIONS = (
     Action("previous_error", "Previous error", ("E",), "Go to the error line before", "Run"),
     Action("wrap", "Wrap", ("w",), "Break long lines of the log, or not", "Run"),
     Action("times", "Times", ("t",), "Show when each line was written", "Run"),
-    Action("back", "Back", ("escape",), "Back to the workbench; the run goes on", "Run", rank=12, last=True),
+    Action("back", "Back", ("escape", "q"), "Back to where you came from; the run goes on", "Run", rank=2, last=True),
 )
 
 TO_THE_LOG = frozenset({"follow", "next_error", "previous_error", "wrap", "times"})

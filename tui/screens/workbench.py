@@ -315,7 +315,7 @@ class Workbench(Acting):
                 self.house.asking.build(roles, self._queued, pausing)
 
         if roles:
-            self.house.push_screen(HowToPause(roles), answered)
+            self.house.push_screen(HowToPause(roles, ascii_only=self.house.ascii_only), answered)
 
     def _queued(self, runs: list[Run]) -> None:
         """Have the newest run chosen for whoever goes to the runs next."""

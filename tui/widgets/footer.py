@@ -12,12 +12,15 @@ _TYPING = {"Enter": "Keep", "Esc": "Clear"}
 
 
 class Footer(Line):
-    """Shows what has a rank; where there is no room, the lower ranks stay. The rest is in the help."""
+    """Shows what has a rank; where there is no room, the lower ranks stay. The rest is in the help. At its right end
+    stands the way out, which is the nearest one: back, or on the first screen out of Ingot."""
 
     def set_offers(self, offers: Iterable[Offer], *, lead: str = "") -> None:
         """Show those that have a rank and can be done now; `lead` stands before them."""
+        able = [offer for offer in offers if offer.action.rank and not offer.why_not]
+        out = next((offer for offer in able if offer.action.last), None)
         shown = sorted(
-            (offer for offer in offers if offer.action.rank and not offer.why_not),
+            (offer for offer in able if offer is out or not offer.action.last),
             key=lambda offer: (offer.action.last, _ORDER.get(offer.action.group, 0), offer.action.rank),
         )
         self.set_parts(

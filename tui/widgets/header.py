@@ -6,6 +6,9 @@ from core.text import moment
 from tui.theme import UNICODE, Cell, Piece, Tone
 from tui.widgets.line import Line, Part
 
+_NAME = 12
+"""Cells that a long name keeps where there is no room for all of it."""
+
 
 class Header(Line):
     """One line about everything."""
@@ -26,9 +29,12 @@ class Header(Line):
         what is shown may be old."""
         git = overview.git
         name = overview.workspace.name if overview.workspace else overview.root.rpartition("/")[2]
-        parts = [Part((Piece("ingot", Tone.ACCENT), Piece(f" {UNICODE.into} ", Tone.FAINT), Piece(name, Tone.STRONG)))]
+        place = (Piece("ingot", Tone.ACCENT), Piece(f" {UNICODE.into} ", Tone.FAINT), Piece(name, Tone.STRONG))
+        parts = [Part(place, least=_NAME)]
         if git.commit:
-            parts.append(Part((Piece(git.branch or "detached"), Piece(f" {git.short_commit}", Tone.FAINT)), 3))
+            commit = Piece(git.short_commit, Tone.FAINT)
+            branch = (Piece(f"{git.branch or 'detached'} "), commit)
+            parts.append(Part(branch, 3, least=_NAME, short=commit))
         if git.last_tag:
             number = git.commits_since_tag
             away = (
@@ -52,7 +58,9 @@ class Header(Line):
         if readonly:
             parts.append(Part(Piece("read-only", Tone.STALE), 2, right=True))
         if asked:
-            parts.append(Part(_worker(worker), 2, right=True))
+            parts.append(
+                Part(_worker(worker), 2, right=True, short=Piece("no worker", Tone.FAINT) if not worker else "")
+            )
         self.set_parts(parts)
 
 

@@ -1,11 +1,13 @@
 """One line of pieces: what the header, the footer and the row of pages are made of.
 
-Pieces that do not fit are left out, the least important first; what is on the right stays on the right.
+What does not fit is left out, the least important first; names that may be long are cut before that. What is on the
+right stays on the right.
 """
 
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -16,7 +18,7 @@ from textual.widget import Widget
 from core.text import cut_middle
 from tui.actions import app_of
 from tui.ascii import in_ascii
-from tui.theme import Cell, Piece, Tone, pieces_of, tone_style
+from tui.theme import Cell, Piece, Tone, pieces_of, plain, tone_style
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -27,6 +29,14 @@ class Part(msgspec.Struct, frozen=True):
     """1 is left out last."""
     right: bool = False
     clicked: Callable[[], None] | None = None
+    least: int = 0
+    """Cells that its longest piece may be cut to, in the middle, before another part is left out; 0 leaves it whole."""
+    short: Cell = ""
+    """What stays of it where it would be left out; empty for nothing."""
+
+
+Laid = list[tuple[Part, tuple[Piece, ...]]]
+"""What of a line is drawn, as pieces."""
 
 
 class Line(Widget):
@@ -51,8 +61,17 @@ class Line(Widget):
         if y or not width:
             return Strip.blank(width, base)
         laid = [(part, self._pieces(part)) for part in self._parts]
-        while len(laid) > 1 and self._taken(laid) > width:
-            laid.remove(max(laid, key=lambda one: (one[0].priority, self._parts.index(one[0]))))
+        while (over := self._taken(laid) - width) > 0:
+            if over <= sum(_spare(part, pieces) for part, pieces in laid):
+                laid = _shortened(laid, over)
+            elif len(laid) > 1:
+                at = max(range(len(laid)), key=lambda at: (laid[at][0].priority, at))
+                short = pieces_of(laid[at][0].short)
+                laid[at : at + 1] = (
+                    [(replace(laid[at][0], priority=1, least=0, short=""), short)] if plain(laid[at][0].short) else []
+                )
+            else:
+                break
         left = [one for one in laid if not one[0].right]
         right = [one for one in laid if one[0].right]
         segments: list[Segment] = []
@@ -64,7 +83,7 @@ class Line(Widget):
             self._add(segments, right, x + max(gap, 0), width)
         return Strip([Segment(" ", base), *segments]).adjust_cell_length(width, base)
 
-    def _add(self, segments: list[Segment], parts: list[tuple[Part, tuple[Piece, ...]]], x: int, width: int) -> int:
+    def _add(self, segments: list[Segment], parts: Laid, x: int, width: int) -> int:
         for at, (part, pieces) in enumerate(parts):
             if at:
                 segments.append(Segment(" " * self.GAP, self.rich_style))
@@ -84,7 +103,7 @@ class Line(Widget):
     def _pieces(self, part: Part) -> tuple[Piece, ...]:
         return pieces_of(part.cell)
 
-    def _taken(self, laid: list[tuple[Part, tuple[Piece, ...]]]) -> int:
+    def _taken(self, laid: Laid) -> int:
         return sum(_width(pieces) for _, pieces in laid) + self.GAP * (len(laid) - 1) + 2
 
     def _tone(self, tone: Tone) -> Style:
@@ -99,3 +118,26 @@ class Line(Widget):
 
 def _width(pieces: tuple[Piece, ...]) -> int:
     return sum(cell_len(text) for text, _ in pieces)
+
+
+def _longest(pieces: tuple[Piece, ...]) -> int:
+    return max(range(len(pieces)), key=lambda at: cell_len(pieces[at].text))
+
+
+def _spare(part: Part, pieces: tuple[Piece, ...]) -> int:
+    """Cells that the part can give up."""
+    return max(cell_len(pieces[_longest(pieces)].text) - part.least, 0) if part.least else 0
+
+
+def _shortened(laid: Laid, over: int) -> Laid:
+    """The same in so many cells less, the least important cut first."""
+    shorter = dict(enumerate(laid))
+    for at in sorted(shorter, key=lambda at: -laid[at][0].priority):
+        part, pieces = laid[at]
+        taken = min(_spare(part, pieces), over)
+        if taken:
+            longest, over = _longest(pieces), over - taken
+            text, tone = pieces[longest]
+            cut = Piece(cut_middle(text, cell_len(text) - taken), tone)
+            shorter[at] = (part, (*pieces[:longest], cut, *pieces[longest + 1 :]))
+    return list(shorter.values())

@@ -21,6 +21,8 @@ READING = (
     Action("last", "Last line, and follow", ("G", "end"), group="In the log"),
     Action("right", "Right", ("right",), "Scroll a long line to its end", "In the log"),
     Action("left", "Left", ("left",), "Scroll a long line back", "In the log"),
-    Action("back", "Back", ("escape",), "End the search, then the mark; then back", "In the log", rank=5, last=True),
+    Action(
+        "back", "Clear", ("escape",), "End the search, then the mark; with neither: back", "In the log", passes=True
+    ),
 )
 """What every log can do."""

@@ -14,6 +14,8 @@ MOVING = (
     Action("mark", "Mark", ("space",), "Mark a row: actions then apply to all that are marked", group="In lists"),
     Action("sort", "Sort", ("s",), "Sort by the next column, up and then down", group="In lists"),
     Action("copy", "Copy", ("y",), "Copy the row, or the marked rows, to the clipboard", group="In lists"),
-    Action("back", "Back", ("escape",), "Clear the filter, then the marks", group="In lists"),
+    Action(
+        "back", "Clear", ("escape",), "Clear the filter, then the marks; with neither: back", "In lists", passes=True
+    ),
 )
 """What every list can do."""

@@ -135,10 +135,23 @@ async def test_the_palette_finds_an_action_by_its_name(shop: Shop) -> None:
         await pilot.press("ctrl+p")
         await until(pilot, lambda: "Build stale" in shown(app))
         await pilot.press(*"build sta")
-        await until(pilot, lambda: "Image versions" not in shown(app))
+        await until(pilot, lambda: "Build stale" in shown(app) and "Image versions" not in shown(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: shop.asked.heard)
         assert shop.asked.heard == ["build stale"]
+
+
+async def test_the_palette_says_that_nothing_is_called_so(shop: Shop) -> None:
+    app = shop.app()
+    async with app.run_test(size=(60, 15)) as pilot:
+        await until(pilot, lambda: app.loaded)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Build stale" in shown(app))
+        await pilot.press(*"zzqx")
+        await until(pilot, lambda: "Nothing here is called that" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is app.workbench)
+        assert shop.asked.heard == []
 
 
 async def test_an_image_version_opens_with_all_that_is_known_and_each_line_copies(shop: Shop) -> None:
@@ -155,7 +168,7 @@ async def test_an_image_version_opens_with_all_that_is_known_and_each_line_copie
             "612 MB",
         ):
             line_with(app, words)
-        assert lines(app)[-1].count("q ") == 1
+        assert lines(app)[-1].endswith("Esc Back ")
         await pilot.press("slash", *"commit", "enter", "y")
         assert app.clipboard.startswith("3f9c2a1d")
         await pilot.press("escape", "7")

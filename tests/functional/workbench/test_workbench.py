@@ -400,7 +400,7 @@ async def test_without_unicode_every_sign_is_ascii(shop: Shop) -> None:
         strange = {character for character in shown(app) if not character.isascii()}
         assert strange == set()
         line_with(app, "~ frontend", "stale")
-        line_with(app, "* running", "* build 3:14", "| register")
+        line_with(app, "* running", "* build 3:14", ". register")
         for keys in (("question_mark",), ("escape", "N"), ("escape", "2", "enter")):
             await pilot.press(*keys)
             await pilot.pause()
