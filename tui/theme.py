@@ -1,7 +1,7 @@
 """How Ingot looks: one theme, the tones that say a state, and the signs that say it again without colour.
 
 Colour never carries meaning alone: whoever shows a tone shows a sign and a word with it (`Signs`). Tones become colours
-in screens.css, through the component classes that `tone_class` names; here nothing knows a colour but the theme.
+through the theme's variables (`tone_style`); nothing else knows a colour.
 """
 
 import locale
@@ -30,11 +30,6 @@ class Tone(StrEnum):
     BAD = "bad"
 
 
-def tone_class(tone: Tone) -> str:
-    """The name of the component class that gives the tone its colour."""
-    return f"tone--{tone.value}"
-
-
 _VARIABLES = {
     Tone.PLAIN: "foreground",
     Tone.FAINT: "faint",
@@ -49,10 +44,10 @@ _VARIABLES = {
 
 
 def tone_style(tone: Tone, variables: Mapping[str, str]) -> Style:
-    """The tone's colour straight from the theme's variables (`App.theme_variables`).
+    """The tone's colour from the theme's variables (`App.theme_variables`).
 
-    For widgets of which many are on screen: a component class for each tone makes Textual style nine nodes more for
-    each widget, which is felt in the time to the first picture.
+    Not through component classes: one for each tone makes Textual style nine nodes more for each widget, again and
+    again, which is felt whenever a screen opens.
     """
     return Style(color=variables.get(_VARIABLES[tone], "default"), bold=tone is Tone.STRONG or None)
 
@@ -60,9 +55,6 @@ def tone_style(tone: Tone, variables: Mapping[str, str]) -> Style:
 def tone_variable(tone: Tone) -> str:
     """The theme's variable that has the tone's colour."""
     return _VARIABLES[tone]
-
-
-TONE_CLASSES = frozenset(tone_class(tone) for tone in Tone)
 
 
 class Piece(NamedTuple):
