@@ -89,7 +89,8 @@ class Site:
         values: dict[str, object] = dict.fromkeys(text, "")
         values |= {"build": "ansible.web", "host": "web", "run_uid": "x", "checkout": str(self.place)}
         values |= {"playbook": "site.yml", "private": str(self.place / "private"), "private_key": "/nowhere"}
-        values |= {"user": "root", "memory": 1, "cpus": 1, "idempotent": False, "asks": True, **settings}
+        values |= {"user": "root", "memory": 1, "cpus": 1, "firmware": None}
+        values |= {"idempotent": False, "asks": True, **settings}
         (self.place / "plan.json").write_bytes(msgspec.json.encode(msgspec.convert(values, Plan)))
         return await Hold.start(self.place / "hold", python(self.spec, PROGRAM))
 
