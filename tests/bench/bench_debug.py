@@ -51,6 +51,7 @@ source "null" "web" {{
 build {{
   sources = ["source.null.web"]
   provisioner "shell" {{
+    remote_folder = "{place}"
     inline = ["sleep 1", "date +%s.%N >{failed}", "exit 3"]
   }}
 }}
@@ -133,7 +134,7 @@ class Site:
         self.failed = place / "failed"
         self.shop = place / "shop"
         (self.shop / "web").mkdir(parents=True)
-        told = TEMPLATE.format(port=machine.port, user=machine.user, key=machine.login, failed=self.failed)
+        told = TEMPLATE.format(port=machine.port, user=machine.user, key=machine.login, failed=self.failed, place=place)
         (self.shop / "web/web.pkr.hcl").write_text(told)
         author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         for words in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "--quiet", "--message=Web")):

@@ -13,11 +13,7 @@ from core.errors import ToolError
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed")
 
-PROVISIONER = """\
-  provisioner "shell" {
-    inline = ["echo hello from $(whoami), secret $AWS_SECRET_ACCESS_KEY."]
-  }
-"""
+HELLO = "echo hello from $(whoami), secret $AWS_SECRET_ACCESS_KEY."
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def tags_of(resource: dict[str, Any]) -> dict[str, str]:
 
 
 async def test_an_ami_comes_out_tagged_and_registered(workshop: Workshop, machine: CloudMachine) -> None:
-    commit = workshop.commit({"web/web.pkr.hcl": machine.template(PROVISIONER)})
+    commit = workshop.commit({"web/web.pkr.hcl": machine.template(machine.shell(HELLO))})
     of = role(build="amazon-ebs.web", declares=("ingot_version",), provisioners=("shell",))
     run = workshop.new_run(of, environment={"AWS_REGION": REGION}, secrets=CREDENTIALS)
     await workshop.until(run, "build/amazon-ebs.web")
@@ -70,7 +66,7 @@ async def test_an_ami_comes_out_tagged_and_registered(workshop: Workshop, machin
 
 
 async def test_a_build_that_fails_terminates_its_instance(workshop: Workshop, machine: CloudMachine) -> None:
-    workshop.commit({"web/web.pkr.hcl": machine.template(PROVISIONER.replace("echo hello", "exit 9; echo"))})
+    workshop.commit({"web/web.pkr.hcl": machine.template(machine.shell("exit 9"))})
     of = role(build="amazon-ebs.web", declares=("ingot_version",))
     run = workshop.new_run(of, environment={"AWS_REGION": REGION}, secrets=CREDENTIALS)
     with pytest.raises(ToolError, match=r"amazon-ebs\.web: .*9"):

@@ -199,7 +199,7 @@ async def test_nobody_waits_for_ever_for_credentials_that_do_not_come(site: Site
 async def test_a_build_that_was_killed_leaves_no_instance_key_pair_or_security_group(site: Site) -> None:
     others = site.launch()
     # What a script prints names no machine of ours.
-    provisioner = f'  provisioner "shell" {{\n    inline = ["echo Instance ID: {others}", "sleep 600"]\n  }}\n'
+    provisioner = site.machine.shell(f"echo Instance ID: {others}", "sleep 600")
     site.shop.commit({"web/web.pkr.hcl": site.machine.template(provisioner, own_key=False)})
     run = site.run()
     await site.shop.until(run, "validate")

@@ -39,8 +39,7 @@ class Site(WorkedSite):
         return self.place / "mended"
 
     def build(self, *, own_key: bool) -> Run:
-        script = f'inline = ["echo once >>{self.place}/tried", "[ -e {self.mended} ]"]'
-        provisioner = f'  provisioner "shell" {{\n    {script}\n  }}\n'
+        provisioner = self.cloud.shell(f"echo once >>{self.place}/tried", f"[ -e {self.mended} ]")
         files = {"web/web.pkr.hcl": self.cloud.template(provisioner, own_key=own_key)}
         # No machine boots from what is made here: the one that there is was there before.
         self.shop.commit({**files, "ingot.toml": "[test]\nenabled = false\n"})

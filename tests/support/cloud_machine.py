@@ -8,6 +8,7 @@ are this one machine is enough for a build; where each is to be one of its own: 
 
 import contextlib
 import functools
+import json
 import shutil
 import subprocess
 import threading
@@ -95,6 +96,12 @@ class CloudMachine(Cloud):
     def made_by_packer(self) -> list[str]:
         """Names of the key pairs and security groups that Packer made and did not remove."""
         return [name for name in self.names() if name.startswith("packer_")]
+
+    def shell(self, *lines: str) -> str:
+        """A provisioner that runs them. The machine's /tmp is that of the tests: what is uploaded lies elsewhere, as
+        Packer takes it away only when it ends as it should."""
+        folder = json.dumps(str(self.private_key.parent))
+        return f'  provisioner "shell" {{\n    remote_folder = {folder}\n    inline = {json.dumps(lines)}\n  }}\n'
 
     def template(self, provisioners: str = "", *, own_key: bool = True) -> str:
         """Without `own_key` Packer makes a key pair for the build."""
