@@ -251,7 +251,7 @@ async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable
     door = Door(shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
-        await until(pilot, lambda: "machine kept" in shown(app))
+        await until(pilot, lambda: "Ada Ops kept the machine" in shown(app))
         await enter(pilot, app)
         await in_machine(pilot, app)
         top = lines(app)[0]
@@ -262,10 +262,10 @@ async def test_a_kept_machine_is_ended_by_name_and_then_the_shell_stays_readable
         await until(pilot, lambda: "extend 3600" in door.heard)
         await pilot.press("x", *"database", "enter")
         await until(pilot, lambda: "end qemu.database" in door.heard)
-        assert "The machine is being ended" in said(app)
+        await until(pilot, lambda: "The machine is being ended" in said(app))
         await until(pilot, lambda: "✗ failed: The machine was kept." in lines(app)[0])
+        await until(pilot, lambda: "The machine is gone." in shown(app))
         line_with(app, "/dev/vda1", "100%")
-        line_with(app, "The machine is gone.")
         await pilot.press("n")
         assert "The machine is gone." in said(app)
 
