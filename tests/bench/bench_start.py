@@ -97,6 +97,7 @@ def main() -> int:
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
             "INGOT_HOME": str(shop.places.home),
+            "XDG_RUNTIME_DIR": directory,
         }
         ours = [str(Path(sys.executable).with_name("ingot")), "-C", str(shop.root)]
         bare = [sys.executable, "-c", BARE]

@@ -49,6 +49,7 @@ def environment(tmp_path: Path, installed: Path) -> dict[str, str]:
         "PATH": path,
         "HOME": str(tmp_path),
         "INGOT_HOME": str(tmp_path / "state"),
+        "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color",
     }

@@ -89,6 +89,7 @@ def environment(shop: Shop) -> dict[str, str]:
         "TERM": "xterm-256color",
         "LANG": "C.UTF-8",
         "INGOT_HOME": str(shop.places.home),
+        "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
     }
 
 
