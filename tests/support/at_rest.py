@@ -26,17 +26,20 @@ async def rest(_min_sleep: float = 0.0, _max_sleep: float = 0.0) -> None:
     """
     loop: Any = asyncio.get_running_loop()  # what it has to do has no public name
     give_up = loop.time() + PATIENCE
+    threads: set[asyncio.Future[Any]] = set()
     while (now := loop.time()) < give_up:
         await asyncio.sleep(0)
         if loop._ready:
             continue
-        if threads := [work for work in _IN_THREADS if work.get_loop() is loop and not work.done()]:
+        threads = {work for work in _IN_THREADS if work.get_loop() is loop and not work.done()}
+        if threads:
             await asyncio.wait(threads, timeout=SOON)
             continue
         due = [timer.when() for timer in loop._scheduled if not timer.cancelled() and timer.when() <= now + SOON]
         if not due:
             return
         await asyncio.sleep(max(min(due) - loop.time(), 0.0) + 0.001)
+    _IN_THREADS.difference_update(threads)  # they wait for the test itself: nobody waits for them again
 
 
 _IN_THREADS: set["asyncio.Future[Any]"] = set()
