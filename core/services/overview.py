@@ -303,7 +303,9 @@ class Overviews:
             finished = await process.run(
                 [sys.executable, "-P", "-m", "core.cli", "-C", str(self.directory), "roles", "--refresh"],
                 cwd=self._places.home,
-                env=process.environment(extra={"INGOT_HOME": str(self._places.home)}, keep=("SSH_AUTH_SOCK",)),
+                env=process.environment(
+                    extra={"INGOT_HOME": str(self._places.home)}, keep=("SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+                ),
                 timeout=_PATIENCE,
             )
         finally:

@@ -36,12 +36,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def places(disk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Places:
+def places(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """A home on it, with a run on record, what a lost one left, and a download; the sockets are elsewhere."""
     monkeypatch.setenv("INGOT_HOME", str(disk / "ingot"))
-    runtime = tmp_path / "run"
-    runtime.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     places = Places.of(os.environ)
     places.create()
     index = Index(places.index)

@@ -11,6 +11,8 @@ import pytest
 from patience import wait
 from tmux_terminal import Terminal
 
+from core.places import Places
+
 pytestmark = [
     pytest.mark.skipif(shutil.which("packer") is None, reason="Packer is not installed"),
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
@@ -30,7 +32,9 @@ build {
 
 
 def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(
-    make_ingot: Callable[[], Any], open_terminal: Callable[[Any, Path], Terminal]
+    make_ingot: Callable[[], Any],
+    open_terminal: Callable[[Any, Path], Terminal],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ingot = make_ingot()
     shop = ingot.home / "shop"
@@ -60,6 +64,9 @@ def test_a_build_goes_on_when_the_terminal_closes_and_is_there_again(
     second.press("1", "Up")
     second.shows("step 8 of 8")
     second.press("q")
+    places = Places.of(ingot.environment)
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert not places.runtime.exists(), "all that the workbench started has its sockets in the same place"
 
 
 def in_a_bare_repository(ingot: Any, open_terminal: Callable[[Any, Path], Terminal]) -> Terminal:
