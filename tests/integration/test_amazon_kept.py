@@ -196,10 +196,14 @@ async def test_nobody_waits_for_ever_for_credentials_that_do_not_come(site: Site
     assert "given up" in site.told[-1].why
 
 
-async def test_a_build_that_was_killed_leaves_no_instance_key_pair_or_security_group(site: Site) -> None:
+async def test_a_build_that_was_killed_leaves_no_instance_key_pair_or_security_group(
+    site: Site, tmp_path: Path
+) -> None:
     others = site.launch()
     # What a script prints names no machine of ours.
-    provisioner = site.machine.shell(f"echo Instance ID: {others}", "sleep 600")
+    gate = tmp_path / "gate"
+    gate.touch()
+    provisioner = site.machine.shell(f"echo Instance ID: {others}", f"while [ -e {gate} ]; do sleep 0.2; done")
     site.shop.commit({"web/web.pkr.hcl": site.machine.template(provisioner, own_key=False)})
     run = site.run()
     await site.shop.until(run, "validate")
@@ -217,6 +221,7 @@ async def test_a_build_that_was_killed_leaves_no_instance_key_pair_or_security_g
     finally:
         building.cancel()
         await sweep(run.uid)
+        gate.unlink()  # what ran in the machine goes on without Packer
     site.shop.index.set_run_state(run.uid, RunState.LOST, "killed")
     site.keeper.look()
     await site.until_gone(run)
