@@ -1,5 +1,6 @@
 """What holds for every screen that is tested here; and a workspace with runs that the tests tell."""
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,15 @@ def unhurried() -> Iterator[None]:
         patch.setattr("tui.terminal.pointing._CLICKS_WITHIN", 600.0)
         yield
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def garbage() -> Iterator[None]:
+    """What an app keeps from the search for garbage, and how seldom that searches, is not for the next test."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 def no_discovery(_: Ingot) -> None:
