@@ -14,6 +14,7 @@ from cloud_machine import CREDENTIALS, REGION, CloudMachine, cloud_machine, miss
 from patience import PATIENCE
 from worked_site import WorkedSite
 
+from core.adapters import ssh_pins
 from core.errors import HostKeyError, RefusedError
 from core.model.machine import Machine, MachineState
 from core.model.pause import Answer, PauseKind, PauseMode, Pausing
@@ -122,6 +123,8 @@ def test_a_machine_that_somebody_shows_instead_of_ours_is_not_let_near_the_key(s
     run = site.build(own_key=True)
     view, machine = site.paused(run)
     assert view.pause is not None
+    # A cloud that takes its time shows it after the first contact.
+    site.wait(lambda: ssh_pins.shown(Path(machine.known_hosts)), "the console is looked at")
     with pytest.raises(HostKeyError):
         asyncio.run(site.debugging.command(machine, f"touch {site.mended}"))
     assert not site.mended.exists()
