@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from core.adapters import console, ssh, ssh_pins
 from core.adapters.git import GitRepository
+from core.engine.client import Engine
 from core.errors import HostKeyError, NoShellError, RefusedError, WorkspaceError
 from core.model.machine import KeyProof, Machine, MachineState
 from core.model.run import Run
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _FACTS_WITHIN = 10.0
 """Seconds in which a machine says how it is."""
+_FIRST_CONTACT_WITHIN = 20.0
+"""Seconds in which the worker has looked at a cloud's console, and made the first contact (core/stages/access.py)."""
+_LOOKED_EVERY = 0.1
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -153,6 +157,7 @@ class Entering:
     async def pin(self, machine: Machine) -> str:
         """The fingerprint of the machine's host key, pinned now where nobody has yet. Raises ConnectError."""
         self._check(machine)
+        await self._first_contact(machine)
         return await ssh.pin(machine)
 
     def key_proof(self, machine: Machine) -> KeyProof:
@@ -169,6 +174,7 @@ class Entering:
         shell = self._shells.get((machine.run_uid, machine.stage_key))
         if shell is not None and shell.connected and not shell.connection.lost.is_set():
             return read_facts((await shell.connection.run(ASKING, timeout=_FACTS_WITHIN))[1])
+        await self._first_contact(machine)
         connection = await ssh.connect(machine)
         try:
             return read_facts((await connection.run(ASKING, timeout=_FACTS_WITHIN))[1])
@@ -204,6 +210,7 @@ class Entering:
         self._check(machine)
         knowing = asyncio.ensure_future(asyncio.to_thread(self._all_known, machine.run_uid))
         try:
+            await self._first_contact(machine)
             connection = await ssh.connect(machine)
         except BaseException:
             knowing.cancel()
@@ -213,6 +220,21 @@ class Entering:
         except BaseException:
             await connection.close()
             raise
+
+    async def _first_contact(self, machine: Machine) -> None:
+        """Leave the first contact with a machine in a cloud to the worker, which looks at the console before it pins a
+        host key. Nobody waits where no worker lives, or where Packer itself was not let in yet."""
+        if not (machine.in_cloud and machine.connected):
+            return
+        pins = Path(machine.known_hosts)
+
+        def awaited() -> bool:
+            return not (pins.exists() or ssh_pins.shown(pins)) and Engine(self._places).worker_status() is not None
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_CONTACT_WITHIN):
+                while await asyncio.to_thread(awaited):  # noqa: ASYNC110 - another process does it
+                    await asyncio.sleep(_LOOKED_EVERY)
 
     def _all_known(self, uid: str) -> "_Known":
         from core.services.known_secrets import known_secrets  # here: it parses templates, and takes long to load

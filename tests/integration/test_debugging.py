@@ -16,10 +16,12 @@ from patience import PATIENCE
 from paused_run import PausedRuns
 from ssh_machine import SshMachine, ssh_machine
 
-from core.adapters import ssh
-from core.errors import DeniedError, EngineError, NoAnswerError, NoShellError, RefusedError, StoreError
+from core.adapters import ssh, ssh_pins
+from core.engine.client import Engine
+from core.engine.protocol import WorkerStatus
+from core.errors import DeniedError, EngineError, HostKeyError, NoAnswerError, NoShellError, RefusedError, StoreError
 from core.holding import Hold
-from core.model.machine import Login, Machine, MachineState
+from core.model.machine import KeyProof, Login, Machine, MachineState
 from core.model.pause import Answer, PauseKind
 from core.model.touch import TouchKind
 from core.secrets import MARK
@@ -222,6 +224,36 @@ async def test_the_ssh_command_works_and_marks(runs: PausedRuns, debugging: Debu
     assert [touch.kind for touch in runs.touches(run).all()] == [TouchKind.SSH_COMMAND]
     started = await asyncio.create_subprocess_shell(f"{line} 'echo in'", stdout=asyncio.subprocess.PIPE)
     assert (await started.communicate())[0] == b"in\n"
+
+
+async def test_the_first_contact_in_a_cloud_is_the_workers_who_looks_at_the_console_before(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = runs.machine(runs.run(), sshd, kind="amazon-ebs")
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def lives(_: Engine) -> WorkerStatus:
+        loop.call_soon_threadsafe(asked.set)
+        return WorkerStatus(1, "", 0.0, 1, running=0, queued=0, waiting=1)
+
+    monkeypatch.setattr(Engine, "worker_status", lives)
+    entering = asyncio.ensure_future(debugging.command(machine, "true"))
+    asking = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({entering, asking}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    assert not Path(machine.known_hosts).exists()
+    ssh_pins.note_shown(Path(machine.known_hosts), {f"SHA256:{'A' * 43}"})
+    with pytest.raises(HostKeyError):
+        await entering
+
+
+async def test_where_no_worker_lives_the_first_contact_is_made_by_who_enters(
+    runs: PausedRuns, debugging: Debugging, sshd: SshMachine
+) -> None:
+    machine = runs.machine(runs.run(), sshd, kind="amazon-ebs")
+    assert await debugging.command(machine, "true") == (0, b"", b"")
+    assert debugging.key_proof(machine) is KeyProof.FIRST_CONTACT
 
 
 async def test_facts_do_not_mark(runs: PausedRuns, debugging: Debugging, sshd: SshMachine) -> None:
