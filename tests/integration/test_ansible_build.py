@@ -3,7 +3,6 @@ the playbook changes nothing the second time, and the image boots with what it w
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,17 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installed import BIN, Shop
+from installed import BIN, Shop, in_the_shop
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.long,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
-    ),
-]
+pytestmark = [*in_the_shop(), pytest.mark.long]
 
 SECRET = "sesame-4711-0815-canary"
 SETTINGS = """

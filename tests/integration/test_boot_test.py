@@ -7,19 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installed import Shop
+from installed import Shop, in_the_shop
 
 from core.model import boot_checks as rules
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.long,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
-    ),
-]
+pytestmark = [*in_the_shop(), pytest.mark.long]
 
 LEFT_BEHIND = """
   provisioner "shell" {

@@ -12,18 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from installed import Shop
+from installed import Shop, in_the_shop
 from tmux_terminal import Terminal
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook", "tmux", "ssh")
-    ),
-]
+pytestmark = in_the_shop("tmux", "ssh")
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 PATIENCE = 1200.0

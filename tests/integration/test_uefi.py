@@ -9,19 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from installed import Shop
+from installed import Shop, in_the_shop
 
 from core.adapters import firmware
 
 LOADER = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
 pytestmark = [
-    pytest.mark.vm,
+    *in_the_shop(),
     pytest.mark.long,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
-    ),
     pytest.mark.skipif(not LOADER.exists(), reason="systemd-boot-efi is not installed"),
     pytest.mark.skipif(not any(firmware.DESCRIPTORS[-1].glob("*.json")), reason="ovmf is not installed"),
 ]

@@ -2,25 +2,17 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from installed import Shop
+from installed import Shop, in_the_shop
 
 from core.model import boot_checks
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
-    ),
-]
+pytestmark = in_the_shop()
 
 
 def test_the_demo_makes_its_first_image_from_a_verified_upstream(shop: Shop) -> None:

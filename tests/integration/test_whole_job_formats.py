@@ -8,16 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from installed import Shop
+from installed import Shop, in_the_shop
 
-pytestmark = [
-    pytest.mark.vm,
-    pytest.mark.xdist_group("shop"),
-    *(
-        pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
-        for tool in ("packer", "qemu-system-x86_64", "qemu-img", "mmdebstrap", "guestfish", "ansible-playbook")
-    ),
-]
+pytestmark = in_the_shop("qemu-img")
 
 
 def made(shop: Shop, *formats: str) -> dict[str, Path]:

@@ -3,15 +3,30 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from repository import commit
 
 BIN = Path(sys.executable).parent
+_SHOP_NEEDS = ("packer", "qemu-system-x86_64", "mmdebstrap", "guestfish", "ansible-playbook")
+
+
+def in_the_shop(*more: str) -> list[pytest.MarkDecorator]:
+    """Marks of tests that stand on the one real build of `Shop`; `more` are programs that they need besides."""
+    return [
+        pytest.mark.vm,
+        pytest.mark.xdist_group("shop"),
+        *(
+            pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
+            for tool in (*_SHOP_NEEDS, *more)
+        ),
+    ]
 
 
 @dataclass(frozen=True)
