@@ -44,7 +44,7 @@ class Ec2(Launching):
 
     def launch(self, wanted: Launch) -> Instance:
         name = f"i-{next(self._numbers):08x}"
-        begun = BEGUN - self.clock_behind
+        begun = time.time() - self.clock_behind
         self.machines[name] = Instance(name, "running", begun, wanted.key_pair, (), wanted.tags, public="127.0.0.1")
         return self.machines[name]
 
@@ -75,10 +75,6 @@ class Ec2(Launching):
     @property
     def states(self) -> set[str]:
         return {one.state for one in self.machines.values()}
-
-
-BEGUN = time.time()
-"""When machines are launched, by a clock that is right."""
 
 
 class Bench:
@@ -133,7 +129,7 @@ async def test_what_the_cloud_does_not_know_yet_is_ended_whatever_its_clock_says
 
 async def test_what_a_person_launches_of_the_ami_with_its_tags_is_not_the_tests(bench: Bench) -> None:
     ec2 = Ec2()
-    theirs = Instance("i-ffffffff", "running", BEGUN, "", (), {cloud.TAG_RUN: bench.run.uid, "ImageRole": "web"})
+    theirs = Instance("i-ffffffff", "running", time.time(), "", (), {cloud.TAG_RUN: bench.run.uid, "ImageRole": "web"})
     ec2.machines[theirs.id] = theirs
     async with Site(bench.job, ec2, bench.plan) as site:
         ours = await site.launch(1)
