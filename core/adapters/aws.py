@@ -1,9 +1,8 @@
 """EC2, as far as images need it: looking at an AMI and tagging it with its snapshots; looking at the machine of a
 build, what its console says, and ending it with what Packer made for it; deleting an AMI with its snapshots.
 
-Credentials are those that the run names (profile, region, container or instance role) or that its person's shell had;
-the worker's own environment is never looked at. Not for the workbench or the commands to import: boto3 takes a quarter
-of a second.
+Credentials are those that the run names (profile, region, container or instance role) or that its person's shell had.
+Not for the workbench or the commands to import, for the sake of aws_client.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,10 @@ from typing import Any
 
 import msgspec
 
+from core.adapters.aws_client import RETRIES, client
 from core.errors import ToolError
 
-# By name: they carry no types, and nothing here needs them. At once: a worker outlives the replacement of its program.
-_boto3: Any = import_module("boto3")
-_botocore: Any = import_module("botocore.session")
-_exceptions: Any = import_module("botocore.exceptions")
+_exceptions: Any = import_module("botocore.exceptions")  # by name: they carry no types, and nothing here needs them
 
 _IMAGES = "ec2:DescribeImages and ec2:CreateTags"
 _MACHINES = "ec2:DescribeInstances, ec2:TerminateInstances, ec2:DeleteKeyPair, ec2:DeleteSecurityGroup"
@@ -31,8 +28,6 @@ _CREDENTIALS = (
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 
-RETRIES = 8
-"""Attempts at one call, with botocore's jittered back-off between them ("standard" retry mode)."""
 _AT_ONCE = 200
 """Values that EC2 takes in one filter."""
 
@@ -131,7 +126,7 @@ class Ec2:
         """`environment` holds AWS's usual variables; `endpoint` wins over them (the template's
         `custom_endpoint_ec2`). `region` may be empty: the profile's then. `whose` credentials they are is said where
         they do not do."""
-        self._client: Any = _client(region, environment, endpoint, attempts=attempts)
+        self._client: Any = client(region, environment, endpoint, attempts=attempts)
         self._whose = whose
         self.region = region or str(self._client.meta.region_name or "")
 
@@ -316,7 +311,7 @@ class Ec2:
 def account_of(environment: Mapping[str, str], region: str, *, whose: str, attempts: int = RETRIES) -> str:
     """The number of the account that these credentials are of. Raises ToolError."""
     try:
-        return str(_client(region, environment, "", "sts", attempts=attempts).get_caller_identity()["Account"])
+        return str(client(region, environment, "", "sts", attempts=attempts).get_caller_identity()["Account"])
     except (_exceptions.BotoCoreError, _exceptions.ClientError) as error:
         raise ToolError(
             f"Cannot tell which account of AWS the credentials {whose} are of: {str(error).rstrip('.')}.",
@@ -370,37 +365,3 @@ def code_of(error: BaseException | None) -> str:
     """AWS's own word for what went wrong."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
-
-
-def _client(
-    region: str, environment: Mapping[str, str], endpoint: str, service: str = "ec2", *, attempts: int = RETRIES
-) -> Any:
-    core: Any = _botocore.Session()
-    for variable, setting in (("AWS_CONFIG_FILE", "config_file"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials_file")):
-        if variable in environment:
-            core.set_config_variable(setting, environment[variable])
-    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    try:
-        session: Any = _boto3.Session(
-            botocore_session=core,
-            # As the AWS tools do: keys in the environment win over a profile named there.
-            profile_name=None if key else environment.get("AWS_PROFILE") or None,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=environment.get("AWS_SESSION_TOKEN") if key else None,
-            region_name=region or None,
-        )
-        return session.client(
-            service,
-            endpoint_url=endpoint
-            or environment.get(f"AWS_ENDPOINT_URL_{service.upper()}")
-            or environment.get("AWS_ENDPOINT_URL")
-            or None,
-            config=import_module("botocore.config").Config(
-                retries={"mode": "standard", "total_max_attempts": attempts}
-            ),
-        )
-    except _exceptions.BotoCoreError as error:
-        raise ToolError(
-            f"Cannot use AWS in {region}: {error}", "Look at AWS_PROFILE and the AWS configuration files."
-        ) from error
