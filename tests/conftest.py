@@ -13,6 +13,11 @@ settings.register_profile("ingot", deadline=None)
 settings.load_profile("ingot")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: else it is what everybody waits for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("vm") is None and item.path.name != "test_linters.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def runtime_directory() -> Iterator[None]:
     """Sockets of the programs that tests start, all in one place that goes with the tests (short: unix(7))."""

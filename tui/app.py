@@ -22,7 +22,6 @@ from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
 from core.errors import IngotError
-from core.model.image import ImageVersion
 from core.model.standing import Standing
 from core.services import terminal_settings
 from core.services.overview import Overview, Overviews, WorkerView
@@ -35,6 +34,7 @@ from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
 from tui.news import newest_paused
 from tui.notice_room import notice_that_fits
+from tui.opening import Opening
 from tui.palette import Offers
 from tui.ports import Changes, Debugs, Decides
 from tui.screens.workbench import Workbench
@@ -42,7 +42,6 @@ from tui.telling import Telling
 from tui.theme import INGOT
 from tui.timers import VISIBLE_WAIT, once
 from tui.typing_ahead import TypingAhead
-from tui.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from tui.deciding import Decisions
@@ -116,6 +115,7 @@ class Ingot(App[None]):
         """What a person asked for and waits for, of that."""
         self.first_run = run_uid
         """Uid of the run whose screen opens first; empty: what waits for a person does."""
+        self.opening = Opening(self)
         self.telling = Telling(self)
         self.fresh = Freshness(self)
         self.ahead = Ahead(self)
@@ -209,7 +209,7 @@ class Ingot(App[None]):
         gc.freeze()
         gc.enable()
         if self.first_run:
-            self.open_run(self.first_run)
+            self.opening.run(self.first_run)
         self.read_standing()
         self.discover()
         self.ahead.begin()
@@ -392,64 +392,15 @@ class Ingot(App[None]):
         """None of Textual's own: the palette shows what the registry has."""
         return ()
 
-    # going to other screens
-
-    def open_run(self, uid: str) -> None:
-        from tui.screens.run import RunScreen
-
-        self.push_screen(RunScreen(uid))
-
-    def open_image(self, image: ImageVersion) -> None:
-        from tui.screens.image import ImageScreen
-
-        self.push_screen(ImageScreen(image, self.clock, ascii_only=self.ascii_only))
-
-    def open_difference(self, old: ImageVersion, new: ImageVersion) -> None:
-        from tui.screens.difference import DifferenceScreen
-
-        self.push_screen(DifferenceScreen(old, new))
-
-    def open_debug(self, uid: str, build: str = "") -> None:
-        """The debug screen of a run, or of one build of it, in front of it. Of several that wait one is chosen first:
-        a shell marks an image for ever."""
-        from tui.screens.debug import DebugScreen
-
-        if build or len(waiting(self.overview, uid)) < 2:
-            self.push_screen(DebugScreen(uid, build))
-        else:
-            self.choose_machine(uid)
-
-    def open_waiting(self) -> None:
-        """The debug screen of the only machine that waits, of all runs; of several one is chosen first."""
-        there = waiting(self.overview)
-        if len(there) == 1:
-            self.open_debug(there[0].run.uid, there[0].build)
-        elif there:
-            self.choose_machine()
-
-    def choose_machine(self, uid: str = "", instead: Screen[Any] | None = None) -> None:
-        """Have one of the machines that wait chosen, of one run or of all; its screen comes in the place of `instead`,
-        where that is given."""
-        from tui.screens.machines import Machines
-
-        def chosen(one: Waiting | None) -> None:
-            if one is not None:
-                if instead is not None:
-                    instead.dismiss()
-                self.open_debug(one.run.uid, one.build)
-
-        there = waiting(self.overview, uid)
-        self.push_screen(Machines(there, self.clock, ascii_only=self.ascii_only), chosen)
-
     def do_debug(self, argument: str) -> None:
         """Of the run named, else of the machine that waits; of several one is chosen."""
         named = next((run.uid for run in self.overview.runs if argument in (str(run.id), run.uid)), "")
         if argument and not named:
             self.notify(f"There is no run {argument} in this workspace.", severity="warning")
         elif named:
-            self.open_debug(named)
+            self.opening.debug(named)
         else:
-            self.open_waiting()
+            self.opening.what_waits()
 
     def on_unmount(self) -> None:
         self.fresh.end()

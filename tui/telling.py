@@ -55,7 +55,7 @@ class Telling:
     def _open_paused(self) -> None:
         untouched = not self._house.first_run and self._house.screen is self._house.workbench
         if untouched and (uid := newest_paused(self._house.overview)):
-            self._house.open_run(uid)
+            self._house.opening.run(uid)
 
     def _say_news(self, before: Overview, after: Overview) -> None:
         """Somebody must notice when a machine begins to wait, and when a run fails: one bell, and a notice for each."""

@@ -90,14 +90,15 @@ def workbench(stalls: Path) -> int:
     a shell gets; that is written down when it is over."""
     from core.cli import main
     from tui.app import Ingot
+    from tui.opening import Opening
     from tui.terminal.widget import Terminal
 
     held: list[Held] = []
-    open_debug, take_key, on_mount = Ingot.open_debug, Terminal.take_key, Ingot.on_mount
+    open_debug, take_key, on_mount = Opening.debug, Terminal.take_key, Ingot.on_mount
 
-    def pressed(app: Ingot, uid: str, build: str = "") -> None:
+    def pressed(opening: Opening, uid: str, build: str = "") -> None:
         held.append(Held(0.0, 0.0))
-        open_debug(app, uid, build)
+        open_debug(opening, uid, build)
 
     def typed(terminal: Terminal, event: events.Key) -> bool:
         if not stalls.exists():
@@ -117,7 +118,7 @@ def workbench(stalls: Path) -> int:
         app.run_worker(look(), exit_on_error=False)
 
     for kind, name, instead in (
-        (Ingot, "open_debug", pressed),
+        (Opening, "debug", pressed),
         (Terminal, "take_key", typed),
         (Ingot, "on_mount", mounted),
     ):

@@ -258,7 +258,7 @@ async def test_escape_goes_back_to_the_workbench(house: House) -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen is app.workbench
-        app.open_run(run.uid)
+        app.opening.run(run.uid)
         await seen(app, "queued")
         await pilot.press("tab", "escape")
         await pilot.pause()
@@ -270,7 +270,7 @@ async def test_a_run_without_a_record_says_so(house: House) -> None:
     app = house.app(run)
     async with app.run_test(size=(140, 42)):
         await seen(app, "queued")
-        app.open_run("nothing")
+        app.opening.run("nothing")
         await seen(app, "There is no record of this run")
 
 

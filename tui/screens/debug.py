@@ -385,10 +385,10 @@ class DebugScreen(Acting):
         return any((one.run.uid, one.build) != here for one in waiting(self.house.overview))
 
     def do_machines(self, _: str) -> None:
-        self.house.choose_machine(instead=self)
+        self.house.opening.choose_machine(instead=self)
 
     def do_log(self, _: str) -> None:
-        self.house.open_run(self.uid)
+        self.house.opening.run(self.uid)
 
     def do_back(self, _: str) -> None:
         self.dismiss()

@@ -158,7 +158,7 @@ class DifferenceScreen(Acting):
         self._show()
 
     def do_image(self, _: str) -> None:
-        self.house.open_image(self._new)
+        self.house.opening.image(self._new)
 
     def do_leave(self, _: str) -> None:
         self.dismiss()

@@ -236,9 +236,9 @@ class ImageScreen(Acting):
         message.stop()
         row = self.table.chosen
         if row is not None and row.image is not None:
-            self.house.open_image(row.image)
+            self.house.opening.image(row.image)
         elif row is not None and row.run is not None:
-            self.house.open_run(row.run.uid)
+            self.house.opening.run(row.run.uid)
 
     def on_table_left(self, message: Table.Left) -> None:
         message.stop()
@@ -299,9 +299,9 @@ class ImageScreen(Acting):
         if other is None:
             self.notify("There is no such image version here.", severity="warning", markup=False)
         elif other.created < self._image.created:
-            self.house.open_difference(other, self._image)
+            self.house.opening.difference(other, self._image)
         else:
-            self.house.open_difference(self._image, other)
+            self.house.opening.difference(self._image, other)
 
     def do_revoke(self, _: str) -> None:
         self.house.decisions.revoke(self._image)
@@ -313,7 +313,7 @@ class ImageScreen(Acting):
         self.house.decisions.restore(self._image)
 
     def do_logs(self, _: str) -> None:
-        self.house.open_run(self._image.run)
+        self.house.opening.run(self._image.run)
 
     def do_leave(self, _: str) -> None:
         self.dismiss()

@@ -306,12 +306,12 @@ class PromoteScreen(Acting):
         self.house.decisions.revoke(self._image)
 
     def do_image(self, _: str) -> None:
-        self.house.open_image(self._image)
+        self.house.opening.image(self._image)
 
     def do_whole(self, _: str) -> None:
         channel = self.channel
         if channel is not None and channel.image is not None:
-            self.house.open_difference(channel.image, self._image)
+            self.house.opening.difference(channel.image, self._image)
 
     def do_leave(self, _: str) -> None:
         self.dismiss()

@@ -376,9 +376,9 @@ class RunScreen(Acting):
         """The machine of this run, else the one that waits; of several one is chosen."""
         view = self._view
         if view is not None and (view.pause is not None or view.machine is not None):
-            self.house.open_debug(self._uid)
+            self.house.opening.debug(self._uid)
         else:
-            self.house.open_waiting()
+            self.house.opening.what_waits()
 
     def do_rebuild(self, _: str) -> None:
         """The same request again; the screen goes over to the new run."""

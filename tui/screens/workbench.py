@@ -256,9 +256,9 @@ class Workbench(Acting):
         if message.table is self.roles:
             self._go_to("images")
         elif message.table is self.runs:
-            self.house.open_run(message.key)
+            self.house.opening.run(message.key)
         elif message.table is self.images and self.images.chosen is not None:
-            self.house.open_image(self.images.chosen)
+            self.house.opening.image(self.images.chosen)
 
     def do_roles(self, _: str) -> None:
         self._go_to("roles")
@@ -295,9 +295,9 @@ class Workbench(Acting):
         """The machine of the run named, else of the chosen one, else the only one that waits."""
         run = self.subjects.run(argument)
         if run is not None and (argument or self.overview.debuggable(run.uid)):
-            self.house.open_debug(run.uid)
+            self.house.opening.debug(run.uid)
         elif not argument:
-            self.house.open_waiting()
+            self.house.opening.what_waits()
 
     def do_build(self, argument: str) -> None:
         """Build the roles named, else the marked, else the chosen one; asks once whether the workspace is trusted."""
@@ -341,7 +341,7 @@ class Workbench(Acting):
     def do_logs(self, argument: str) -> None:
         run = self.subjects.run(argument)
         if run is not None:
-            self.house.open_run(run.uid)
+            self.house.opening.run(run.uid)
 
     def do_cancel(self, argument: str) -> None:
         """Ask, then cancel the run named, else the marked, else the chosen one."""
@@ -375,7 +375,7 @@ class Workbench(Acting):
     def do_difference(self, argument: str) -> None:
         """Of the two marked image versions, the older first; else of the chosen one to the one named, or before it."""
         if two := self.subjects.two_images(argument):
-            self.house.open_difference(*two)
+            self.house.opening.difference(*two)
 
     def do_delete(self, argument: str) -> None:
         """Ask for the names, then delete the files of the marked image versions, or of the chosen one."""

@@ -511,7 +511,7 @@ async def test_the_machine_of_a_run_that_nobody_knows(shop: Shop) -> None:
     app = shop.app(debugging=Door(shop))
     async with app.run_test(size=FULL) as pilot:
         await until(pilot, lambda: app.loaded)
-        app.open_debug("nothing")
+        app.opening.debug("nothing")
         await until(pilot, lambda: "There is no record of this run" in shown(app))
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.workbench)

@@ -126,7 +126,7 @@ def test_an_image_version(snap_compare: Compare, shop: Shop, size: Size) -> None
     def open_it(app: Ingot) -> None:
         image = app.overview.image("frontend", "0.1.0")
         assert image is not None
-        app.open_image(image)
+        app.opening.image(image)
 
     assert snap_compare(shop.app(), terminal_size=size, run_before=before(then=open_it))
 
