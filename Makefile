@@ -1,5 +1,5 @@
 # `make demo` shows Ingot; `make test` runs the tests. Both make what they need first.
-PYTEST = .venv/bin/python -m pytest
+PYTEST = .venv/bin/python -m pytest -n 4 --dist loadgroup -p no:cacheprovider --max-suite-reruns 3 --rerun-show-tracebacks
 
 .PHONY: setup demo test test-long bench lint clean
 
@@ -11,11 +11,11 @@ demo: setup  ## the workbench on a demo workspace, its first image already being
 
 test:  ## what everybody runs: linters, units, screens, real tools, real builds
 	@scripts/setup --tests
-	$(PYTEST) -n 4 --dist loadgroup -m "not long" -p no:cacheprovider
+	$(PYTEST) -m "not long"
 
 test-long:  ## the rest
 	@scripts/setup --tests
-	$(PYTEST) -n 4 --dist loadgroup -m "long" -p no:cacheprovider
+	$(PYTEST) -m "long"
 
 bench:  ## the budgets, measured as ratios in one run
 	@scripts/setup --tests

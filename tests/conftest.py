@@ -13,9 +13,17 @@ settings.register_profile("ingot", deadline=None)
 settings.load_profile("ingot")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: else it is what everybody waits for at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first: else it is what everybody waits for at the end.
+
+    Among others, a test with real programs, terminals or machines that fails is run once more, and the summary names
+    it (RERUN): it is looked into all the same. Rules are not, and nothing is that runs alone.
+    """
     items.sort(key=lambda item: item.get_closest_marker("vm") is None and item.path.name != "test_linters.py")
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if "unit" not in item.path.parts:
+                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.services.debugging import DebugView
     from core.services.machine_facts import MachineFacts
     from core.services.promoting import Consequences, Outcome
-    from tui.widgets.shells import Shell
+    from tui.widgets.machine_tab import Shell
 
 
 class Changes(Protocol):

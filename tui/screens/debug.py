@@ -32,9 +32,10 @@ from tui.waiting import waiting
 from tui.widgets.debug_side import DebugSide
 from tui.widgets.footer import Footer
 from tui.widgets.line import Line, Part
+from tui.widgets.machine_tab import Shell
 from tui.widgets.pages import Pages
 from tui.widgets.panel import PanelRow
-from tui.widgets.shells import Shell, Shells
+from tui.widgets.shells import Shells
 
 LOW = 20
 """Rows below which the facts of the machine give way to what went wrong."""

@@ -6,9 +6,7 @@ Knows no SSH and no screen: it is given how a shell is opened, and what to say w
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,82 +15,28 @@ from textual.message import Message
 
 from core.errors import DeniedError, HostKeyError, IngotError
 from core.services.terminal_settings import LEAVE_KEY
-from core.text import visible
 from tui.actions import key_of
 from tui.debug_cells import Try
 from tui.late_keys import LateKeys
-from tui.terminal.frame import Styled
 from tui.terminal.rehearsal import load
 from tui.terminal.widget import Terminal
 from tui.theme import Piece, Tone
 from tui.widgets.line import Line, Part
+from tui.widgets.machine_tab import AHEAD, MachineTab, MachineTerminal, Shell
 from tui.widgets.panel import Panel, PanelRow
 
 TRY_AGAIN = 3.0
 """Seconds until a connection is tried again that failed."""
-_AHEAD = 1000
-"""Characters that are kept for a shell that is not there yet."""
 _SENDS = {"enter": "\r", "tab": "\t", "backspace": "\x7f", "escape": "\x1b"}
 """What keys without a sign of their own send to a shell."""
 _HOPELESS = (DeniedError, HostKeyError)
 """What does not become better by itself; trying on could lock somebody out."""
 
 
-class Shell(Protocol):
-    """A shell in the machine (core.services.debugging.DebugShell): it goes on by itself where a machine reboots."""
-
-    @property
-    def exit_status(self) -> int | None: ...
-
-    async def read(self) -> bytes: ...
-    def write(self, data: bytes) -> None: ...
-    def resize(self, columns: int, rows: int) -> None: ...
-    async def close(self) -> None: ...
-
-
 Opener = Callable[[int, int], Awaitable[Shell]]
 """Opens a shell of so many columns and rows. Raises IngotError."""
 Explain = Callable[[Sequence[Try], int, int], list[PanelRow]]
 """What stands in the place of a shell: after these tries, in this width and height."""
-
-
-class MachineTerminal(Terminal):
-    """Lets go of the keyboard in the moment in which the way out is pressed, and says in its frame why it has ended.
-
-    Keys are given out one after the other (tui/typing_ahead.py): the one after the way out comes when the keyboard is
-    the screen's, and does nothing in the machine.
-    """
-
-    ended = ""
-    """Why there is no shell any more; said in the frame, as what the machine drew is its own."""
-
-    def end(self, why: str) -> None:
-        """The shell is gone; what it showed stays as it is."""
-        self.ended = why
-        self.detach()
-
-    def below(self) -> list[Styled]:
-        """What the lower edge says."""
-        return super().below() or [(visible(self.ended), "terminal--key")]
-
-    def leave(self) -> None:
-        super().leave()
-        if self.screen.focused is self:
-            self.screen.set_focus(None)
-
-
-@dataclass(eq=False, slots=True)
-class _Tab:
-    number: int
-    terminal: MachineTerminal
-    shell: Shell | None = None
-    tries: list[Try] = field(default_factory=list[Try])
-    hopeless: bool = False
-    """It is not tried again by itself."""
-    over: bool = False
-    """The shell has ended."""
-    ahead: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
-    """What was typed before the shell was there; True: it was pasted."""
 
 
 class Shells(Vertical):
@@ -128,7 +72,7 @@ class Shells(Vertical):
         self._leave_key = leave_key
         self._clock = clock
         self._ascii = ascii_only
-        self._tabs: list[_Tab] = []
+        self._tabs: list[MachineTab] = []
         self._at = 0
         self._count = 0
         self._over = ""
@@ -191,11 +135,11 @@ class Shells(Vertical):
         tab = self._tab
         if tab is not None and self.connecting:
             if event.key == tab.terminal.leave_key:
-                tab.ahead.clear()
+                tab.forget_kept()
                 self.screen.set_focus(None)
                 self._say_changed()
             else:
-                self._keep(tab, _SENDS.get(event.key, event.character or ""))
+                tab.keep(_SENDS.get(event.key, event.character or ""))
         elif tab is not None and self.alive:
             tab.terminal.take_key(event)
         else:
@@ -210,9 +154,9 @@ class Shells(Vertical):
         event.prevent_default()
         tab = self._tab
         if tab is not None and self.connecting:
-            if not self._keep(tab, event.text, pasted=True):
+            if not tab.keep(event.text, pasted=True):
                 self.notify(
-                    f"Until the shell is there {_AHEAD:,} characters are kept, and this would be more. "
+                    f"Until the shell is there {AHEAD:,} characters are kept, and this would be more. "
                     "Paste it again when the shell is there.",
                     title="Not pasted",
                     severity="warning",
@@ -221,19 +165,11 @@ class Shells(Vertical):
         elif tab is not None and self.alive:
             tab.terminal.paste(event.text)
 
-    @staticmethod
-    def _keep(tab: _Tab, text: str, *, pasted: bool = False) -> bool:
-        """For the shell that is not there yet; False where it is too much."""
-        if sum(len(kept) for kept, _ in tab.ahead) + len(text) > _AHEAD:
-            return False
-        tab.ahead.append((text, pasted))
-        return True
-
     @property
-    def _tab(self) -> _Tab | None:
+    def _tab(self) -> MachineTab | None:
         return self._tabs[self._at] if self._tabs else None
 
-    def _say_changed(self, tab: _Tab | None = None) -> None:
+    def _say_changed(self, tab: MachineTab | None = None) -> None:
         """Of one shell, or of all."""
         self.post_message(self.Changed(here=tab is None or tab is self._tab))
 
@@ -244,7 +180,7 @@ class Shells(Vertical):
         self._over = ""
         self._count += 1
         terminal = MachineTerminal(f"shell {self._count}", leave_key=self._leave_key, ascii_only=self._ascii)
-        tab = _Tab(self._count, terminal)
+        tab = MachineTab(self._count, terminal)
         self._tabs.append(tab)
         self._at = len(self._tabs) - 1
         terminal.display = False
@@ -252,10 +188,10 @@ class Shells(Vertical):
         self.call_after_refresh(self._begin, tab)
         self._show()
 
-    def _begin(self, tab: _Tab) -> None:
+    def _begin(self, tab: MachineTab) -> None:
         self.run_worker(partial(self._connect, tab), exit_on_error=False, group=f"shell {tab.number}")
 
-    async def _connect(self, tab: _Tab) -> None:
+    async def _connect(self, tab: MachineTab) -> None:
         """Until there is a shell, or it cannot be any more."""
         loading = asyncio.ensure_future(asyncio.to_thread(load))
         while not self._over:
@@ -277,10 +213,7 @@ class Shells(Vertical):
                 # The next one could not be drawn either, and each opens a shell in the machine.
                 self._note(tab, _told(error, "n tries once more; ingot debug RUN needs no such terminal."), True)
                 return
-            tab.shell = shell
-            tab.tries.clear()
-            for text, pasted in tab.ahead:
-                tab.terminal.paste(text) if pasted else shell.write(text.encode())
+            tab.begin(shell)
             self._show()
             if tab is self._tab and self.screen.focused is self:
                 self.screen.set_focus(tab.terminal)  # now: what is typed next is for the shell
@@ -290,17 +223,13 @@ class Shells(Vertical):
     @property
     def denied(self) -> bool:
         """The machine lets nobody in with what is known."""
-        tab = self._tab
-        return (
-            tab is not None and tab.shell is None and bool(tab.tries) and isinstance(tab.tries[-1].error, DeniedError)
-        )
+        return self._tab is not None and self._tab.denied
 
     def try_again(self) -> None:
         """What was hopeless may not be any more: there is another way to be let in."""
         for tab in self._tabs:
             if tab.hopeless and tab.shell is None:
-                tab.hopeless = False
-                tab.tries.clear()
+                tab.try_again()
                 self._begin(tab)
         self._show()
 
@@ -309,19 +238,13 @@ class Shells(Vertical):
         size = self.content_size
         return max(size.width - 2, 20), max(size.height - 2 - (1 if self.tabs.display else 0), 5)
 
-    def _note(self, tab: _Tab, error: IngotError, hopeless: bool) -> None:
-        now = self._clock()
-        if tab.tries and tab.tries[-1].error.what == error.what:
-            tab.tries[-1] = Try(now, error, tab.tries[-1].times + 1)
-        else:
-            tab.tries.append(Try(now, error))
-        tab.hopeless = hopeless
-        tab.ahead.clear()
+    def _note(self, tab: MachineTab, error: IngotError, hopeless: bool) -> None:
+        tab.failed(self._clock(), error, hopeless=hopeless)
         self._lose(tab, "No shell yet")
         self._show()
         self._say_changed(tab)
 
-    def _lose(self, tab: _Tab, why: str) -> None:
+    def _lose(self, tab: MachineTab, why: str) -> None:
         """It takes no keys any more: who types into it right now does not know that yet."""
         if tab is self._tab and self.screen.focused in (self, tab.terminal):
             self.late.begin(why)

@@ -18,7 +18,8 @@ from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.questions import Question
 from tui.screens.run import RunScreen
-from tui.widgets.shells import MachineTerminal, Shells
+from tui.widgets.machine_tab import MachineTerminal
+from tui.widgets.shells import Shells
 
 FULL = (140, 42)
 

@@ -11,7 +11,7 @@ from shop import Shop
 from core.errors import IngotError
 from core.model.machine import Machine
 from tui.terminal.widget import Terminal
-from tui.widgets.shells import MachineTerminal
+from tui.widgets.machine_tab import MachineTerminal
 
 FULL = (140, 42)
 
