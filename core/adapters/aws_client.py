@@ -19,6 +19,8 @@ _session: Any = import_module("botocore.session")
 
 RETRIES = 8
 """Attempts at one call of somebody who does not wait for it at a screen."""
+_TO_CONNECT = 10.0
+"""Seconds. botocore's own are sixty, and on a dead network a person would wait for each attempt."""
 
 
 class _Models:
@@ -69,7 +71,9 @@ def client(
             or environment.get(f"AWS_ENDPOINT_URL_{service.upper()}")
             or environment.get("AWS_ENDPOINT_URL")
             or None,
-            config=_config.Config(retries={"mode": "standard", "total_max_attempts": attempts}),
+            config=_config.Config(
+                connect_timeout=_TO_CONNECT, retries={"mode": "standard", "total_max_attempts": attempts}
+            ),
         )
     except _exceptions.BotoCoreError as error:
         raise ToolError(

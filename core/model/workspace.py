@@ -34,6 +34,9 @@ class Workspace(msgspec.Struct, frozen=True):
     """Absolute path of the working tree that was opened."""
     remote: str = ""
     """The Git remote that the ledger is shared through (`ledger.remote` in ingot.toml); empty keeps it local."""
+    provenance: str = ""
+    """Where the clone is from: the normalised origin URL, else the Git common directory. Unlike the identity, no file
+    in the repository says it, so it is what is trusted."""
 
 
 class Catalogue(msgspec.Struct, frozen=True):

@@ -323,8 +323,8 @@ class Building:
 
     def _check_trust(self, index: Index, workspace: Workspace, who: str, trust: bool) -> None:
         if trust:
-            index.trust(workspace.id, who)
-        if not index.trusted(workspace.id):
+            index.trust(workspace, who)
+        if not index.trusted(workspace):
             raise UntrustedError(workspace)
 
     @contextmanager

@@ -187,6 +187,7 @@ def _workspace(root: Path, repository: GitRepository | None, configuration: Conf
         name=configuration.name or leaf or "workspace",
         root=str(root),
         remote=configuration.ledger_remote,
+        provenance=place,
     )
 
 

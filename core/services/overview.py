@@ -241,7 +241,7 @@ class Overviews:
             pauses=tuple(pause for pause in self._read.pauses(open_only=True) if pause.run_uid in known),
             machines=tuple(machine for machine in self._read.machines() if machine.run_uid in known),
             problems=catalogue.problems if catalogue else (),
-            trusted=self._read.trusted(workspace.id),
+            trusted=self._read.trusted(workspace),
             read_at=catalogue.read_at if catalogue else 0.0,
         )
 

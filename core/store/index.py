@@ -78,13 +78,13 @@ class Index(Pauses):
         rows = self._read("SELECT workspace FROM roots WHERE root = ?", root)
         return decode(rows[0]["workspace"], Workspace) if rows else None
 
-    def trusted(self, workspace_id: str) -> bool:
+    def trusted(self, workspace: Workspace) -> bool:
         """Whether somebody said that what the workspace's templates execute may be executed here."""
-        return bool(self._read("SELECT 1 FROM trust WHERE workspace_id = ?", workspace_id))
+        return bool(self._read("SELECT 1 FROM trust WHERE workspace_id = ?", _trusted_as(workspace)))
 
-    def trust(self, workspace_id: str, by: str) -> None:
+    def trust(self, workspace: Workspace, by: str) -> None:
         with self._writing() as write:
-            write("INSERT OR IGNORE INTO trust VALUES (?, ?, ?)", (workspace_id, by, self._clock()))
+            write("INSERT OR IGNORE INTO trust VALUES (?, ?, ?)", (_trusted_as(workspace), by, self._clock()))
 
     def save_catalogue(self, catalogue: Catalogue) -> None:
         """Keep what discovery found, for a first picture without waiting; also remembers the workspace."""
@@ -321,6 +321,11 @@ _ENDED_AS: Mapping[RunState, str] = {
     RunState.CANCELLED: "was cancelled",
     RunState.LOST: "was lost",
 }
+
+
+def _trusted_as(workspace: Workspace) -> str:
+    """Never by what the repository says of itself: an `id` can be copied. (Runs of an older Ingot know no more.)"""
+    return workspace.provenance or workspace.id
 
 
 def _stage(row: sqlite3.Row) -> Stage:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from worked_site import WorkedSite
-from workshop import FILE_TEMPLATE, WHO
+from workshop import FILE_TEMPLATE, WHO, Workshop
 
 from core.cli import main
 from core.cli.output import ExitStatus
@@ -66,6 +66,17 @@ def test_the_first_build_in_a_workspace_asks_whether_it_is_trusted(house: Worked
     house.building.build(house.shop.root, "web", trust=True)
     house.building.build(house.shop.root, "web")
     assert [run.id for run in house.building.runs()] == [2, 1]
+
+
+@pytest.mark.usefixtures("nobody_works")
+def test_who_calls_himself_like_a_trusted_workspace_is_not_trusted_for_that(house: WorkedSite, tmp_path: Path) -> None:
+    house.shop.commit({"ingot.toml": 'id = "shop"\n'})
+    house.building.build(house.shop.root, "web", trust=True)
+    stranger = Workshop(tmp_path / "stranger")
+    stranger.commit({"ingot.toml": 'id = "shop"\n', "web/web.pkr.hcl": FILE_TEMPLATE})
+    with pytest.raises(UntrustedError):
+        house.building.build(stranger.root, "web")
+    stranger.close()
 
 
 @pytest.mark.skipif(shutil.which("packer") is None, reason="needs packer")

@@ -75,10 +75,10 @@ def test_a_full_disk_is_not_called_damage_and_the_record_is_read(disk: Path, pla
     also = Index(places.index)
     assert [run.role for run in index.runs()] == [run.role for run in also.runs()] == ["web"]
     with pytest.raises(NoRoomError, match="the disk is full"):
-        index.trust(WORKSPACE.id, "Ada")
+        index.trust(WORKSPACE, "Ada")
     (disk / "fill").unlink()
-    index.trust(WORKSPACE.id, "Ada")  # no more than room was missing
-    assert also.trusted(WORKSPACE.id)
+    index.trust(WORKSPACE, "Ada")  # no more than room was missing
+    assert also.trusted(WORKSPACE)
     index.close()
     also.close()
 

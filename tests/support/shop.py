@@ -248,7 +248,7 @@ def fill(shop: Shop) -> None:
     shop.save(
         [*(shop.role(name) for name in ("base", "frontend", "backend", "database")), shop.role("legacy", (broken,))]
     )
-    shop.index.trust(shop.workspace.id, "you")
+    shop.index.trust(shop.workspace, "you")
     minute, hour, day = 60, 3600, 86_400
     shop.index.replace_images(
         shop.workspace.id,

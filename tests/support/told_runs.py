@@ -41,7 +41,7 @@ class House:
         self._opened: list[Overviews] = []
         self.workspace = Workspace("shop", "shop", str(self.root))
         self.index.remember_workspace(self.workspace)
-        self.index.trust("shop", "Anna")
+        self.index.trust(self.workspace, "Anna")
         role = self.role("web", "qemu.web")
         self.index.save_catalogue(Catalogue(self.workspace, GitFacts(COMMIT, "main"), (role,), read_at=BEGAN))
 

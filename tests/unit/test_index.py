@@ -67,7 +67,7 @@ def test_the_file_is_private_from_the_first_moment_and_so_are_its_companions(tmp
     before = os.umask(0)
     try:
         opened = Index(tmp_path / "index.sqlite")
-        opened.trust("w", "ada")
+        opened.trust(WORKSPACE, "ada")
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
@@ -207,9 +207,9 @@ def test_workspaces_are_remembered_with_the_place_where_they_were_opened_last(tm
     assert [known.root for known in opened.workspaces()] == ["/home/ada/shop", "/srv/other"]
     assert opened.workspace_at("/srv/shop") == WORKSPACE
     assert opened.workspace_at("/nowhere") is None
-    assert not opened.trusted(WORKSPACE.id)
-    opened.trust(WORKSPACE.id, "ada")
-    assert opened.trusted(WORKSPACE.id)
+    assert not opened.trusted(WORKSPACE)
+    opened.trust(WORKSPACE, "ada")
+    assert opened.trusted(WORKSPACE)
     opened.close()
 
 

@@ -7,6 +7,7 @@ from shop import Shop, fill, open_shop
 
 from core.model.role import Role, Upstream, UpstreamKind
 from core.model.run import RunState
+from core.model.workspace import Workspace
 from core.services.overview import Overviews, RoleState
 
 
@@ -68,7 +69,7 @@ def test_a_change_is_seen_once(tmp_path: Path) -> None:
     overviews = Overviews(shop.places, shop.root)
     overviews.changed()
     assert not overviews.changed()
-    shop.index.trust("anything", "you")
+    shop.index.trust(Workspace("anything", "anything", "/srv/anything"), "you")
     assert overviews.changed()
     assert not overviews.changed()
     overviews.close()

@@ -103,7 +103,7 @@ async def test_building_asks_for_trust_once_and_then_no_more(bare: Shop) -> None
         await pilot.press("y")
         await until(pilot, lambda: bare.asked.heard)
         assert bare.asked.heard == ["build base trust"]
-        bare.index.trust(bare.workspace.id, "you")
+        bare.index.trust(bare.workspace, "you")
         await until(pilot, lambda: app.overview.trusted)
         await pilot.press("b")
         await until(pilot, lambda: len(bare.asked.heard) == 2)
