@@ -198,10 +198,16 @@ class Job:
 
     async def tell_lost(self) -> None:
         """For a stage that is not carried out again: raises LostError where what had its machine vanished with its
-        holder. What it left here is ended, and a machine in the cloud counts as kept, until now."""
+        holder. What it left here is ended. A machine in the cloud counts as kept, until now, also where the tool was
+        killed and its holder says so."""
         directory = build_directory(self.places, self._run.uid, self._stage.key)
-        if self._stage.name == "build" and Hold.vanished(directory):
+        if self._stage.name != "build":
+            return
+        if Hold.vanished(directory):
             await self._vanished(directory.name, repeatable=False, again=False)
+        hold = await Hold.adopt(directory)
+        if hold is not None and hold.exit is not None and hold.exit.signal is not None:
+            self._machine_ended(orderly=False)
 
     async def _started(self, directory: Path, spec: ToolSpec) -> Hold:
         """Start a tool. A cancel that comes in between ends it as soon as it has started: it would run unseen."""

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from core.engine.job import Job, LostError
 from core.engine.slots import Slots
 from core.errors import NoRoomError, ToolError
 from core.holding import Hold, ToolSpec
-from core.model.machine import Machine
+from core.model.machine import Machine, MachineState
 from core.model.run import Run, RunState, StageState
 from core.stages import built, checkout, evidence
 from core.stages.artifacts import Made
@@ -196,6 +197,42 @@ async def test_a_cancel_that_finds_a_dead_holder_says_what_may_be_left(workshop:
     assert ended.reason.startswith("cancelled by Bob. packer and its holder vanished")
     assert f"carries the run's id {run.uid}: look for it there." in ended.reason
     await until(lambda: not Path(f"/proc/{hold.tool_pid}").exists(), "what it had left running is ended")
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+async def test_a_cancel_that_finds_or_leaves_a_killed_tool_looks_for_its_machine_in_the_cloud(
+    workshop: Workshop, killed_before: bool
+) -> None:
+    """No worker lived when the cancel was asked for. The tool was killed before that, or it has to be now."""
+    workshop.commit({"web/web.pkr.hcl": FILE_TEMPLATE})
+    run = workshop.new_run(role(build="amazon-ebs.web"))
+    key = "build/amazon-ebs.web"
+    workshop.index.update_stage(run.uid, "checkout", state=StageState.SUCCEEDED)
+    workshop.index.update_stage(run.uid, key, state=StageState.RUNNING)
+    workshop.index.save_machine(Machine(run.uid, key, "amazon-ebs.web", "amazon-ebs", instance="i-0123456789abcdef0"))
+    script = "trap '' INT TERM; echo ready; while :; do sleep 0.1; done"
+    spec = ToolSpec(
+        ("sh", "-c", script), cwd=workshop.root, environment=dict(os.environ), log=workshop.places.log(run.uid, key),
+        run_uid=run.uid, grace=0.1,
+    )  # fmt: skip
+    hold = await Hold.start(tool_directory(workshop.places, run.uid, key, "packer"), spec)
+    await until(lambda: "ready" in workshop.log(run, key), "the tool runs")
+    if killed_before:
+        assert hold.tool_pid is not None
+        os.kill(hold.tool_pid, signal.SIGKILL)
+        await hold.wait_gone()
+    workshop.index.ask_cancel(run.uid, "Bob")
+    execution = Execution(workshop.around, Pipeline({}, lambda _run, _succeeded: None), lambda: None)
+    assert await execution.carry_out(run.uid, key) == "cancelled"
+    await execution.finish(run.uid)
+    assert hold.exit is not None
+    assert hold.exit.signal == signal.SIGKILL
+    assert workshop.again(run).state is RunState.CANCELLED
+    machine = workshop.index.machine(run.uid, key)
+    assert machine is not None
+    assert machine.state is MachineState.KEPT
+    assert machine.until is not None
+    assert machine.until <= time.time()
 
 
 async def test_a_stage_that_fills_the_disk_says_so_and_what_to_do(workshop: Workshop, run: Run) -> None:
