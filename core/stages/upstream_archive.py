@@ -114,8 +114,13 @@ async def _make_disk(job: StageJob, store: Path, recipe: str, upstream: Upstream
     )
     disk = store / f"archive-{recipe}-{made.digest.removeprefix('sha256:')[:12]}.qcow2"
     kept = _MadeDisk(time.time(), record)
-    part.chmod(0o400)
-    await in_thread(flush, part)  # the note of it is: so must be what it speaks of
-    await in_thread(write_whole, disk.with_suffix(".json"), msgspec.json.encode(kept))
-    part.rename(disk)
+    await in_thread(_keep, part, disk, kept)
     return disk, kept
+
+
+def _keep(part: Path, disk: Path, kept: _MadeDisk) -> None:
+    """Give the disk its name, and then its note: nothing takes away a note without its disk."""
+    flush(part)  # the note of it is: so must be what it speaks of
+    part.rename(disk)
+    disk.chmod(0o400)
+    write_whole(disk.with_suffix(".json"), msgspec.json.encode(kept))

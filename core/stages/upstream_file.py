@@ -186,11 +186,17 @@ async def _fetch(job: StageJob, store: Path, wanted: _Wanted) -> tuple[Path, _Fe
     name = sha256 + _endings(name_of(wanted.written))
     sha512 = found if algorithm == "sha512" else ""
     fetched = _Fetched(name, shown(wanted.written), sha256, sha512, part.stat().st_size)
-    part.chmod(0o400)
-    await in_thread(flush, part)  # the note of it is: so must be what it speaks of
-    part.rename(store / name)
-    await in_thread(write_whole, store / f"{sha256}.fetched.json", msgspec.json.encode(fetched))
+    await in_thread(_keep, part, store / name, store / f"{sha256}.fetched.json", fetched)
     return store / name, fetched, signed
+
+
+def _keep(part: Path, path: Path, note: Path, fetched: _Fetched) -> None:
+    """Give what came its name. Wherever this is interrupted the next attempt can go on: what is unfinished stays
+    writable."""
+    flush(part)  # the note of it is: so must be what it speaks of
+    part.rename(path)
+    path.chmod(0o400)
+    write_whole(note, msgspec.json.encode(fetched))
 
 
 async def _download(job: StageJob, part: Path, wanted: _Wanted) -> None:

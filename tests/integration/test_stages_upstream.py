@@ -4,19 +4,23 @@ import asyncio
 import hashlib
 import random
 import socket
+import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from file_server import Server, file_server
-from patience import until
+from patience import PATIENCE, until
 from workshop import FILE_TEMPLATE, WHO, Workshop, role
 
+from core.adapters import archive
+from core.adapters.archive import ArchiveRecord, Release
 from core.errors import SpaceError, UpstreamError
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Upstream, UpstreamKind
 from core.model.run import RunState
-from core.stages import space
+from core.stages import space, upstream_archive, upstream_file
 
 CONTENT = random.Random(20).randbytes(3 * 1024 * 1024 + 17)  # the same in every process that collects these tests
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -164,6 +168,76 @@ async def test_a_cancel_ends_a_fetch_and_keeps_what_came(workshop: Workshop, ser
     with pytest.raises(asyncio.CancelledError):
         await stage
     assert not list((workshop.places.cache / "upstreams").glob("*.qcow2"))
+
+
+class Flushing:
+    """Takes the place of `flush`: as long as a slow disk would."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, _: Path) -> None:
+        self.begun.set()
+        self.go_on.wait(PATIENCE)
+
+
+@pytest.fixture
+def flushing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flushing]:
+    made = Flushing()
+    for module in (upstream_file, upstream_archive):
+        monkeypatch.setattr(module, "flush", made)
+    yield made
+    made.go_on.set()
+
+
+async def test_a_fetch_that_is_interrupted_before_it_is_safe_on_the_disk_can_go_on(
+    workshop: Workshop, flushing: Flushing
+) -> None:
+    (workshop.root / "media").mkdir()
+    (workshop.root / "media" / "disk.iso").write_bytes(CONTENT)
+    run = workshop.new_run(role(declares=DECLARES, upstream=file_upstream("media/disk.iso")))
+    await workshop.until(run, "checkout")
+    stage = asyncio.create_task(workshop.stage(run, "upstream"))
+    await until(flushing.begun.is_set, "it is made safe")
+    stage.cancel()
+    store = workshop.places.cache / "upstreams"
+    (part,) = (path for path in store.iterdir() if path.suffix != ".lock")
+    # A worker that ends does not wait for a slow disk: this is what the next one finds.
+    assert part.stat().st_mode & stat.S_IWUSR
+    flushing.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await stage
+    assert Path(str((await workshop.until(run, "upstream"))["path"])).read_bytes() == CONTENT
+    kept = sorted(path.name for path in store.iterdir() if path.suffix != ".lock")
+    assert kept == [f"{SHA256}.fetched.json", f"{SHA256}.iso"]
+
+
+async def test_a_disk_of_an_archive_that_is_interrupted_before_it_is_safe_on_the_disk_leaves_no_note_alone(
+    workshop: Workshop, flushing: Flushing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    async def make_disk(_: Upstream, destination: Path, **__: object) -> ArchiveRecord:
+        destination.write_bytes(CONTENT)
+        made.append(destination)
+        release = Release("bookworm", "2026-11-14", f"sha256:{'0' * 64}", ("A" * 40,))
+        return ArchiveRecord("debian", "bookworm", (release,), "keys.gpg", 1, f"sha256:{'0' * 64}", f"sha256:{SHA256}")
+
+    monkeypatch.setattr(archive, "make_disk", make_disk)
+    monkeypatch.setattr(upstream_archive, "ARCHIVE_ROOM", 0)
+    upstream = Upstream(UpstreamKind.ARCHIVE, distribution="debian", suite="bookworm")
+    run = workshop.new_run(role(declares=DECLARES, upstream=upstream))
+    await workshop.until(run, "checkout")
+    stage = asyncio.create_task(workshop.stage(run, "upstream"))
+    await until(flushing.begun.is_set, "it is made safe")
+    stage.cancel()
+    flushing.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await stage
+    store = workshop.places.cache / "upstreams"
+    assert sorted(path.suffix for path in store.iterdir()) == [".json", ".lock", ".qcow2"]
+    path = Path(str((await workshop.until(run, "upstream"))["path"]))
+    assert (path.parent, path.read_bytes(), len(made)) == (store, CONTENT, 1)
 
 
 async def test_a_file_in_the_users_tree_needs_its_checksum_too(workshop: Workshop) -> None:
