@@ -215,7 +215,7 @@ def working_directory(root: Path, role: Role) -> Path:
 
     People run some templates from the repository's root and others from their own directory, and nothing in a template
     says which. The directory from which most of the relative paths quoted in it exist is taken; without any evidence,
-    the root.
+    the template's own.
     """
     template = root / role.template
     files = hcl_files(template) or [template]
