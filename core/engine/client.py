@@ -168,11 +168,21 @@ class Engine:
         while self._somebody_works():
             lived = True
             if time.monotonic() > deadline:
-                raise EngineError("The worker was told to end and has not.", f"Look at {self._places.worker_log}.")
+                raise self._does_not_end(told=told)
             if not told and self._ask(Stop()) is not None:
                 told, deadline = True, time.monotonic() + _ANSWER
             time.sleep(0.02)
         return lived
+
+    def _does_not_end(self, *, told: bool) -> EngineError:
+        if told:
+            return EngineError("The worker was told to end and has not.", f"Look at {self._places.worker_log}.")
+        there = presence(self._places)
+        return EngineError(
+            f"The worker{f' (process {there.pid})' if there else ''} does not answer, and so cannot be told to end.",
+            f"Look at the end of {self._places.worker_log}{f'; then: kill -9 {there.pid}' if there else ''}.",
+            kept="What it runs goes on without it, and the next worker finds it.",
+        )
 
     def _tell(self, message: Message) -> WorkerStatus:
         """Say something to a worker of this version or a newer one, which is started where there is none."""

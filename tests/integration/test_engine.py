@@ -12,11 +12,13 @@ from base64 import b64encode
 from collections.abc import Generator
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_workshop import IMPATIENT, PROGRAM, STAGES, Workshop, workshop
 
+from core.engine import client
 from core.engine.client import Engine
-from core.engine.protocol import presence
+from core.engine.protocol import Presence, mine, presence
 from core.errors import EngineError, RefusedError
 from core.model.run import RunState, StageState
 from core.places import Places
@@ -257,6 +259,26 @@ def test_the_worker_of_a_home_that_was_copied_is_not_that_of_the_copy(shop: Work
     still = shop.engine.worker_status()
     assert still is not None
     assert still.pid == theirs.pid
+
+
+def test_a_worker_that_does_not_answer_is_named_and_not_called_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_START", 0.1)
+    places = Places(tmp_path / "home")
+    places.create()
+    with places.worker_lock.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(EngineError, match=r"^The worker does not answer"):
+            Engine(places).stop_worker()
+        hangs = Presence(4711, str(tmp_path / "nobody.sock"), mine(), os.fstat(lock.fileno()).st_ino)
+        lock.write(msgspec.json.encode(hangs))
+        lock.flush()
+        with pytest.raises(EngineError, match=r"worker \(process 4711\) does not answer.* cannot be told") as caught:
+            Engine(places).stop_worker()
+    assert "told to end and has not" not in str(caught.value)
+    assert "kill -9 4711" in caught.value.next_step
+    assert str(places.worker_log) in caught.value.next_step
 
 
 def test_a_worker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
