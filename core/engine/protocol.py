@@ -69,8 +69,8 @@ class Presence(msgspec.Struct, frozen=True):
     pid: int
     socket: str
     version: str
-    file: int
-    """Inode of the lock file: in a copy of it, it speaks of another home's worker."""
+    file: int = 0
+    """Inode of the lock file: in a copy of it, it speaks of another home's worker. 0: of a worker that does not say."""
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -99,6 +99,6 @@ def presence(places: Places) -> Presence | None:
     try:
         with places.worker_lock.open("rb") as file:
             found = msgspec.json.decode(file.read(), type=Presence)
-            return found if found.file == os.fstat(file.fileno()).st_ino else None
+            return found if found.file in (0, os.fstat(file.fileno()).st_ino) else None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
         return None

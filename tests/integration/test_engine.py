@@ -281,6 +281,15 @@ def test_a_worker_that_does_not_answer_is_named_and_not_called_told(
     assert str(places.worker_log) in caught.value.next_step
 
 
+def test_a_worker_from_before_its_lock_file_was_named_is_found(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.create()
+    places.worker_lock.write_text('{"pid":4711,"socket":"/run/user/0/ingot/worker.sock","version":"0.1.0"}')
+    there = presence(places)
+    assert there is not None
+    assert (there.pid, there.socket) == (4711, "/run/user/0/ingot/worker.sock")
+
+
 def test_a_worker_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
     with workshop(tmp_path, {"INGOT_CONCURRENCY": "many"}) as shop:
         with pytest.raises(EngineError, match=r"none could be started: \$INGOT_CONCURRENCY is 'many'") as caught:
