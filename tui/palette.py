@@ -31,12 +31,14 @@ class Offers(Provider):
         for offer in self._offers():
             if (score := matcher.match(offer.action.title)) > 0:
                 found = True
+                # Never why it cannot be done now: that names what others named, and Textual takes a help for markup.
+                # Who tries it is told in a notice.
                 yield Hit(
                     score,
                     matcher.highlight(offer.action.title),
                     partial(_do, offer),
                     text=offer.action.title,
-                    help=offer.why_not or offer.action.about,
+                    help=offer.action.about,
                 )
         if not found:  # Textual says so only half a second later
             yield Hit(1, "Nothing here is called that", _nothing, text=query, help="? lists all that can be done here")
