@@ -81,7 +81,7 @@ class Moves:
             self._moved = ""
             self._house.decisions.decide(
                 f"moving {channel.name} of {image.role} back…",
-                partial(deciding.back, image.role, channel.name, why, expected=channel.version),
+                partial(deciding.back, image.role, channel.name, why, expected=channel.version, to=channel.back_to),
                 lost=lost,
             )
 

@@ -10,6 +10,7 @@ from core.model.decided import Effective
 from core.model.image import ImageState, ImageVersion
 from core.model.promotion import Check, CheckState, any_of, blockers, warnings
 from core.model.standing import Standing
+from core.model.stepping_back import steps_back
 from core.text import age
 from tui.cells import Clock, effective_state, person, when
 from tui.theme import UNICODE, Cell, Piece, Tone, pieces_of, plain
@@ -68,13 +69,8 @@ def channels_of(standing: Standing, image: ImageVersion, now: float) -> list[Cha
 
 
 def _back_to(standing: Standing, role: str, rule: ChannelRule, now: float) -> str:
-    decided = standing.decided
-    before = decided.trail(role, rule.name).version
-    for earlier in reversed(decided.trail(role, rule.name).way[:-1]):
-        move = ChannelMove(role, rule.name, earlier.version, earlier.run, before, "", now, "", rule.takes, back=True)
-        if not decided.forbids(move, now):
-            return earlier.version
-    return ""
+    steps = steps_back(standing.decided, role, rule, now)
+    return next((move.version for move, forbidden in steps if not forbidden), "")
 
 
 def channel_columns(clock: Clock) -> tuple[Column[ChannelHere], ...]:

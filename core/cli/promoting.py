@@ -121,7 +121,7 @@ def _moved_back(arguments: argparse.Namespace) -> int:
             say(line)
         if input("Type the channel's name to move it: ").strip() not in (channel, text.visible(channel)):
             raise RefusedError("That is not its name: nothing was moved.", f"Its name: {channel}")
-    return _said(promoting.back(role, channel, arguments.why, expected=move.before))
+    return _said(promoting.back(role, channel, arguments.why, expected=move.before, to=move.version))
 
 
 def _promoting(arguments: argparse.Namespace) -> Promoting:

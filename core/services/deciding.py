@@ -76,11 +76,12 @@ class Deciding:
 
         return Promoting(self.places, self.directory).promote(role, version, channel, why, expected=expected)
 
-    def back(self, role: str, channel: str, why: str, *, expected: str) -> "Outcome":
-        """Move a channel to what it had before; `expected` as in `promote`."""
+    def back(self, role: str, channel: str, why: str, *, expected: str, to: str) -> "Outcome":
+        """Move a channel to what it had before; `expected` as in `promote`, and `to` is what whoever asks saw that to
+        be."""
         from core.services.promoting import Promoting
 
-        return Promoting(self.places, self.directory).back(role, channel, why, expected=expected)
+        return Promoting(self.places, self.directory).back(role, channel, why, expected=expected, to=to)
 
     def consequences(self, role: str, version: str) -> "Consequences":
         """What revoking an image version at once would bring with it; looks at the remote first."""

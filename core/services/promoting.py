@@ -5,7 +5,7 @@ where the remote cannot be reached it stays here, and the outcome says so. All m
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from core.model.channels import ChannelMove, ChannelRule, OnRevoked, Trail
 from core.model.decided import Decided, Decision, Effective, Key
 from core.model.image import ImageState, ImageVersion
 from core.model.states import Act, StateChange, by_whom
+from core.model.stepping_back import steps_back
 from core.places import Places
 from core.services import catalogue, known_roles
 from core.store.index import Index
@@ -109,30 +110,20 @@ class _Desk(msgspec.Struct, frozen=True):
             )
         return trail
 
-    def move(self, image: ImageVersion, rule: ChannelRule, why: str, *, back: bool = False) -> ChannelMove:
+    def move(self, image: ImageVersion, rule: ChannelRule, why: str) -> ChannelMove:
         before = self.decided.trail(image.role, rule.name).version
-        return ChannelMove(
-            image.role, rule.name, image.version, image.run, before, self.who, self.now, why, rule.takes, back
-        )
+        return ChannelMove(image.role, rule.name, image.version, image.run, before, self.who, self.now, why, rule.takes)
 
     def change(self, act: Act, role: str, version: str, why: str) -> StateChange:
         image = self.image(role, version)
         follows = self.decided.life((role, version)).follows
         return StateChange(role, version, image.run, act, self.who, self.now, why, follows=follows)
 
-    def steps_back(self, role: str, rule: ChannelRule, why: str) -> Iterator[tuple[ChannelMove, str]]:
-        """The moves that would step back on a channel's way, the nearest first, each with the rule that forbids it."""
-        for earlier in reversed(self.decided.trail(role, rule.name).way[:-1]):
-            image = self.decided.images.get((role, earlier.version))
-            if image is not None and image.run == earlier.run:
-                move = self.move(image, rule, why, back=True)
-                yield move, self.decided.forbids(move, self.now)
-
     def step_back(self, role: str, channel: str, why: str) -> tuple[ChannelMove, tuple[str, ...]]:
-        """The nearest of these moves that nothing forbids, and the rules that forbid those before it. Raises
-        RefusedError where there is none."""
+        """The nearest step back that nothing forbids, and the rules that forbid those before it. Raises RefusedError
+        where there is none."""
         passed: dict[str, None] = {}
-        for move, forbidden in self.steps_back(role, self.rule(channel), why):
+        for move, forbidden in steps_back(self.decided, role, self.rule(channel), self.now, by=self.who, why=why):
             if not forbidden:
                 return move, tuple(passed)
             passed[forbidden] = None
@@ -179,15 +170,25 @@ class Promoting:
         self._decide(desk, [desk.move(image, rule, why)], f"promote {role} {version} to {channel}", why)
         return Outcome(f"{channel} of {role} is at {version} now{_was(before.version)}.", _shared(desk))
 
-    def back(self, role: str, channel: str, why: str = "", *, expected: str | None = None) -> Outcome:
+    def back(
+        self, role: str, channel: str, why: str = "", *, expected: str | None = None, to: str | None = None
+    ) -> Outcome:
         """Move a channel to what it had before, or to the newest before that which it still takes. `expected` as in
-        `promote`.
+        `promote`; `to` is where whoever asks was told that it goes (None: wherever it goes now).
 
-        Raises RefusedError when there is none, LostRaceError, naming who, when somebody moved the channel first.
+        Raises RefusedError when there is none, LostRaceError, naming who, when somebody moved the channel first, and
+        when it goes elsewhere by now: what it had before was revoked meanwhile, or restored.
         """
         desk = self._desk()
         before = desk.seen(role, channel, expected).version
         move, passed = desk.step_back(role, channel, why)
+        if to is not None and move.version != to:
+            told = f"{channel} of {role} would not go back to {to} any more, but to {move.version}."
+            raise LostRaceError(
+                " ".join((told, *passed)),
+                f"Look again: ingot channels {role} {channel}",
+                kept=f"It was not moved: it is at {before}.",
+            )
         self._decide(desk, [move], f"move {channel} of {role} back to {move.version}", why)
         done = f"{channel} of {role} is back at {move.version}{_was(before)}."
         return Outcome(done, (*passed, *_shared(desk)))
@@ -301,7 +302,7 @@ class Promoting:
     def _consequences(self, desk: _Desk, change: StateChange) -> tuple[Consequences, list[ChannelMove]]:
         """What a revocation brings with it, and the moves of channels that go back with it."""
         key = (change.role, change.version)
-        then = replace(desk, decided=desk.decided.with_decision(change))
+        then = desk.decided.with_decision(change)
         children = desk.decided.descendants(key)
         ends: list[ChannelEnd] = []
         moves: list[ChannelMove] = []
@@ -313,7 +314,8 @@ class Promoting:
             back: ChannelMove | None = None
             if rule and rule.on_revoked is OnRevoked.BACK and change.since is None:
                 reason = f"{key[0]} {key[1]} was revoked: {change.why}"
-                back = next((move for move, forbidden in then.steps_back(role, rule, reason) if not forbidden), None)
+                steps = steps_back(then, role, rule, desk.now, by=desk.who, why=reason)
+                back = next((move for move, forbidden in steps if not forbidden), None)
             if back:
                 moves.append(back)
             ends.append(ChannelEnd(role, name, at[1], back.version if back else ""))

@@ -77,19 +77,25 @@ class Clone:
             ledger.decide([passed, replace(passed, act=Act.GOOD)], ADA, f"good {role} {version}")
 
 
-def answered(clone: Clone, typed: str, *words: str) -> tuple[int, str]:
-    """What a command says to somebody at a terminal who types that, and its exit status."""
+def answered(clone: Clone, typed: str, *words: str, first: Callable[[], object] = bool) -> tuple[int, str]:
+    """What a command says to somebody at a terminal who types that, and its exit status. `first` is done when the
+    command has asked."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         (str(BIN / "ingot"), *words),
         cwd=clone.root, env=clone.ingot.environment, stdin=theirs,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
+    assert process.stdout is not None
+    asked = ""
+    while not asked.endswith(" it: ") and (character := process.stdout.read(1)):
+        asked += character
+    first()
     os.write(ours, f"{typed}\n".encode())
     out, _ = process.communicate(timeout=PATIENCE)
     os.close(ours)
     os.close(theirs)
-    return process.returncode, out
+    return process.returncode, asked + out
 
 
 class Pair:
@@ -239,6 +245,21 @@ def test_a_channel_goes_back_only_when_its_name_is_typed(pair: Pair) -> None:
         assert told[0] == status, told
         assert "edge of web goes back from 2 to 1" in told[1]
         assert pair.ada.channels()["edge"] == at
+
+
+def test_a_channel_goes_where_it_was_said_to_go_or_stays(pair: Pair) -> None:
+    ada, bo = pair.ada, pair.bo
+    for version in ("1", "2", "3"):
+        ada("promote", "web", version, "edge")
+
+    def revoke() -> None:
+        bo("revoke", "web", "2", "--why", "it leaks", "--yes")
+
+    status, said = answered(ada, "edge", "channels", "web", "edge", "--back", first=revoke)
+    assert "edge of web goes back from 3 to 2" in said
+    assert "edge of web would not go back to 2 any more, but to 1. web 2 is revoked by Bo Lind" in said
+    assert (status, ada.channels()["edge"]) == (1, "3")
+    assert "back at 1" in ada("channels", "web", "edge", "--back", "--yes")
 
 
 def test_while_the_remote_is_away_it_stays_here_and_says_so(pair: Pair) -> None:

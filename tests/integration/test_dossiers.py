@@ -18,6 +18,7 @@ from core.model.test_report import Case, Outcome, Report
 from core.model.workspace import Workspace
 from core.places import Places
 from core.services.deciding import Deciding
+from core.services.promoting import Promoting
 from core.stages.evidence import compressed
 from core.store.index import Index
 from core.store.ledger import Ledger
@@ -178,9 +179,26 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told_who(two: tuple
     standing = deciding(bo).standing()
     assert standing.decided.trail("web", "production").version == "2", "the loser sees the new state"
     with pytest.raises(LostRaceError, match=r"at 2 meanwhile, moved by Ada"):
-        deciding(bo).back("web", "production", "too fast", expected="1")
+        deciding(bo).back("web", "production", "too fast", expected="1", to="1")
     assert deciding(bo).standing().decided.trail("web", "production").version == "2"
-    done = deciding(bo).back("web", "production", "too fast", expected="2").done
+    done = deciding(bo).back("web", "production", "too fast", expected="2", to="1").done
+    assert done.startswith("production of web is back at 1")
+
+
+def test_a_channel_goes_back_to_what_was_said_or_stays(two: tuple[Path, Path]) -> None:
+    ada, bo = two
+    for before, version in (("", "1"), ("1", "2"), ("2", "3")):
+        register(ada, "web", version)
+        deciding(ada).promote("web", version, "production", "", expected=before)
+    move, _ = Promoting(Places(bo.parent / "home"), bo).going_back("web", "production")
+    assert (move.before, move.version) == ("3", "2")
+    deciding(ada).revoke("web", "2", "it leaks", typed="web 2")
+    told = r"would not go back to 2 any more, but to 1\. web 2 is revoked by Ada <ada@example.org>: it leaks"
+    with pytest.raises(LostRaceError, match=told) as lost:
+        deciding(bo).back("web", "production", "too fast", expected=move.before, to=move.version)
+    assert lost.value.kept == "It was not moved: it is at 3."
+    assert deciding(bo).standing().decided.trail("web", "production").version == "3"
+    done = deciding(bo).back("web", "production", "too fast", expected="3", to="1").done
     assert done.startswith("production of web is back at 1")
 
 

@@ -27,6 +27,7 @@ from core.model.seal_items import ITEMS
 from core.model.sealing import Finding, ItemState, SealReport
 from core.model.standing import Standing, standing_of
 from core.model.states import Act, StateChange, Verdict
+from core.model.stepping_back import steps_back
 from core.model.test_report import Case, Facts, Outcome, Report
 from core.services.promoting import ChannelEnd, Consequences
 from core.services.promoting import Outcome as Said
@@ -144,16 +145,16 @@ class Ruling:
         self.move(role, channel, version, why=why)
         return Said(f"{channel} of {role} is at {version} now (was {before.version}).")
 
-    def back(self, role: str, channel: str, why: str, *, expected: str) -> Said:
-        self._heard(f"back {role} {channel} from {expected}: {why}")
+    def back(self, role: str, channel: str, why: str, *, expected: str, to: str) -> Said:
+        self._heard(f"back {role} {channel} from {expected} to {to}: {why}")
         trail = self._seen(role, channel, expected)
-        earlier = trail.way[-2]
-        image = self.image(role, earlier.version)
-        made = ChannelMove(
-            role, channel, image.version, image.run, trail.version, ADA, self.clock(), why, earlier.takes, back=True
-        )
+        rule = next(rule for rule in RULES if rule.name == channel)
+        steps = steps_back(self.decided, role, rule, self.clock(), by=ADA, why=why)
+        made = next(move for move, forbidden in steps if not forbidden)
+        if made.version != to:
+            raise LostRaceError(f"{channel} of {role} would not go back to {to} any more, but to {made.version}.")
         self.moves[role, channel] = (*trail.moves, made)
-        return Said(f"{channel} of {role} is back at {image.version} (was {trail.version}).")
+        return Said(f"{channel} of {role} is back at {made.version} (was {trail.version}).")
 
     def consequences(self, role: str, version: str) -> Consequences:
         self._heard(f"consequences {role} {version}")

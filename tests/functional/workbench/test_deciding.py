@@ -69,7 +69,7 @@ async def test_a_channel_is_moved_for_a_reason_and_one_key_takes_it_back(shop: S
         line_with(app, "✓ It has this one.", "u takes it back to 0.0.9")
         await pilot.press("u")
         await until(pilot, lambda: len(ruled.heard) == 2)
-        assert ruled.heard[1].startswith("back frontend production from 0.1.0: ")
+        assert ruled.heard[1].startswith("back frontend production from 0.1.0 to 0.0.9: ")
         await until(pilot, lambda: screen.channel is not None and not screen.channel.here)
         assert app.standing.decided.trail("frontend", "production").version == "0.0.9"
 
@@ -86,7 +86,23 @@ async def test_a_channel_that_others_moved_goes_back_only_for_a_reason(shop: Sho
         assert ruled.heard == []
         await pilot.press("u")
         await typed(pilot, app, "slow")
-        await until(pilot, lambda: ruled.heard == ["back frontend staging from 0.1.0: slow"])
+        await until(pilot, lambda: ruled.heard == ["back frontend staging from 0.1.0 to 0.0.9: slow"])
+
+
+async def test_a_channel_that_would_go_elsewhere_than_was_said_stays(shop: Shop, ruled: Ruling) -> None:
+    ruled.good("frontend", "0.1.0.2", 10)
+    ruled.move("frontend", "staging", "0.1.0.2")
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        screen = await promoting(pilot, app, "0.1.0.2", "staging")
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, Reasons))
+        assert "staging of frontend goes back from 0.1.0.2 to 0.1.0," in shown(app)
+        ruled.change("frontend", "0.1.0", Act.REVOKED, by="Grace Lee <grace@example.org>", why="it leaks")
+        await typed(pilot, app, "slow")
+        await until(pilot, lambda: "would not go back to 0.1.0 any more, but to 0.0.9" in said(app))
+        assert app.standing.decided.trail("frontend", "staging").version == "0.1.0.2"
+        await until(pilot, lambda: screen.channel is not None and screen.channel.back_to == "0.0.9")
 
 
 async def test_what_others_moved_meanwhile_does_not_go_back_with_one_key(shop: Shop, ruled: Ruling) -> None:
