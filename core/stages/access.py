@@ -76,6 +76,7 @@ class Watcher:
         self._looking = asyncio.Lock()
         self._redactor = Redactor(job.secrets.values())
         self._console_trouble = ""
+        self._pin_trouble = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._beginning = self._in_background(self._begin())
 
@@ -287,7 +288,9 @@ class Watcher:
 
     async def _pin(self) -> None:
         """The first contact decides, unless the cloud shows the machine's own fingerprints. Later ones compare."""
-        shown = shown_fingerprints(await self._console())
+        await self._pin_with(shown_fingerprints(await self._console()))
+
+    async def _pin_with(self, shown: frozenset[str]) -> None:
         await ssh.pin(self._machine, shown=shown)
         if self._machine.in_cloud and self._proof is KeyProof.FIRST_CONTACT:
             self._job.say(f"The way into the machine: {KeyProof.FIRST_CONTACT}.")
@@ -304,6 +307,8 @@ class Watcher:
             async with self._looking:  # not before: nobody's look at the machine waits for the cloud
                 if shown and self._proof is KeyProof.FIRST_CONTACT:
                     await self._compare(shown)
+                elif self._machine.connected and self._proof is KeyProof.NONE:
+                    await self._pin_late(shown)
 
     async def _compare(self, shown: frozenset[str]) -> None:
         """The key that was pinned before the console showed anything: from now on only those that it shows count."""
@@ -314,6 +319,17 @@ class Watcher:
             self._job.say(f"✗ The way into the machine: {error.what} {error.next_step}")
         except ConnectError:
             pass  # it reboots: what is shown counts all the same, and is compared with the pin by whoever looks
+
+    async def _pin_late(self, shown: frozenset[str]) -> None:
+        """The machine did not answer when Packer was let in: nobody is to wait for that pin, or make it, in vain."""
+        try:
+            await self._pin_with(shown)
+        except HostKeyError as error:
+            if (trouble := f"✗ The way into the machine: {error.what} {error.next_step}") != self._pin_trouble:
+                self._pin_trouble = trouble
+                self._job.say(trouble)
+        except (ConnectError, OSError):
+            pass  # as the first look has said; what is shown counts for whoever gets in
 
     async def _console(self) -> str:
         """What the cloud shows of the machine's console now, kept for whoever looks at it; empty: nothing."""

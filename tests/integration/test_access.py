@@ -17,10 +17,10 @@ from ssh_machine import SshMachine, fingerprint_of, free_port, missing, ssh_mach
 from workshop import Workshop, role
 
 from core import process
-from core.adapters import packer, ssh, ssh_pins
+from core.adapters import packer, ssh, ssh_pins, ssh_session
 from core.adapters.packer import Packer
 from core.engine.job import Job
-from core.errors import HostKeyError
+from core.errors import HostKeyError, NoAnswerError
 from core.hold import Prompt
 from core.living import RUN_MARK
 from core.model.machine import KeyProof, Machine
@@ -392,3 +392,37 @@ async def test_what_the_console_of_a_cloud_shows_late_is_compared_then(
                 await until(lambda: "its console shows the pinned host key" in building.log, "it was compared")
                 assert ssh_pins.proof(pins) is KeyProof.CONSOLE
                 await (await ssh.connect(building.machine)).close()
+
+
+@pytest.mark.skipif(bool(cloud_machine.missing()), reason=f"{cloud_machine.missing()} is not installed")
+async def test_a_machine_in_a_cloud_that_did_not_answer_at_first_is_pinned_by_what_its_console_shows_later(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_CONSOLE_EVERY", 0.1)
+    texts: Any = import_module("moto.ec2.responses.general")
+
+    async def silent(machine: Machine, _: float) -> str:
+        raise NoAnswerError(f"{machine.address} does not answer.")
+
+    with cloud_machine.cloud_machine(tmp_path / "cloud") as cloud:
+        shows = str(texts.SAMPLE_CONSOLE_OUTPUT)
+        monkeypatch.setattr(texts, "SAMPLE_CONSOLE_OUTPUT", "Linux boots\r\n")
+        (instance,) = cloud.ec2.run_instances(ImageId=cloud.source_ami, MinCount=1, MaxCount=1)["Instances"]
+        template = cloud.template('  provisioner "shell-local" {\n    inline = ["true"]\n  }\n')
+        building = Building(workshop, template, "amazon-ebs.web", "amazon-ebs")
+        with monkeypatch.context() as patch:
+            patch.setattr(ssh_session, "pin", silent)
+            async with building.watched(cloud_machine.CREDENTIALS) as (_, watcher):
+                watcher.feed(f"    amazon-ebs.web: Instance ID: {instance['InstanceId']}")
+                watcher.feed("==> amazon-ebs.web: Using ssh communicator to connect: 127.0.0.1")
+                watcher.feed("==> amazon-ebs.web: Connected to SSH!")
+                await until(lambda: "does not answer" in building.log, "the first look has failed")
+                pins = Path(watcher.machine.known_hosts)
+                monkeypatch.setattr(texts, "SAMPLE_CONSOLE_OUTPUT", shows)
+                # Whoever gets in now compares with it, and needs not wait for the worker.
+                await until(lambda: ssh_pins.shown(pins), "it is noted")
+                assert ssh_pins.shown(pins) == {fingerprint_of(tmp_path / "cloud" / "host")}
+                assert not pins.exists()
+                patch.undo()
+                await until(lambda: ssh_pins.proof(pins) is KeyProof.CONSOLE, "it is pinned once it answers")
+        assert building.log.count("does not answer") == 1
