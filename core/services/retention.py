@@ -14,6 +14,7 @@ import msgspec
 
 from core import config
 from core.errors import IngotError, LedgerError, RefusedError
+from core.model.decided import Decided
 from core.model.image import ImageVersion
 from core.model.retention import Fate, Key, Retention, Stored, children_first, fates
 from core.model.workspace import Workspace
@@ -113,6 +114,7 @@ def plan(
     clouds = _clouds(contents, rules, environment)
     found: dict[Key, Stored] = {}
     sizes: dict[Key, tuple[int, int, str]] = {}
+    doubts = _doubts(contents.decided)
     nothing_else: dict[Key, str] = {}
     for image in contents.images:
         key = (image.role, image.version)
@@ -121,7 +123,7 @@ def plan(
             continue
         listed = images.look_at(places, workspace, image, contents)
         left = next((one.left.what for one in of_image if one.left), "")
-        found[key] = _stored(places, workspace, listed, contents, clouds)
+        found[key] = _stored(places, workspace, listed, contents, clouds, doubts)
         if left and not here:
             nothing_else[key] = f"left alone: {left}"
         sizes[key] = (listed.size or 0 if here else 0, 0 if left else sum(one.size for one in of_image), left)
@@ -195,12 +197,38 @@ def _clouds(
     return {key: of for key, of in there.items() if of}
 
 
+def _doubts(decided: Decided) -> dict[Key, str]:
+    """Which images decisions bear on that are against the rules, in words.
+
+    A newer Ingot may have other rules, by which they count: then the image that one is about is in another state, and
+    with it what is built on it; and others are the newest good ones of the roles of all these.
+    """
+    odd = {(one.role, one.version) for one in decided.broken}
+    about: dict[Key, Key] = {}
+    for key in (*decided.images, *sorted(odd)) if odd else ():
+        if (found := next((one for one in (key, *decided.ancestors(key)) if one in odd), None)) is not None:
+            about[key] = found
+    of_role = {key[0]: found for key, found in about.items()}
+    words: dict[Key, str] = {}
+    for key in decided.images:
+        found = about.get(key) or of_role.get(key[0])
+        if found is None:
+            continue
+        rest = "is against the rules"
+        if key not in about:
+            rest += f", so that it is in doubt which images of {key[0]} are good"
+        name = "it" if found == key else " ".join(found) + (", which it is built on," if key in about else "")
+        words[key] = f"what was decided about {name} {rest}: git log {REF}"
+    return words
+
+
 def _stored(
     places: Places,
     workspace: Workspace,
     listed: images.ListedImage,
     contents: Contents,
     clouds: Mapping[Key, Sequence[CloudImage]],
+    doubts: Mapping[Key, str],
 ) -> Stored:
     image = listed.image
     children = [
@@ -210,8 +238,7 @@ def _stored(
     ]
     elsewhere = [child for child in children if not _all_here(places, workspace, child, clouds)]
     instances = [name for one in clouds.get((image.role, image.version), []) for name in one.instances]
-    # A newer Ingot may have other rules, by which it counts.
-    odd = any((one.role, one.version) == (image.role, image.version) for one in contents.decided.broken)
+    doubt = doubts.get((image.role, image.version), "")
     return Stored(
         role=image.role,
         version=image.version,
@@ -221,7 +248,7 @@ def _stored(
         uses=(
             *(f"{channel} has it" for channel in listed.channels or ()),
             *(f"{user} needs it" for user in listed.used_by),
-            *((f"what was decided about it is against the rules: git log {REF}",) if odd else ()),
+            *((doubt,) if doubt else ()),
             *(f"{child.role} {child.version} is built on it, and has files elsewhere" for child in elsewhere),
             *(
                 (f"{', '.join(instances)} {'was' if len(instances) == 1 else 'were'} launched from it",)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from forged import forge_good
+from forged import FORGER, forge, forge_good
 from msgspec.structs import replace
 
 from core.adapters.git import GitRepository
@@ -153,17 +153,55 @@ def test_nothing_goes_while_a_part_of_the_ledger_cannot_be_read(shop: Shop) -> N
     assert shop.directory("web", "1").is_dir()
 
 
-def test_what_was_decided_against_the_rules_keeps_what_it_is_about_and_nothing_else(shop: Shop) -> None:
-    for version, days in (("3", 60), ("2", 65)):
-        old(shop, "web", version, days)
+AGAINST = "is against the rules"
+LOOK = ": git log refs/ingot/ledger"
+IN_DOUBT = f"{AGAINST}, so that it is in doubt which images of web are good{LOOK}"
+
+
+def test_what_was_decided_against_the_rules_keeps_its_role_and_no_other(shop: Shop) -> None:
+    for role in ("db", "web"):
+        for version, days in (("3", 60), ("2", 65)):
+            old(shop, role, version, days)
     old(shop, "web", "1", 70, good=False)
     forge_good(shop.root, "web", "1", "run-of-web-1")
     assert stays(shop) == {
-        "web 3": "the newest good one",
-        "web 2": "",
-        "web 1": "what was decided about it is against the rules: git log refs/ingot/ledger",
+        "db 3": "the newest good one",
+        "db 2": "",
+        "web 3": f"what was decided about web 1 {IN_DOUBT}",
+        "web 2": f"what was decided about web 1 {IN_DOUBT}",
+        "web 1": f"what was decided about it {AGAINST}{LOOK}",
     }
-    assert prune(shop, "web 2", "web 1") == {"web 2": ""}
+    assert prune(shop, "db 2", "web 2", "web 1") == {"db 2": ""}
+
+
+def test_what_is_deprecated_by_rules_of_others_keeps_what_is_then_the_newest_good_one(shop: Shop) -> None:
+    for version, days in (("5", 60), ("4", 65)):
+        old(shop, "web", version, days)
+    forge(shop.root, StateChange("web", "5", "run-of-web-5", Act.DEPRECATED, FORGER, 1.0, follows="what is not there"))
+    assert stays(shop)["web 4"] == f"what was decided about web 5 {IN_DOUBT}"
+    assert prune(shop, "web 4") == {}
+
+
+def test_what_is_built_on_an_image_that_is_restored_by_rules_of_others_stays_with_its_role(shop: Shop) -> None:
+    old(shop, "base", "1", 90)
+    old(shop, "web", "3", 80)
+    old(shop, "web", "4", 70)
+    old(shop, "web", "5", 60, on="base 1")
+    for version, days in (("2", 60), ("1", 65)):
+        old(shop, "db", version, days)
+    revoked = StateChange("base", "1", "run-of-base-1", Act.REVOKED, ADA, time.time(), why="it leaks")
+    shop.ledger.decide([revoked], ADA, "revoke")
+    assert {name for name, why in stays(shop).items() if not why} == {"base 1", "web 5", "web 3", "db 1"}
+    forge(shop.root, replace(revoked, act=Act.RESTORED, by=FORGER, follows="what is not there"))
+    assert stays(shop) == {
+        "base 1": f"what was decided about it {AGAINST}{LOOK}",
+        "db 2": "the newest good one",
+        "db 1": "",
+        "web 5": f"what was decided about base 1, which it is built on, {AGAINST}{LOOK}",
+        "web 4": f"what was decided about base 1 {IN_DOUBT}",
+        "web 3": f"what was decided about base 1 {IN_DOUBT}",
+    }
+    assert prune(shop, "web 5", "web 3", "db 1") == {"db 1": ""}
 
 
 def test_nothing_goes_while_the_remote_cannot_be_reached(shop: Shop) -> None:
