@@ -206,17 +206,23 @@ def read_exit(directory: Path) -> Exit | None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all, and for good (fsync). Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """Write a small file whole or not at all, and for good (fsync). Of several who write it at once one is the last,
+    and none is in another's way. Raises OSError."""
+    # As tempfile.mkstemp does, which takes long to load: each build waits for its holder.
+    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        left = memoryview(content)
-        while left:  # a disk that fills up takes a part first, and says so only the next time
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    part.replace(path)
+        try:
+            left = memoryview(content)
+            while left:  # a disk that fills up takes a part first, and says so only the next time
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 

@@ -3,6 +3,8 @@
 import os
 import re
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,27 @@ def test_a_disk_that_takes_a_part_of_a_file_gets_none(tmp_path: Path) -> None:
     with full_disk(10), pytest.raises(OSError, match=os.strerror(27)):
         write_whole(tmp_path / "file", b"x" * 20)
     assert (tmp_path / "file").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_who_write_a_file_at_once_both_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They meet when each has written, and neither has given it its name."""
+    both, fsync = threading.Barrier(2, timeout=10.0), os.fsync
+
+    def met(descriptor: int) -> None:
+        fsync(descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            both.wait()
+
+    monkeypatch.setattr(os, "fsync", met)
+    contents = (b"one" * 1000, b"other" * 10)
+    with ThreadPoolExecutor(2) as threads:
+        for written in [threads.submit(write_whole, tmp_path / "file", content) for content in contents]:
+            written.result()
+    (file,) = tmp_path.iterdir()
+    assert file.name == "file"
+    assert file.read_bytes() in contents
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_the_book_is_written_when_there_is_room(tmp_path: Path) -> None:
