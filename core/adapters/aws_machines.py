@@ -135,7 +135,7 @@ class Launching(Ec2):
             TagSpecifications=[_tagged("security-group", tags)],
             **network,
         )
-        group = str(made["GroupId"]) if made else next(iter(self._groups(name)), "")
+        group = str(made["GroupId"]) if made else self._made_before(name)
         rule: dict[str, Any] = {
             "IpProtocol": "tcp",
             "FromPort": port,
@@ -171,6 +171,18 @@ class Launching(Ec2):
                 "Look whether somebody deregistered it, and whether the credentials of this run are of its account.",
             )
         return images[0]
+
+    def _made_before(self, name: str) -> str:
+        """Id of the security group that was made by a call whose answer was lost: EC2 may say that there is one for
+        some seconds before it shows it. Raises ToolError."""
+        for wait in (0.0, *_NOT_YET_FOR):
+            time.sleep(wait)
+            if found := self._groups(name):
+                return found[0]
+        raise ToolError(
+            f"{self.region} says that there is a security group {name} already, and does not show it.",
+            "Try again in a minute: EC2 shows what was just made a little later.",
+        )
 
     def _make(self, doing: str, what: str, operation: str, needs: str, **arguments: Any) -> dict[str, Any]:
         """Make what nobody else has. Empty where it is there: made by a call whose answer was lost, since botocore then

@@ -1,14 +1,17 @@
 """How EC2 may answer: in pages, and so that an answer is lost and the call is made again."""
 
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import pytest
 from cloud_account import CloudAccount, cloud_account
-from cloud_machine import REGION
+from cloud_machine import CREDENTIALS, REGION
 from lossy_cloud import lossy
 
 from core.adapters.aws import Ec2
 from core.adapters.aws_machines import Launching
+from core.errors import ToolError
 
 NAME = "ingot-of-a-test"
 TAGS = {"IngotRun": "run1"}
@@ -41,3 +44,38 @@ def test_what_was_made_by_a_call_whose_answer_was_lost_is_not_in_the_way(account
         (found,) = account.client().describe_security_groups(GroupIds=[group])["SecurityGroups"]
         assert (found["GroupName"], len(found["IpPermissions"])) == (NAME, 1)
         assert lost == list(calls[:3])
+
+
+# --- with answers that moto does not give
+
+
+def answering(ec2: Ec2) -> Any:
+    """Answers in the place of EC2, in the order in which they are added; more than these it does not give."""
+    return import_module("botocore.stub").Stubber(ec2._client)  # pyright: ignore[reportPrivateUsage] - its way out
+
+
+def made_already(stub: Any, *shown: str) -> None:
+    """A group whose making is answered with that it is there; `shown` is what is there each time when it is looked."""
+    stub.add_client_error("create_security_group", "InvalidGroup.Duplicate", http_status_code=400)
+    for group in shown:
+        stub.add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": group}] if group else []})
+
+
+def test_a_group_that_ec2_does_not_show_at_once_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.adapters.aws_machines._NOT_YET_FOR", (0.0, 0.0))
+    ec2 = Launching(REGION, CREDENTIALS)
+    with answering(ec2) as stub:
+        made_already(stub, "", "sg-1")
+        stub.add_response("authorize_security_group_ingress", {})
+        assert ec2.make_security_group(NAME, subnet="", port=22, allow=("192.0.2.0/24",), tags=TAGS) == "sg-1"
+        stub.assert_no_pending_responses()
+
+
+def test_a_group_that_ec2_never_shows_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.adapters.aws_machines._NOT_YET_FOR", (0.0, 0.0))
+    ec2 = Launching(REGION, CREDENTIALS)
+    with answering(ec2) as stub:
+        made_already(stub, "", "", "")
+        with pytest.raises(ToolError, match=f"there is a security group {NAME} already, and does not show it"):
+            ec2.make_security_group(NAME, subnet="", port=22, allow=("192.0.2.0/24",), tags=TAGS)
+        stub.assert_no_pending_responses()
