@@ -176,18 +176,12 @@ class Ec2:
         """No error where it is gone already. Raises ToolError, such as while an AMI is made of it (`is_in_use`)."""
         self._unless_gone("delete the snapshot", snapshot_id, "delete_snapshot", SnapshotId=snapshot_id)
 
-    def published(self, name: str, *, owner: str = "", architecture: str = "") -> list[PublishedAmi]:
-        """The AMIs whose name matches a pattern (`*`, `?`), of one owner or of all. Raises ToolError."""
-        wanted = [{"Name": "name", "Values": [name]}]
-        if architecture:
-            wanted.append({"Name": "architecture", "Values": [architecture]})
-        owners: dict[str, Any] = {"Owners": [owner]} if owner else {"MaxResults": 1000}
-        # Deprecated ones as well: that a name has only those left is to be said.
+    def published(self, name: str, *, owner: str, architecture: str = "") -> list[PublishedAmi]:
+        """The AMIs of an owner whose name matches a pattern (`*`, `?`). Raises ToolError."""
         found = self._all(
             *("look for", name, "describe_images", "Images", "ec2:DescribeImages"),
-            Filters=wanted,
-            IncludeDeprecated=True,
-            **owners,
+            Owners=[owner],
+            **_named(name, architecture),
         )
         return [
             PublishedAmi(
@@ -205,7 +199,14 @@ class Ec2:
 
     def owners_of(self, name: str, architecture: str = "", limit: int = 5) -> tuple[str, ...]:
         """Some of those who have AMIs of a name: to say that there are, never to trust them. Raises ToolError."""
-        return tuple(sorted({ami.owner for ami in self.published(name, architecture=architecture)})[:limit])
+        # Only the first page: all that everybody offers would be many, and nobody could stop the asking.
+        answer = self._call(
+            *("look for", name, "describe_images", "ec2:DescribeImages"),
+            MaxResults=1000,
+            **_named(name, architecture),
+        )
+        images: list[dict[str, Any]] = answer.get("Images", [])
+        return tuple(sorted({str(image.get("OwnerId", "")) for image in images})[:limit])
 
     def tag(self, ami: Ami, tags: Mapping[str, str]) -> None:
         """Put the tags on the AMI and its snapshots. Repeating it changes nothing. Raises ToolError."""
@@ -323,6 +324,15 @@ def is_in_use(error: BaseException) -> bool:
     """Whether it says that a snapshot cannot go as an AMI is made of it; for some seconds after that AMI was
     deregistered EC2 still says so."""
     return code_of(error.__cause__) == "InvalidSnapshot.InUse"
+
+
+def _named(name: str, architecture: str) -> dict[str, Any]:
+    """What EC2 is asked for AMIs whose name matches a pattern, of one architecture or (empty) of any."""
+    wanted = [{"Name": "name", "Values": [name]}]
+    if architecture:
+        wanted.append({"Name": "architecture", "Values": [architecture]})
+    # Deprecated ones as well: that a name has only those left is to be said.
+    return {"Filters": wanted, "IncludeDeprecated": True}
 
 
 def _as_ami(region: str, image: Mapping[str, Any]) -> Ami:

@@ -54,6 +54,14 @@ def answering(ec2: Ec2) -> Any:
     return import_module("botocore.stub").Stubber(ec2._client)  # pyright: ignore[reportPrivateUsage] - its way out
 
 
+def test_others_who_have_a_name_are_looked_for_on_one_page() -> None:
+    ec2 = Ec2(REGION, CREDENTIALS)
+    images = [{"ImageId": f"ami-{owner}", "OwnerId": owner} for owner in ("666", "111", "666")]
+    with answering(ec2) as stub:
+        stub.add_response("describe_images", {"Images": images, "NextToken": "there are thousands of pages"})
+        assert ec2.owners_of("vendor-12-*", "arm64") == ("111", "666")
+
+
 def made_already(stub: Any, *shown: str) -> None:
     """A group whose making is answered with that it is there; `shown` is what is there each time when it is looked."""
     stub.add_client_error("create_security_group", "InvalidGroup.Duplicate", http_status_code=400)
