@@ -290,19 +290,13 @@ class LedgerTree:
         for path, blob in edits.items():
             mode = "100644" if blob else "0"
             lines.append(f"{mode} {blob or '0' * len(parent or '')}\t{path}".encode("utf-8", "surrogateescape"))
-        try:
-            with tempfile.TemporaryDirectory(prefix="ingot-ledger-") as private:
-                index = {"GIT_INDEX_FILE": str(Path(private) / "index")}
-                base = parent or "--empty"
-                self._git("read-tree", base, extra=index, doing="Writing to the ledger")
-                given = b"".join(line + b"\0" for line in lines)
-                self._git("update-index", "-z", "--index-info", given=given, extra=index, doing="Writing to the ledger")
-                tree = self._git("write-tree", extra=index, doing="Writing to the ledger").text
-        except OSError as error:
-            raise LedgerError(
-                f"The ledger cannot be written: temporary files have no place. {error.strerror}.",
-                "Look at the free space of TMPDIR, or of /tmp.",
-            ) from error
+        with _place_for_an_index() as private:
+            index = {"GIT_INDEX_FILE": str(Path(private) / "index")}
+            base = parent or "--empty"
+            self._git("read-tree", base, extra=index, doing="Writing to the ledger")
+            given = b"".join(line + b"\0" for line in lines)
+            self._git("update-index", "-z", "--index-info", given=given, extra=index, doing="Writing to the ledger")
+            tree = self._git("write-tree", extra=index, doing="Writing to the ledger").text
         parents = ("-p", parent) if parent else ()
         return self._git(
             "commit-tree", tree, *parents, "-F", "-",
@@ -334,6 +328,11 @@ class LedgerTree:
             raise self._full() from error
         except IngotError as error:
             raise LedgerError(error.what, error.next_step) from error
+        except OSError as error:
+            raise LedgerError(
+                f"{doing} failed, Git could not be started: {error.strerror or error}.",
+                "Look at this machine's free memory, and at what a process may have (ulimit -a), then try again.",
+            ) from error
 
     def _full(self) -> LedgerError:
         return LedgerError(
@@ -351,6 +350,17 @@ def split_who(who: str) -> tuple[str, str]:
     name = re.sub(r"[\x00-\x1f\x7f<>]+", " ", name).strip()
     mail = re.sub(r"[\x00-\x20\x7f<>]+", "", mail)
     return (name if re.search(r"\w", name) else "unknown"), mail or "unknown"
+
+
+def _place_for_an_index() -> tempfile.TemporaryDirectory[str]:
+    """Raises LedgerError."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="ingot-ledger-")
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger cannot be written: temporary files have no place. {error.strerror or error}.",
+            "Look at the free space of TMPDIR, or of /tmp.",
+        ) from error
 
 
 def _signed(signature: Signature) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The ledger in real repositories: one clone, two clones, many processes, and content that nobody of ours wrote."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from repository import git, nobodys_settings
 from core.errors import LedgerError, LostRaceError, RefusedError
 from core.model.image import Artifact, ImageVersion, UpstreamRecord
 from core.store.ledger import Ledger
-from core.store.ledger_tree import REF, LedgerTree, encode, image_path
+from core.store.ledger_tree import REF, LedgerTree, Signature, encode, image_path
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -582,6 +583,32 @@ def test_sharing_runs_nothing_that_the_repository_names(clones: tuple[Path, Path
     with pytest.raises(LedgerError, match="helper program"):
         ledger.share()
     assert not ran.exists(), ran.read_text()
+
+
+def test_a_git_that_cannot_be_started_is_not_held_against_the_place_of_temporary_files(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = LedgerTree(Ledger(shop)._tree.repository)  # pyright: ignore[reportPrivateUsage] - the other writer
+
+    def commit() -> str:
+        with pytest.raises(LedgerError) as refused:
+            tree.commit(None, {}, "nothing", Signature(ADA))
+        return str(refused.value)
+
+    with monkeypatch.context() as change:
+        change.setattr(tempfile, "tempdir", str(shop / "gone"))
+        assert "temporary files have no place. No such file or directory." in commit()
+    for error in (OSError(errno.EMFILE, "Too many open files"), OSError("Too many open files")):
+
+        def refuse(*_: object, error: OSError = error) -> int:
+            raise error
+
+        with monkeypatch.context() as change:
+            change.setattr(os, "memfd_create", refuse)
+            said = commit()
+        assert "Git could not be started: Too many open files." in said
+        assert "TMPDIR" not in said
+    assert tree.commit(None, {}, "nothing", Signature(ADA))
 
 
 def test_ten_thousand_images_are_read_at_once(shop: Path) -> None:
