@@ -15,6 +15,7 @@ from pathlib import Path
 from core import process
 from core.adapters import qemu
 from core.errors import ToolError
+from core.model.passed_on import LIBGUESTFS
 
 RELEASE_FILE = "/etc/image-release"
 """Where an image says what it is (os-release(5) form)."""
@@ -113,8 +114,7 @@ async def environment() -> dict[str, str]:
     if await qemu.accelerator() == "tcg":
         # /dev/kvm may be there and not work: libguestfs would try it and fail.
         settings["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
-    kept = ("LIBGUESTFS_CACHEDIR", "LIBGUESTFS_PATH", "SUPERMIN_KERNEL", "SUPERMIN_MODULES")
-    return process.environment(extra=settings, keep=kept)
+    return process.environment(extra=settings, keep=LIBGUESTFS)
 
 
 def explained(disk: Path, said: str, program: str = "guestfish") -> ToolError:

@@ -18,10 +18,12 @@ from typing import cast
 import msgspec
 
 from core.errors import StoreError
+from core.model.passed_on import FOR_TOOLS
 from core.places import Places
 
 _IDLE = 600.0
 PASSED_ON = (
+    *FOR_TOOLS,
     "INGOT_HOME",
     "INGOT_CONCURRENCY",
     "INGOT_WORKER_IDLE",

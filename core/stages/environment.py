@@ -14,15 +14,14 @@ from core import process
 from core.adapters import ansible_events, galaxy, packer, qemu, ssh_keys
 from core.adapters.packer import ON_ERROR_CLEAN_UP, Packer
 from core.errors import ToolError
+from core.model.passed_on import CERTIFICATES, PACKER
 from core.model.role import Build, Role, Syntax
 from core.stages.stage import StageJob
 
 NETWORK = (
-    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", *CERTIFICATES,
 )  # fmt: skip
 """What of the worker's own environment tools need to reach the network."""
-PACKER = ("PACKER_PLUGIN_PATH", "PACKER_CONFIG_DIR", "XDG_CONFIG_HOME")
-"""Where this machine's Packer keeps its plugins."""
 
 _VARIABLE = "PKR_VAR_"
 
