@@ -131,10 +131,15 @@ def _environment(way: Way) -> dict[str, str]:
     }
 
 
+def how_to_install_testinfra() -> str:
+    """Into the Python that Ingot runs in. By the names of what is needed: `ingot` on PyPI is somebody else's."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'pytest>=8.4,<9' 'pytest-testinfra>=10.2,<11'"
+
+
 def _testinfra(suite: Suite, checkout: Path, way: Way) -> Step:
     if importlib.util.find_spec("testinfra") is None:
         raise ToolError(
-            "testinfra is not installed in Ingot's own Python.", "Install it there: pip install 'ingot[testinfra]'"
+            "testinfra is not installed in Ingot's own Python.", f"Install it there: {how_to_install_testinfra()}"
         )
     argv = (
         sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", f"--rootdir={checkout}",

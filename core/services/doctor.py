@@ -203,8 +203,9 @@ def _testinfra() -> Finding:
     try:
         return Finding("testinfra", Health.OK, metadata.version("pytest-testinfra"), "", needed_by)
     except metadata.PackageNotFoundError:
-        install = "pip install 'ingot[testinfra]', in Ingot's own Python"
-        return Finding("testinfra", Health.MISSING, "", "not installed", needed_by, install)
+        from core.adapters.suites import how_to_install_testinfra
+
+        return Finding("testinfra", Health.MISSING, "", "not installed", needed_by, how_to_install_testinfra())
 
 
 async def _accelerator() -> Finding:
