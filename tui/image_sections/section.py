@@ -8,7 +8,7 @@ import msgspec
 from core.model.dossier import Dossier
 from core.model.image import ImageVersion
 from core.model.run import Run
-from tui.theme import Cell, Piece, Tone
+from tui.theme import Cell, Piece, Tone, plain
 from tui.widgets.columns import Column
 
 
@@ -25,6 +25,11 @@ class Row(msgspec.Struct, frozen=True):
     image: ImageVersion | None = None
     run: Run | None = None
     copied: str = ""
+
+
+def told(row: Row) -> str:
+    """What the panel says of a row, by which it is found, too: a cell shows only the beginning of a digest."""
+    return " ".join(plain(says) for _, says in row.detail)
 
 
 class Section(msgspec.Struct, frozen=True):

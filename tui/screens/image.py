@@ -21,7 +21,7 @@ from tui.actions import Acting, Action, bindings
 from tui.cells import what_for
 from tui.image_sections.detail import detail_rows
 from tui.image_sections.order import SECTIONS
-from tui.image_sections.section import Row, Section
+from tui.image_sections.section import Row, Section, told
 from tui.image_sections.uses import runs_about
 from tui.loading import Loading
 from tui.screens.image_actions import ACTIONS
@@ -63,6 +63,7 @@ class ImageScreen(Acting):
                 id=f"image-{section.id}",
                 ascii_only=ascii_only,
                 copied=lambda row: row.copied or "",
+                found_by=told,
             )
             for at, section in enumerate(SECTIONS, 1)
         }
@@ -156,10 +157,10 @@ class ImageScreen(Acting):
             note = section.note(self._dossier) if self._dossier is not None else Piece("")
             sign = Piece("" if note.tone is Tone.FAINT or not note.text else f" {note.text[:1]}", note.tone)
             title = Piece(f"{at} {section.title}", tone)
-            told = (title, Piece(f" {note.text}", note.tone)) if note.text and wide else (title, sign)
+            shown = (title, Piece(f" {note.text}", note.tone)) if note.text and wide else (title, sign)
             parts.append(
                 Part(
-                    told,
+                    shown,
                     1 + abs(at - chosen),
                     clicked=partial(self._go_to, section.id),
                     short=(Piece(str(at), tone), sign),
@@ -170,9 +171,9 @@ class ImageScreen(Acting):
     def _show_detail(self) -> None:
         row, height = self.table.chosen, max(self.size.height // 3 - 2, 3)
         width = max(self.size.width - 4, 20)
-        told: list[PanelRow] = detail_rows(row, width, height)
-        self.detail.set_rows("", lambda _: told)
-        self.detail.set_class(bool(told), "-some")
+        rows: list[PanelRow] = detail_rows(row, width, height)
+        self.detail.set_rows("", lambda _: rows)
+        self.detail.set_class(bool(rows), "-some")
 
     def show_footer(self) -> None:
         if not self.is_attached or not self.is_active:

@@ -64,13 +64,15 @@ class TablePane(Framed, Generic[T]):
         title: str = "",
         empty: str = "",
         copied: Callable[[T], str] | None = None,
+        found_by: Callable[[T], str] | None = None,
         id: str | None = None,  # noqa: A002 - as Textual names it
         ascii_only: bool = False,
         opens: bool = True,
     ) -> None:
         """`opens` says that Enter on a row leads somewhere; `empty` is shown where there are no rows.
 
-        `copied` gives what `y` copies of a row: its cells, where it is None.
+        `copied` gives what `y` copies of a row: its cells, where it is None; `found_by` what else than its cells the
+        filter looks through, such as the whole of what a cell shows shortened.
         """
         super().__init__(id=id)
         self.columns = tuple(columns)
@@ -80,7 +82,8 @@ class TablePane(Framed, Generic[T]):
         self._counted: int | None = None
         self._opens = opens
         self._copied = copied
-        self._rows: Rows[T] = Rows(self._text_of)
+        self._rows: Rows[T] = Rows(self._searched)
+        self._found_by = found_by
         self._wanted = [cell_len(column.title) for column in self.columns]
         self._widths: list[int] | None = None
         self._cursor: str | None = None
@@ -209,7 +212,7 @@ class TablePane(Framed, Generic[T]):
         self._arranged(before)
 
     def filter_by(self, needle: str) -> None:
-        """Show only rows with this text in any cell, whatever the case."""
+        """Show only rows with this text in any cell, or in what else they are found by, whatever the case."""
         self._rows.filter(needle)
         self._arranged(None)
 
@@ -217,6 +220,10 @@ class TablePane(Framed, Generic[T]):
 
     def _text_of(self, row: T) -> str:
         return " ".join(plain(column.value(row)) for column in self.columns)
+
+    def _searched(self, row: T) -> str:
+        text = self._text_of(row)
+        return f"{text} {visible(self._found_by(row))}" if self._found_by is not None else text
 
     def _offset_of_cursor(self) -> int | None:
         """How far below the upper edge the cursor's row is, when it is on screen."""

@@ -4,6 +4,8 @@ from at_image import on_its_screen, typed
 from screen import line_with, lines, shown, until
 from shop import Ruling, Shop
 
+from tui.screens.image import ImageScreen
+
 FULL = (140, 42)
 SMALL = (80, 24)
 
@@ -89,3 +91,19 @@ async def test_an_image_is_tested_again_and_converted_from_its_screen(shop: Shop
         await pilot.press("8")
         await until(pilot, lambda: "8 convert" in shown(app))
         line_with(app, "run", "7 test", "queued")
+
+
+async def test_a_row_is_found_by_its_whole_digest(shop: Shop, ruled: Ruling) -> None:
+    """Its cell shows the beginning of it."""
+    wanted = {"7": ("sha256:" + "a1" * 32, "qcow2"), "2": ("sha256:" + "0b" * 32, "Debian bookworm")}
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await on_its_screen(pilot, app, "0.1.0", "holds")
+        for key, (digest, words) in wanted.items():
+            await pilot.press(key, "slash", *digest)
+            screen = app.screen
+            assert isinstance(screen, ImageScreen)
+            await until(pilot, lambda screen=screen: not screen.table.rows.working)
+            assert len(screen.table.rows.shown) == 1
+            line_with(app, words)
+            await pilot.press("enter", "escape")
