@@ -184,10 +184,12 @@ def find(actions: Sequence[Action], action_id: str) -> Action | None:
 def offers(actors: Iterable[object], keymap: Mapping[str, str] = NO_KEYMAP) -> list[Offer]:
     """What can be done here, by the nearest actor first: a key that a nearer one takes is not offered again.
 
-    `keymap` has the keys that the user chose, by the id of the action.
+    What has a command stays without a key: it is typed, and found in help and palette; but not beside the same command
+    of a nearer one. `keymap` has the keys that the user chose, by the id of the action.
     """
     found: list[Offer] = []
     taken: set[str] = set()
+    commands: set[str] = set()
     for actor in actors:
         if not isinstance(actor, Actor):
             continue
@@ -195,8 +197,9 @@ def offers(actors: Iterable[object], keymap: Mapping[str, str] = NO_KEYMAP) -> l
         for action in actor.ACTIONS:
             keys = (keymap[action.id],) if action.id in keymap else action.keys
             left = tuple(key for key in keys if key not in taken)
-            if left or not keys:
+            if left or not keys or (action.command and action.command not in commands):
                 found.append(Offer(replace(action, keys=left), actor, actor.why_not(action)))
+                commands.add(action.command)
             own.update(keys if not action.passes else ())
         taken |= own
     return found
