@@ -33,7 +33,7 @@ from tui.asking import Asking
 from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
 from tui.news import newest_paused
-from tui.notice_room import notice_that_fits
+from tui.notice_room import BREAKPOINTS, is_cut, notice_rows, notice_that_fits
 from tui.opening import Opening
 from tui.palette import Offers
 from tui.ports import Changes, Debugs, Decides
@@ -78,6 +78,7 @@ class Ingot(App[None]):
     ACTIONS: ClassVar[tuple[Action, ...]] = EVERYWHERE
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     NOTIFICATION_TIMEOUT = 6
+    HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS = BREAKPOINTS
 
     def __init__(
         self,
@@ -283,8 +284,10 @@ class Ingot(App[None]):
         title = visible(title)
         lines = "\n".join(visible(line) for line in message.splitlines())
         self.notices.append(Notice(self.clock(), title, lines, severity))
-        if self.screen.has_class("-paged"):
-            title, lines = notice_that_fits(title, lines, *self.size)
+        width, height = self.size
+        if is_cut(width, height):
+            rows = notice_rows(height, over_shell=self.screen.has_class("-shell"))
+            title, lines = notice_that_fits(title, lines, width, rows)
         super().notify(lines, title=title, severity=severity, timeout=timeout, markup=False)
 
     # the registry: who can do what, here and now

@@ -15,7 +15,7 @@ from core.services.overview import WorkerView
 from tui.actions import app_of
 from tui.app import Ingot
 from tui.ascii import in_ascii
-from tui.screens.questions import trust_question
+from tui.screens.questions import Question, trust_question
 from tui.theme import ASCII, UNICODE, Signs
 
 FULL = (140, 42)
@@ -197,4 +197,37 @@ async def test_a_reason_is_told_whole_or_says_where_the_rest_is(shop: Shop, size
         await until(pilot, lambda: "built on." in shown(app))
         app.clear_notifications()
         app.notify("There is no room. " * 50, title="The build failed")
-        await until(pilot, lambda: "… N has the rest" in shown(app))
+        await until(pilot, lambda: "… :notices has the rest" in shown(app))
+
+
+@pytest.mark.parametrize("size", [FULL, (80, 24), (60, 15)])
+async def test_notices_over_a_question_leave_most_of_it_in_sight(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(Ingot, "NOTIFICATION_TIMEOUT", 600)
+    app = shop.app()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot, app)
+        app.workbench.runs.move_to(next(run.uid for run in app.overview.runs if not run.state.ended))
+        await pilot.press("4", "x")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.pause()
+        before = lines(app)
+        for number in range(6):
+            app.notify("It cannot be reached.\nTry again.", title=f"Error {number}", severity="error")
+        await until(pilot, lambda: len(list(app.screen.query(Toast))) == 6 and "Error 0" in shown(app))
+        await pilot.pause()
+        assert lines(app)[1 + size[1] // 4 :] == before[1 + size[1] // 4 :]
+
+
+async def test_a_long_notice_leaves_what_is_found_in_sight(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ingot, "NOTIFICATION_TIMEOUT", 600)
+    app = shop.app()
+    async with app.run_test(size=(60, 15), notifications=True) as pilot:
+        await settled(pilot, app, ("colon", "b"))
+        app.notify("The disk is full. " * 10 + "\nMake room.", title="The build failed")
+        await until(pilot, lambda: "The build failed" in shown(app))
+        toast = next(widget for widget in app.screen.walk_children() if isinstance(widget, Toast))
+        assert toast.outer_size.height == 3
+        assert toast.outer_size.width > 50
+        assert "Make room. … :notices has the rest" in shown(app)
