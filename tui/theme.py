@@ -89,6 +89,10 @@ def plain(cell: Cell) -> str:
 class Signs(msgspec.Struct, frozen=True):
     """One sign for each kind of state, of one cell, and the few marks that lists and lines need."""
 
+    rising: str
+    """Beside the title of the column that a list is sorted by: no sign of a state, which stand below it. These two come
+    first: what is drawn without a choice of signs (tui/ascii.py) has those of `up` and `down`."""
+    falling: str
     good: str
     busy: str
     paused: str
@@ -112,6 +116,8 @@ class Signs(msgspec.Struct, frozen=True):
 
 
 UNICODE = Signs(
+    rising="▲",
+    falling="▼",
     good="✓",
     busy="◐",
     paused="⏸",
@@ -132,6 +138,8 @@ UNICODE = Signs(
 )
 
 ASCII = Signs(
+    rising="/",
+    falling="\\",
     good="v",
     busy="*",
     paused="=",

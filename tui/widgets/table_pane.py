@@ -342,7 +342,7 @@ class TablePane(Framed, Generic[T]):
             return self._empty_line(y, width)
         if y == 0:
             style = self._tone(Tone.FAINT, "")
-            sign = self._signs.down if self._reverse else self._signs.up
+            sign = self._signs.falling if self._reverse else self._signs.rising
             head = titles(self._laid, self._sorted_by, sign)
             return Strip([Segment(head, style)]).adjust_cell_length(width, style)
         at = y - 1 + self.scroll_offset.y

@@ -155,6 +155,21 @@ def test_no_sign_looks_like_a_piece_of_a_frame() -> None:
         assert getattr(ASCII, name) not in "|+", name
 
 
+async def test_which_way_a_list_is_sorted_is_no_sign_of_a_state(shop: Shop) -> None:
+    states = {getattr(ASCII, name) for name in ("good", "busy", "paused", "bad", "stale", "attention", "not_yet")}
+    app = shop.app(ascii_only=True)
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app, ("1",))
+        for reverse in (False, True):
+            app.workbench.roles.sort_by("state", reverse=reverse)
+            await pilot.pause()
+            title = next(line for line in lines(app) if "ROLE" in line)
+            sign = title.partition("STATE ")[2][:1]
+            assert sign.strip()
+            assert sign not in states
+    assert in_ascii("▲ newer  ▼ older") == "^ newer  v older"
+
+
 @pytest.mark.parametrize(("width", "branch"), [(140, True), (80, True), (60, False)])
 async def test_a_very_long_branch_is_cut_and_the_commit_stays(shop: Shop, width: int, branch: bool) -> None:
     name = "feature/" + "a-very-long-name-" * 6 + "4711"
