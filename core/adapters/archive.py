@@ -120,12 +120,14 @@ async def make_disk(
     say: Callable[[str], None],
     progress: Callable[[str, float | None], None],
     tool: Tool | None = None,
+    goes_on: Callable[[], bool] = lambda: False,
 ) -> ArchiveRecord:
     """Make the disk (compressed qcow2) at `destination`, whose directory exists.
 
     Until it is whole it has another name, and when it fails or is cancelled nothing is left. `say` gets lines for a
     log, `progress` a few words and a fraction. With `tool` (a holder) mmdebstrap outlives a crash of ours, and the next
-    call for the same destination goes on with it; without, it is a child of ours. Only one call at a time may make one
+    call for the same destination goes on with it; without, it is a child of ours. `goes_on` says, of a cancel, whether
+    the tool goes on: what it works in is left to it, and to the next call. Only one call at a time may make one
     destination. Raises UpstreamError for what cannot be made or does not verify, ToolError for a tool that is missing
     or fails.
     """
@@ -133,6 +135,7 @@ async def make_disk(
     keyring = KEYRINGS[upstream.distribution]
     work = destination.with_name(f".{destination.name}.making")
     work.mkdir(mode=0o700, exist_ok=True)
+    left = False
     try:
         await _bootstrap(upstream, keyring, work, say, tool or _child(say), progress)
         progress("Putting the disk together", 0.88)
@@ -164,8 +167,12 @@ async def make_disk(
             packages_digest=f"sha256:{hashlib.sha256(packages.encode()).hexdigest()}",
             digest=digest,
         )
+    except asyncio.CancelledError:
+        left = goes_on()
+        raise
     finally:
-        await _remove(work)
+        if not left:
+            await _remove(work)
 
 
 def _checked(upstream: Upstream) -> int:

@@ -84,6 +84,10 @@ class Job:
         return self._ledger
 
     @property
+    def leaving(self) -> bool:
+        return self._around.leaving
+
+    @property
     def secrets(self) -> Mapping[str, str]:
         return self._around.memory.of(self._run.uid)
 

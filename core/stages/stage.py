@@ -78,6 +78,11 @@ class StageJob(Protocol):
         ...
 
     @property
+    def leaving(self) -> bool:
+        """The worker is ending: a cancel now only lets go of the tools, which the next worker finds again."""
+        ...
+
+    @property
     def secrets(self) -> Mapping[str, str]:
         """The secret environment variables of the run (`request.secret_names`): in memory only, never to be written
         down. A stage after the build begins without those that a restarted worker has forgotten: see

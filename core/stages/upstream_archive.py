@@ -96,7 +96,9 @@ async def _make_disk(job: StageJob, store: Path, recipe: str, upstream: Upstream
     ) -> Exit:
         return await job.tool(name, argv, cwd=cwd, environment={**environment, **reach}, on_line=on_line)
 
-    made = await archive.make_disk(upstream, part, say=job.say, progress=job.progress, tool=tool)
+    made = await archive.make_disk(
+        upstream, part, say=job.say, progress=job.progress, tool=tool, goes_on=lambda: job.leaving
+    )
     release = made.releases[0]
     record = UpstreamRecord(
         kind="archive",

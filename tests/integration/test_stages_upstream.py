@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import os
 import random
+import shutil
 import socket
 import stat
 import threading
@@ -366,3 +368,44 @@ async def test_what_can_never_fit_fails_at_once(workshop: Workshop, monkeypatch:
     monkeypatch.setattr(space, "MARGIN", 1 << 60)
     with pytest.raises(SpaceError, match="whole file system"):
         await workshop.stage(run, "build/file.hello")
+
+
+STANDS_FOR_MMDEBSTRAP = """\
+#!/bin/sh
+echo x >> {traces}/begun
+until [ -e {traces}/go-on ]; do sleep 0.1; done
+[ -d "$TMPDIR" ] && echo 'E: what it works in is there' >&2
+exit 25
+"""
+
+
+@pytest.mark.skipif(
+    not archive.KEYRINGS["debian"].is_file() or not all(shutil.which(name) for name in ("mke2fs", "qemu-img", "gpgv")),
+    reason="debian-archive-keyring, mke2fs, qemu-img or gpgv is not installed",
+)
+async def test_a_worker_that_leaves_lets_mmdebstrap_go_on_in_its_directory(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    program = traces / "mmdebstrap"
+    program.write_text(STANDS_FOR_MMDEBSTRAP.format(traces=traces))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{traces}:{os.environ['PATH']}")
+    monkeypatch.setattr(upstream_archive, "ARCHIVE_ROOM", 0)
+    upstream = Upstream(UpstreamKind.ARCHIVE, distribution="debian", suite="bookworm")
+    run = workshop.new_run(role(declares=DECLARES, upstream=upstream))
+    await workshop.until(run, "checkout")
+    first = asyncio.create_task(workshop.stage(run, "upstream"))
+    await until((traces / "begun").exists, "mmdebstrap works")
+    workshop.around.leaving = True
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    workshop.around.leaving = False
+    (traces / "go-on").touch()
+    with pytest.raises(UpstreamError, match="mmdebstrap could not"):  # this one never makes anything
+        await workshop.stage(run, "upstream")
+    assert (traces / "begun").read_text() == "x\n"
+    assert "what it works in is there" in workshop.log(run, "upstream")
+    assert not list((workshop.places.cache / "upstreams").glob(".*"))
