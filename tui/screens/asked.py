@@ -6,6 +6,7 @@ from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -53,7 +54,7 @@ def _height(widget: Widget, container: Size, viewport: Size, width: int) -> int:
 
 
 class Asked(ModalScreen[_Answer | None]):
-    """A question. Subclasses say in `asked` what is below what is told, and dismiss it with the answer."""
+    """A question. Subclasses say in `asked` what is below what is told, and give what a person says to `answer`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
@@ -74,6 +75,9 @@ class Asked(ModalScreen[_Answer | None]):
         self.too_small = TooSmall()
         self._left: Widget | None = None
         """What had the focus when the terminal became too small."""
+        self._over = False
+        self._waits: tuple[_Answer | None] | None = None
+        """The answer that came while something else stood in front."""
 
     def asked(self) -> Iterator[Widget]:
         """What is below what is told, from top to bottom."""
@@ -125,6 +129,26 @@ class Asked(ModalScreen[_Answer | None]):
 
     def action_tell(self, pages: int) -> None:
         self.told.scroll_relative(y=pages * max(self.told.size.height - 1, 1), animate=False)
+
+    def answer(self, answer: _Answer) -> None:
+        """What a person says to what is read: nothing that is hidden is answered."""
+        if self.shows:
+            self.dismiss(answer)
+
+    def dismiss(self, result: _Answer | None = None) -> AwaitComplete:
+        """End with this. Textual takes away whatever is in front: where that is not this question, it ends when it is
+        in front again. The first answer counts."""
+        if self._over or (self._waits is not None and not self.is_active):
+            return AwaitComplete.nothing()
+        if not self.is_active:
+            self._waits = (result,)
+            return AwaitComplete.nothing()
+        self._over = True
+        return super().dismiss(result if self._waits is None else self._waits[0])
+
+    def on_screen_resume(self) -> None:
+        if self._waits is not None:
+            self.dismiss(self._waits[0])
 
     def action_no(self) -> None:
         self.dismiss(None)

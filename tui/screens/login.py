@@ -46,6 +46,8 @@ class AskLogin(Asked[Machine]):
 
     def on_input_submitted(self, message: Typed.Submitted) -> None:
         message.stop()
+        if not self.shows:
+            return
         words = (self._field("user").value, self._field("key").value.strip(), self._field("password").value)
         # Exclusive: Enter once more tries what stands there now, and Esc ends the try.
         self.run_worker(partial(self._try, *words), exclusive=True, exit_on_error=False)

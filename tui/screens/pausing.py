@@ -193,7 +193,7 @@ class HowToPause(Asked[Wish]):
     def _done(self) -> None:
         ways = self._ways
         if ways.mode is not PauseMode.STEP:
-            self.dismiss(Wish(ways.mode, watched=True))
+            self.answer(Wish(ways.mode, watched=True))
             return
         stops = [stop for stop, _ in _STOPS if stop in ways.stops]
         if ways.named:
@@ -207,4 +207,4 @@ class HowToPause(Asked[Wish]):
         if not stops:
             self.say_wrong("Mark where it is to stop: Space does.")
             return
-        self.dismiss(Wish(PauseMode.STEP, tuple(stops), watched=True))
+        self.answer(Wish(PauseMode.STEP, tuple(stops), watched=True))

@@ -86,7 +86,7 @@ class Reasons(Asked[Mapping[str, str]]):
                 self.set_focus(self._typed(field))
                 return
         if not self._complain(self._fields):
-            self.dismiss({field.id: self._value(field) for field in self._fields})
+            self.answer({field.id: self._value(field) for field in self._fields})
 
     def _complain(self, fields: Sequence[Field]) -> bool:
         """Say what is wrong with the first field that is, and go there."""
