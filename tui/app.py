@@ -32,6 +32,7 @@ from tui.ascii import OnlyAscii
 from tui.asking import Asking
 from tui.everywhere import EVERYWHERE
 from tui.freshness import Freshness
+from tui.leaving import Leaving
 from tui.news import newest_paused
 from tui.notice_room import BREAKPOINTS, is_cut, notice_rows, notice_that_fits
 from tui.opening import Opening
@@ -112,8 +113,7 @@ class Ingot(App[None]):
         self.notices: list[Notice] = []
         self.busy: list[str] = []
         """What goes on in the background, for the header."""
-        self._asked: list[str] = []
-        """What a person asked for and waits for, of that."""
+        self.leaving = Leaving(self)
         self.first_run = run_uid
         """Uid of the run whose screen opens first; empty: what waits for a person does."""
         self.opening = Opening(self)
@@ -238,16 +238,18 @@ class Ingot(App[None]):
 
     # carrying things out
 
-    def carry_out(self, words: str, work: Callable[[], _R], done: Callable[[_R], None]) -> None:
+    def carry_out(self, words: str, work: Callable[[], _R], done: Callable[[_R], None], *, looks: bool = False) -> None:
         """Do in a thread what a service does; then `done` with its result, or a notice that says what went wrong.
 
-        `words` are shown in the header when it takes longer than the eye forgives.
+        `words` are shown in the header when it takes longer than the eye forgives. Who leaves meanwhile is asked, and
+        it comes to its end, but for what only `looks`: that leads to nothing without `done`.
         """
 
         async def carry() -> None:
-            late = once(self, VISIBLE_WAIT, partial(self._takes_long, words))
+            late = once(self, VISIBLE_WAIT, partial(self._takes_long, words, looks))
             try:
-                result = await asyncio.to_thread(work)
+                in_thread = asyncio.to_thread(work)
+                result = await (in_thread if looks else self.leaving.see_through(in_thread))
             except IngotError as error:
                 self.complain(error)
             except Exception as error:  # noqa: BLE001 - whatever a service did wrong, the screen stays and says so
@@ -257,13 +259,13 @@ class Ingot(App[None]):
             finally:
                 late.stop()
                 self.no_longer_busy(words)
-                if words in self._asked:
-                    self._asked.remove(words)
+                self.leaving.over(words)
 
         self.run_worker(carry, exit_on_error=False, group="asked")
 
-    def _takes_long(self, words: str) -> None:
-        self._asked.append(words)
+    def _takes_long(self, words: str, looks: bool) -> None:
+        if not looks:
+            self.leaving.asked_for(words)
         self.now_busy(words)
 
     def complain(self, error: IngotError) -> None:
@@ -335,17 +337,7 @@ class Ingot(App[None]):
         self.action_suspend_process()
 
     def do_quit(self) -> None:
-        """Asks where a person would not hear any more what came of what they asked for; asked again, it goes."""
-        from tui.screens.questions import Question, quit_question
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.exit()
-
-        if self._asked and not isinstance(self.screen, Question):
-            self.push_screen(quit_question(self._asked), answered)
-        else:
-            self.exit()
+        self.leaving.leave()
 
     async def action_quit(self) -> None:
         """Textual's own key for it, which works everywhere."""
@@ -405,5 +397,6 @@ class Ingot(App[None]):
         else:
             self.opening.what_waits()
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         self.fresh.end()
+        await self.leaving.last()

@@ -122,12 +122,14 @@ class Answers:
 
     async def _give(self, pause: Pause, answer: Answer) -> None:
         self._said.add(pause.id)  # what became of it is said here: this answer, or who was first
-        said = await self._screen.house.debugging.answer(pause, answer)
-        self._screen.house.notify(said)
+        house = self._screen.house
+        said = await house.leaving.see_through(house.debugging.answer(pause, answer))
+        house.notify(said)
 
     async def _end(self, machine: Machine) -> None:
-        await self._screen.house.debugging.end_machine(machine)
-        self._screen.house.notify("The machine is being ended, and its disk with it.")
+        house = self._screen.house
+        await house.leaving.see_through(house.debugging.end_machine(machine))
+        house.notify("The machine is being ended, and its disk with it.")
 
     def extend(self) -> None:
         held = self._pause or self._kept
@@ -135,8 +137,9 @@ class Answers:
             self._do("asking for one hour more…", self._extend(held))
 
     async def _extend(self, held: Pause | Machine) -> None:
-        until = await self._screen.house.debugging.extend(held, HOUR)
-        self._screen.house.notify(f"The machine is cleaned up at {clock_time(until)}.", title="One hour more")
+        house = self._screen.house
+        until = await house.leaving.see_through(house.debugging.extend(held, HOUR))
+        house.notify(f"The machine is cleaned up at {clock_time(until)}.", title="One hour more")
 
     def _do(self, words: str, work: Coroutine[Any, Any, None]) -> None:
         """What goes wrong is said, and the screen goes on with what is true now."""
@@ -144,6 +147,7 @@ class Answers:
 
         async def carry_out() -> None:
             house.now_busy(words)
+            house.leaving.asked_for(words)
             try:
                 await work
             except IngotError as error:
@@ -151,6 +155,7 @@ class Answers:
             finally:
                 self._busy = False
                 house.no_longer_busy(words)
+                house.leaving.over(words)
                 self._screen.show_footer()
 
         # On the app: the answer is given also when a person leaves the screen meanwhile.

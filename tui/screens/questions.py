@@ -47,8 +47,8 @@ class Question(Asked[bool]):
         if self._name:
             return
         match event.key:
-            case "y" | "Y" if self.shows:
-                self.dismiss(True)
+            case "y" | "Y":
+                self.answer(True)
             case "n" | "N" | "enter" | "q":
                 self.dismiss(False)
             case "j" | "down":
@@ -64,22 +64,32 @@ class Question(Asked[bool]):
         typed = message.value.strip()
         if typed == visible(self._name):
             self.typed = typed
-            self.dismiss(True)
+            self.answer(True)
         elif not typed:
             self.dismiss(False)
         else:
             self.say_wrong("That is another name. Esc leaves everything as it is.")
 
 
+class Leave(Question):
+    """Whether to leave. On a terminal too small for it, who asks to leave once more has said so."""
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "q" and not self.shows:
+            event.stop()
+            event.prevent_default()
+            self.dismiss(True)
+
+
 def quit_question(asked: Sequence[str]) -> Question:
     """Asked before the workbench is closed while something that a person asked for has not come to an end."""
-    return Question(
+    return Leave(
         "Leave Ingot now?",
         (
             "This is still under way:",
             *(f"    {words}" for words in asked),
             "",
-            "It is carried out all the same, but nobody is told here what came of it. Builds go on in any case.",
+            "It is carried out before Ingot ends, but nobody is told here what came of it. Builds go on in any case.",
         ),
         yes="leave",
     )
@@ -117,7 +127,11 @@ def cancel_question(ending: Sequence[AtStake]) -> Question:
         title = f"Cancel {len(ending)} runs?"
         what = "These end: " + ", ".join(f"{one.run.id} {one.run.request.purpose} {one.run.role}" for one in ending)
     machines = [f"    {line}" for one in ending for line in one.lines]
-    if len(machines) > 1 or len(ending) > 1:
+    if all(one.run.request.purpose is Purpose.CONVERT for one in ending):
+        gone = "What was made and is not finished is deleted"
+    elif all(one.run.request.purpose is Purpose.TEST for one in ending):
+        gone = "What it was tested on is shut down and deleted, and no disk of the image version"
+    elif len(machines) > 1 or len(ending) > 1:
         gone = "Their machines are shut down and their unfinished disks deleted"
     else:
         gone = "Its machine is shut down and its unfinished disk deleted"
