@@ -143,8 +143,11 @@ class DebugScreen(Acting):
     def _warn_of(self, proof: KeyProof, before: DebugView | None) -> None:
         """The console showed the machine's fingerprints, and they are others: whoever is in there must know at once."""
         if proof is KeyProof.OTHER and (before is None or before.key_proof is not proof):
-            told = "What is in front of you may not be the machine of this build.\nLeave it, and type no secret into it."
-            self.house.notify(told, title=f"{self.build}: {proof.value}", severity="error", timeout=60)
+            told = (
+                "What is in front of you may not be the machine of this build.",
+                "Leave it, and type no secret into it.",
+            )
+            self.house.notify("\n".join(told), title=f"{self.build}: {proof.value}", severity="error", timeout=60)
             self.house.bell()
 
     def _see_to_shell(self, view: DebugView) -> None:
