@@ -238,18 +238,16 @@ class Ingot(App[None]):
 
     # carrying things out
 
-    def carry_out(self, words: str, work: Callable[[], _R], done: Callable[[_R], None], *, looks: bool = False) -> None:
+    def carry_out(self, words: str, work: Callable[[], _R], done: Callable[[_R], None]) -> None:
         """Do in a thread what a service does; then `done` with its result, or a notice that says what went wrong.
 
-        `words` are shown in the header when it takes longer than the eye forgives. Who leaves meanwhile is asked, and
-        it comes to its end, but for what only `looks`: that leads to nothing without `done`.
+        `words` are shown in the header when it takes longer than the eye forgives; who leaves then is asked first.
         """
 
         async def carry() -> None:
-            late = once(self, VISIBLE_WAIT, partial(self._takes_long, words, looks))
+            late = once(self, VISIBLE_WAIT, partial(self._takes_long, words))
             try:
-                in_thread = asyncio.to_thread(work)
-                result = await (in_thread if looks else self.leaving.see_through(in_thread))
+                result = await asyncio.to_thread(work)
             except IngotError as error:
                 self.complain(error)
             except Exception as error:  # noqa: BLE001 - whatever a service did wrong, the screen stays and says so
@@ -263,9 +261,8 @@ class Ingot(App[None]):
 
         self.run_worker(carry, exit_on_error=False, group="asked")
 
-    def _takes_long(self, words: str, looks: bool) -> None:
-        if not looks:
-            self.leaving.asked_for(words)
+    def _takes_long(self, words: str) -> None:
+        self.leaving.asked_for(words)
         self.now_busy(words)
 
     def complain(self, error: IngotError) -> None:
@@ -397,6 +394,5 @@ class Ingot(App[None]):
         else:
             self.opening.what_waits()
 
-    async def on_unmount(self) -> None:
+    def on_unmount(self) -> None:
         self.fresh.end()
-        await self.leaving.last()

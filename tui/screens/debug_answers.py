@@ -122,14 +122,12 @@ class Answers:
 
     async def _give(self, pause: Pause, answer: Answer) -> None:
         self._said.add(pause.id)  # what became of it is said here: this answer, or who was first
-        house = self._screen.house
-        said = await house.leaving.see_through(house.debugging.answer(pause, answer))
-        house.notify(said)
+        said = await self._screen.house.debugging.answer(pause, answer)
+        self._screen.house.notify(said)
 
     async def _end(self, machine: Machine) -> None:
-        house = self._screen.house
-        await house.leaving.see_through(house.debugging.end_machine(machine))
-        house.notify("The machine is being ended, and its disk with it.")
+        await self._screen.house.debugging.end_machine(machine)
+        self._screen.house.notify("The machine is being ended, and its disk with it.")
 
     def extend(self) -> None:
         held = self._pause or self._kept
@@ -137,9 +135,8 @@ class Answers:
             self._do("asking for one hour more…", self._extend(held))
 
     async def _extend(self, held: Pause | Machine) -> None:
-        house = self._screen.house
-        until = await house.leaving.see_through(house.debugging.extend(held, HOUR))
-        house.notify(f"The machine is cleaned up at {clock_time(until)}.", title="One hour more")
+        until = await self._screen.house.debugging.extend(held, HOUR)
+        self._screen.house.notify(f"The machine is cleaned up at {clock_time(until)}.", title="One hour more")
 
     def _do(self, words: str, work: Coroutine[Any, Any, None]) -> None:
         """What goes wrong is said, and the screen goes on with what is true now."""

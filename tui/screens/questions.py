@@ -72,10 +72,10 @@ class Question(Asked[bool]):
 
 
 class Leave(Question):
-    """Whether to leave. On a terminal too small for it, who asks to leave once more has said so."""
+    """Whether to leave. Who presses the key for it once more has said so; q as well, where nothing else can be read."""
 
     def on_key(self, event: events.Key) -> None:
-        if event.key == "q" and not self.shows:
+        if event.key in ("ctrl+q", "ctrl+c") or (event.key == "q" and not self.shows):
             event.stop()
             event.prevent_default()
             self.dismiss(True)
@@ -89,9 +89,9 @@ def quit_question(asked: Sequence[str]) -> Question:
             "This is still under way:",
             *(f"    {words}" for words in asked),
             "",
-            "It is carried out before Ingot ends, but nobody is told here what came of it. Builds go on in any case.",
+            "Ingot ends when that has come to its end, or at once when you leave once more. Builds go on in any case.",
         ),
-        yes="leave",
+        yes="leave after that",
     )
 
 

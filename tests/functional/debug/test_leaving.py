@@ -1,12 +1,12 @@
 """Who leaves while an answer to a machine is on its way is asked first, and it arrives."""
 
 import asyncio
+import threading
 
 import pytest
 from held import Door, hold
 from into_machine import WAY_OUT, enter, in_machine
 from patience import PATIENCE
-from patience import until as until_soon
 from screen import shown, until
 from shop import Shop
 
@@ -51,10 +51,11 @@ async def test_an_answer_arrives_though_a_person_leaves_after_it(shop: Shop, way
         await pilot.press(way[0])
         await until(pilot, lambda: isinstance(app.screen, Leave) and "answering: keep" in shown(app))
         await pilot.press(way[1])
-        await until(pilot, lambda: not app.is_running)
+        await until(pilot, lambda: "leaving…" in app.busy)
         assert "keep 1" not in door.heard
         door.goes_on.set()
-    await until_soon(lambda: "keep 1" in door.heard, "the answer arrives")
+        await until(pilot, lambda: not app.is_running)
+    assert "keep 1" in door.heard
 
 
 async def test_an_answer_that_was_given_is_not_asked_about(shop: Shop) -> None:
@@ -70,3 +71,20 @@ async def test_an_answer_that_was_given_is_not_asked_about(shop: Shop) -> None:
         await until(pilot, lambda: "It goes on." in [notice.text for notice in app.notices])
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
+
+
+@pytest.mark.parametrize("size", [FULL, (59, 14)])
+async def test_who_asks_again_leaves_at_once(shop: Shop, size: tuple[int, int]) -> None:
+    go_on = threading.Event()
+    app = shop.app()
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.loaded and not app.discovering)
+        app.carry_out("moving production of web…", go_on.wait, lambda _: None)
+        await until(pilot, lambda: "moving production of web…" in app.busy)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, Leave))
+        await pilot.press("y" if size == FULL else "q")  # too small for the question: the same key
+        await until(pilot, lambda: "leaving…" in app.busy)
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+        go_on.set()
