@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual.screen import Screen
 
 from core.errors import IngotError
 from core.model.at_stake import AtStake
@@ -24,6 +26,35 @@ class Asking:
 
     def __init__(self, house: "Ingot") -> None:
         self._house = house
+        self._looking: set[str] = set()
+
+    def after_look(
+        self, words: str, look: Callable[[], _R], ask: Callable[[_R], None], *, front: Screen[Any] | None = None
+    ) -> None:
+        """Ask what can be asked only after a look that takes its time: once, and where it was asked for (`front`; None:
+        on the screen that is in front now). Elsewhere a question would take the keys that are meant for something else.
+
+        `words` say what is looked at, as in `Ingot.carry_out`.
+        """
+        where = front or self._house.screen
+        if words in self._looking:
+            return
+        self._looking.add(words)
+
+        def looked() -> _R:
+            try:
+                return look()
+            finally:
+                self._looking.discard(words)
+
+        def done(found: _R) -> None:
+            if self._house.screen is where:
+                ask(found)
+            else:
+                told = "You went on meanwhile: nothing was asked, and nothing done."
+                self._house.notify(told, title=words.rstrip("…"), severity="warning")
+
+        self._house.carry_out(words, looked, done)
 
     def build(self, roles: Sequence[str], queued: Queued, pausing: Wish = WATCHED) -> None:
         """All in one request: parents are queued before those built on them, and a refusal queues none."""
@@ -125,6 +156,9 @@ class Asking:
     def delete(self, images: Sequence[ImageVersion]) -> None:
         """One question for each, the next when the one before is gone: a name typed once must not stand for what was
         not read. What cannot go is said, with all that needs it, and not asked about."""
+        self._delete(images, self._house.screen)
+
+    def _delete(self, images: Sequence[ImageVersion], front: Screen[Any]) -> None:
         if not images:
             return
         image, *following = images
@@ -135,13 +169,15 @@ class Asking:
         def ask(going: Sequence[str] | IngotError) -> None:
             if isinstance(going, IngotError):
                 self._house.complain(going)
-                self.delete(following)
+                self._delete(following, front)
             else:
-                self._ask_delete(image, going, following)
+                self._ask_delete(image, going, following, front)
 
-        self._house.carry_out(f"looking what needs {image.role} {image.version}…", look, ask)
+        self.after_look(f"looking what needs {image.role} {image.version}…", look, ask, front=front)
 
-    def _ask_delete(self, image: ImageVersion, going: Sequence[str], following: Sequence[ImageVersion]) -> None:
+    def _ask_delete(
+        self, image: ImageVersion, going: Sequence[str], following: Sequence[ImageVersion], front: Screen[Any]
+    ) -> None:
         from tui.screens.questions import delete_question
 
         question = delete_question(image, going)
@@ -155,7 +191,7 @@ class Asking:
             else:
                 self._house.notify(f"{freed}.", title=f"Deleted the files of {image.role} {image.version}")
                 self._house.discover()
-            self.delete(following)
+            self._delete(following, front)
 
         def answered(yes: bool | None) -> None:
             if yes:

@@ -38,7 +38,7 @@ class Decisions:
         if deciding is None:
             self._house.notify(NO_LEDGER, severity="warning")
             return
-        self._house.carry_out(
+        self._house.asking.after_look(
             f"looking what depends on {image.role} {image.version}…",
             partial(deciding.consequences, image.role, image.version),
             partial(self._ask_revoke, image),

@@ -1,8 +1,10 @@
 """Questions on any terminal: what is told can be read, what is asked is on the screen, and nothing is asked in vain."""
 
 import threading
+from collections.abc import Sequence
 
 import pytest
+from patience import PATIENCE
 from screen import lines, said, shown, until
 from shop import Ruling, Shop
 from textual.pilot import Pilot
@@ -13,6 +15,7 @@ from tui.screens.asked import Asked
 from tui.screens.pausing import HowToPause
 from tui.screens.questions import Question, trust_question
 from tui.screens.reasons import Reasons
+from tui.screens.run import RunScreen
 
 FULL = (140, 42)
 SIZES = pytest.mark.parametrize("size", [FULL, (80, 24), (60, 15)], ids=["140x42", "80x24", "60x15"])
@@ -120,6 +123,33 @@ async def test_of_several_the_next_is_asked_about_when_the_one_before_is_gone(sh
         await until(pilot, lambda: app.screen is app.workbench)
         assert len(shop.asked.heard) == 2
         assert "frontend 0.1.0 is what production has." in said(app)
+
+
+async def test_a_question_that_comes_late_comes_once_and_only_where_it_was_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, go_on = list[str](), threading.Event()
+    going = shop.asked.going
+
+    def slowly(role: str, version: str) -> Sequence[str]:
+        looks.append(version)
+        assert go_on.wait(PATIENCE)
+        return going(role, version)
+
+    monkeypatch.setattr(shop.asked, "going", slowly)
+    app = shop.app()
+    async with app.run_test(size=FULL) as pilot:
+        await settled(pilot, app)
+        await pilot.press("2", "D", "D")
+        await until(pilot, lambda: looks)
+        await pilot.press("4", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        go_on.set()
+        await until(pilot, lambda: "nothing was asked, and nothing done" in said(app))
+        assert isinstance(app.screen, RunScreen)
+        assert len(looks) == 1
+        await pilot.press("escape", "2", "D")
+        await until(pilot, lambda: isinstance(app.screen, Question))
 
 
 async def test_what_is_revoked_is_not_asked_to_be_deprecated(ruled: Ruling, shop: Shop) -> None:
