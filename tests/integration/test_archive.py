@@ -113,3 +113,30 @@ async def test_keys_that_this_machine_trusts_besides_do_not_count(
         await archive.make_disk(DEBIAN, tmp_path / "debian.qcow2", say=said.append, progress=nothing)
     assert "NO_PUBKEY" in "".join(said)
     assert not list(tmp_path.glob("*debian*"))
+
+
+class Killed(Offers):
+    """Dies as mmdebstrap dies of SIGKILL as root: what it has mounted stays so."""
+
+    async def __call__(self, name: str, argv: object, *, cwd: Path, **_: object) -> "Killed":
+        self.code = 137
+        place = (cwd / "temporary").readlink() / "mmdebstrap.X/a b"
+        place.mkdir(parents=True)
+        await asyncio.to_thread(subprocess.run, ["mount", "-t", "tmpfs", "none", place], check=True)
+        return self
+
+
+def _may_mount(place: Path) -> bool:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False, capture_output=True).returncode == 0
+    return mounted and subprocess.run(["umount", place], check=True).returncode == 0
+
+
+async def test_what_a_killed_mmdebstrap_left_mounted_is_unmounted_before_it_is_removed(
+    tmp_path: Path, temporary: Path
+) -> None:
+    if not _may_mount(tmp_path):
+        pytest.skip("nothing can be mounted here")
+    with pytest.raises(UpstreamError, match="mmdebstrap could not"):
+        await archive.make_disk(DEBIAN, tmp_path / "debian.qcow2", say=nothing, progress=nothing, tool=Killed())
+    assert list(temporary.iterdir()) == []
+    assert str(temporary) not in Path("/proc/self/mountinfo").read_text()
