@@ -105,8 +105,8 @@ def trust_question(name: str, root: str) -> Question:
             "Building runs what is in the repository, with your permissions: its Packer templates, the shell"
             " scripts and Ansible playbooks that they name, and their plugins.",
             "",
-            "Trust it if you trust everyone who can write to it. It is remembered for this workspace on this machine;"
-            " looking at it never runs anything.",
+            "Trust it if you trust everyone who can write to it. It is remembered on this machine, for all"
+            " that is cloned from the same place; looking at it never runs anything.",
         ),
         yes="trust it and build",
     )
