@@ -34,6 +34,7 @@ from core import process
 from core.adapters import archive_system, bootable_disk
 from core.errors import ToolError, UpstreamError
 from core.model.role import Upstream
+from core.mounts import mounts
 
 KEYRINGS: Mapping[str, Path] = {"debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg")}
 """Distribution → the keyring that its archive must be signed with (of the package debian-archive-keyring)."""
@@ -368,9 +369,10 @@ async def _remove(work: Path) -> None:
     note = work / "temporary"
     if note.is_symlink():
         temporary = note.readlink()
-        if mounted := mounts_below(temporary, Path("/proc/self/mountinfo").read_text(errors="surrogateescape")):
-            # Of a mmdebstrap that was killed as root: this machine's own /proc and /sys among them.
-            await process.run(["umount", "--lazy", "--", *mounted], check=True)
+        # Of a mmdebstrap that was killed as root: this machine's own /proc and /sys among them. The last first.
+        place = temporary.resolve()
+        if mounted := [str(one.point) for one in await asyncio.to_thread(mounts) if one.point.is_relative_to(place)]:
+            await process.run(["umount", "--lazy", "--", *reversed(mounted)], check=True)
         with contextlib.suppress(FileNotFoundError):
             try:
                 await asyncio.to_thread(shutil.rmtree, temporary)
@@ -379,13 +381,6 @@ async def _remove(work: Path) -> None:
                 await process.run(["mmdebstrap", "--unshare-helper", "rm", "-rf", "--", *left])
                 shutil.rmtree(temporary, ignore_errors=True)
     await asyncio.to_thread(_force_remove, work)
-
-
-def mounts_below(directory: Path, mountinfo: str) -> list[str]:
-    """What is mounted below a directory, the last first; by /proc/self/mountinfo (proc_pid_mountinfo(5), field 5)."""
-    named = [line.split(" ", 5)[4] for line in mountinfo.splitlines() if line.count(" ") > 4]
-    points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), name) for name in named]
-    return [point for point in reversed(points) if point.startswith(f"{directory}/")]
 
 
 def _force_remove(directory: Path) -> None:

@@ -14,6 +14,7 @@ from core.errors import IngotError, UpstreamError
 from core.hold import write_whole
 from core.model.image import UpstreamRecord
 from core.stages.environment import NETWORK
+from core.stages.file_manifest import flush
 from core.stages.stage import StageJob
 from core.stages.work import Meter, in_thread, metered
 
@@ -90,6 +91,15 @@ async def verified_again(job: StageJob, path: Path, wanted: str, name: str) -> s
             f"Find out who changed it. Then build {name.partition(' ')[0]} again.",
         )
     return digest
+
+
+def keep(part: Path, path: Path, note: Path, content: bytes) -> None:
+    """Give what came its name, and then its note, for good. Wherever this is interrupted the next attempt can go on:
+    what is unfinished stays writable, and no note speaks of what is not there. Blocking. Raises OSError."""
+    flush(part)  # the note of it is: so must be what it speaks of
+    part.rename(path)
+    path.chmod(0o400)
+    write_whole(note, content)
 
 
 def file_digest(path: Path, meter: Meter | None = None, algorithm: str = "sha256") -> str:

@@ -11,13 +11,11 @@ import msgspec
 from core import __version__, text
 from core.adapters import archive, archive_system
 from core.errors import IngotError, UpstreamError
-from core.hold import write_whole
 from core.holding import Exit
 from core.model.image import UpstreamRecord
 from core.model.role import Upstream
 from core.stages import space
-from core.stages.file_manifest import flush
-from core.stages.given import given, network, verified_again
+from core.stages.given import given, keep, network, verified_again
 from core.stages.stage import LineSink, StageJob
 from core.stages.work import alone, in_thread
 
@@ -116,13 +114,5 @@ async def _make_disk(job: StageJob, store: Path, recipe: str, upstream: Upstream
     )
     disk = store / f"archive-{recipe}-{made.digest.removeprefix('sha256:')[:12]}.qcow2"
     kept = _MadeDisk(time.time(), record)
-    await in_thread(_keep, part, disk, kept)
+    await in_thread(keep, part, disk, disk.with_suffix(".json"), msgspec.json.encode(kept))
     return disk, kept
-
-
-def _keep(part: Path, disk: Path, kept: _MadeDisk) -> None:
-    """Give the disk its name, and then its note: nothing takes away a note without its disk."""
-    flush(part)  # the note of it is: so must be what it speaks of
-    part.rename(disk)
-    disk.chmod(0o400)
-    write_whole(disk.with_suffix(".json"), msgspec.json.encode(kept))

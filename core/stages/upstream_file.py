@@ -13,13 +13,11 @@ from core.adapters import download
 from core.adapters.download import shown
 from core.adapters.gpg import ChangedError, Keyring, Signature
 from core.errors import UpstreamError
-from core.hold import write_whole
 from core.model.image import UpstreamRecord
 from core.model.role import Upstream
 from core.stages import space
 from core.stages.environment import checkout_of
-from core.stages.file_manifest import flush
-from core.stages.given import file_digest, given, left_to_the_template, network, verified_again
+from core.stages.given import file_digest, given, keep, left_to_the_template, network, verified_again
 from core.stages.stage import StageJob
 from core.stages.upstream_promise import Promise, keys_of, name_of, promise_of, signature_of, told_of
 from core.stages.work import Meter, alone, in_thread, metered
@@ -186,17 +184,8 @@ async def _fetch(job: StageJob, store: Path, wanted: _Wanted) -> tuple[Path, _Fe
     name = sha256 + _endings(name_of(wanted.written))
     sha512 = found if algorithm == "sha512" else ""
     fetched = _Fetched(name, shown(wanted.written), sha256, sha512, part.stat().st_size)
-    await in_thread(_keep, part, store / name, store / f"{sha256}.fetched.json", fetched)
+    await in_thread(keep, part, store / name, store / f"{sha256}.fetched.json", msgspec.json.encode(fetched))
     return store / name, fetched, signed
-
-
-def _keep(part: Path, path: Path, note: Path, fetched: _Fetched) -> None:
-    """Give what came its name. Wherever this is interrupted the next attempt can go on: what is unfinished stays
-    writable."""
-    flush(part)  # the note of it is: so must be what it speaks of
-    part.rename(path)
-    path.chmod(0o400)
-    write_whole(note, msgspec.json.encode(fetched))
 
 
 async def _download(job: StageJob, part: Path, wanted: _Wanted) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.errors import StoreError
+from core.mounts import mounts
 
 # fmt: off
 _OVER_A_NETWORK = frozenset([
@@ -14,27 +15,17 @@ _OVER_A_NETWORK = frozenset([
 """Names as /proc/self/mountinfo has them (proc_pid_mountinfo(5), field 9)."""
 
 
-def filesystem_of(path: Path, mounts: str | None = None) -> str:
+def filesystem_of(path: Path, content: str | None = None) -> str:
     """The type of the file system that the path is on, as the kernel names it (`ext4`, `nfs4`, `fuse.sshfs`).
 
-    `mounts` is the content of /proc/self/mountinfo, for tests. Empty where it cannot be told (not Linux, no /proc).
+    `content` as in `mounts`. Empty where it cannot be told.
     """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-        except OSError:
-            return ""
     place = path.resolve()
     found, depth = "", -1
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kind = before.split(), after.split()
-        if len(fields) < 5 or not kind:
-            continue
-        point = Path(_unescaped(fields[4]))
+    for mount in mounts(content):
         # A later mount on the same point hides an earlier one, hence >=.
-        if place.is_relative_to(point) and len(point.parts) >= depth:
-            found, depth = kind[0], len(point.parts)
+        if place.is_relative_to(mount.point) and len(mount.point.parts) >= depth:
+            found, depth = mount.kind, len(mount.point.parts)
     return found
 
 
@@ -46,10 +37,3 @@ def refuse_network_filesystem(directory: Path) -> None:
             f"{directory} is on a network file system ({kind}), where a database can be damaged.",
             "Set INGOT_HOME to a directory on a local disk, for instance under /var/tmp.",
         )
-
-
-def _unescaped(field: str) -> str:
-    """Undo the kernel's octal escapes of space, tab, newline and backslash."""
-    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(escape, character)
-    return field

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from leaving_worker import worker_leaves
 from workshop import Workshop, role
 
 from core import process, text
@@ -149,11 +150,7 @@ async def test_a_worker_that_leaves_while_the_disk_is_written_finds_that_again(s
     run = await site.run()
     first = asyncio.create_task(site.attempt(run))
     await until_it_is_written(site, first)
-    site.around.leaving = True
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    site.around.leaving = False
+    await worker_leaves(site.around, first)
     second = asyncio.create_task(site.attempt(run))
     await asyncio.sleep(1.0)
     site.gate.touch()

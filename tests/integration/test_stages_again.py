@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from leaving_worker import worker_leaves
 from patience import until
 from workshop import FILE_TEMPLATE, Workshop, role
 
@@ -90,11 +91,7 @@ async def test_a_worker_that_leaves_finds_its_packer_again(workshop: Workshop) -
     await workshop.until(run, "validate")
     first = asyncio.create_task(workshop.stage(run, "build/file.hello"))
     await until((traces / "begun").exists, "Packer's provisioner runs")
-    workshop.around.leaving = True
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    workshop.around.leaving = False
+    await worker_leaves(workshop.around, first)
     assert not (traces / "ended").exists(), "Packer goes on by itself"
     (traces / "go-on").touch()
     await workshop.until(run, "register")

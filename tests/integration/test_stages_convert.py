@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 from leaving_nothing import processes
+from leaving_worker import worker_leaves
 from msgspec.structs import replace
 from patience import wait
 
@@ -457,10 +458,7 @@ class Interrupted:
         while not self.staged.exists():
             await asyncio.sleep(0.05)
             assert not working.done(), working.result()
-        self.shop.around.leaving = True
-        working.cancel()
-        await asyncio.wait({working})
-        self.shop.around.leaving = False
+        await worker_leaves(self.shop.around, working)
 
     def finish(self) -> None:
         """What qemu-img writes, while no worker lives."""

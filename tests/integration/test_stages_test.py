@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from leaving_worker import worker_leaves
 from msgspec.structs import replace
 from patience import PATIENCE, until
 from ssh_machine import missing
@@ -250,10 +251,7 @@ async def test_a_killed_worker_changes_nothing(site: Site) -> None:
     await site.stage(run, "checkout")
     first = asyncio.ensure_future(site.stage(run, "test/qemu.web"))
     await site.two_machines()
-    site.workshop.around.leaving = True  # as a worker goes that leaves its tools to the next one
-    first.cancel()
-    await asyncio.wait({first})
-    site.workshop.around.leaving = False
+    await worker_leaves(site.workshop.around, first)
     left = site.guest.running
     assert len(left) == 2
     result = await site.stage(run, "test/qemu.web")

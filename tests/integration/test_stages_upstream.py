@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from file_server import Server, file_server
+from leaving_worker import worker_leaves
 from patience import PATIENCE, until
 from workshop import FILE_TEMPLATE, WHO, Workshop, role
 
@@ -22,7 +23,7 @@ from core.errors import SpaceError, UpstreamError
 from core.model.image import Artifact, ImageState, ImageVersion, UpstreamRecord
 from core.model.role import Upstream, UpstreamKind
 from core.model.run import RunState
-from core.stages import space, upstream_archive, upstream_file
+from core.stages import given, space, upstream_archive
 
 CONTENT = random.Random(20).randbytes(3 * 1024 * 1024 + 17)  # the same in every process that collects these tests
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -186,8 +187,7 @@ class Flushing:
 @pytest.fixture
 def flushing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flushing]:
     made = Flushing()
-    for module in (upstream_file, upstream_archive):
-        monkeypatch.setattr(module, "flush", made)
+    monkeypatch.setattr(given, "flush", made)
     yield made
     made.go_on.set()
 
@@ -398,11 +398,7 @@ async def test_a_worker_that_leaves_lets_mmdebstrap_go_on_in_its_directory(
     await workshop.until(run, "checkout")
     first = asyncio.create_task(workshop.stage(run, "upstream"))
     await until((traces / "begun").exists, "mmdebstrap works")
-    workshop.around.leaving = True
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    workshop.around.leaving = False
+    await worker_leaves(workshop.around, first)
     (traces / "go-on").touch()
     with pytest.raises(UpstreamError, match="mmdebstrap could not"):  # this one never makes anything
         await workshop.stage(run, "upstream")

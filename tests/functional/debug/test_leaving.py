@@ -9,8 +9,10 @@ from into_machine import WAY_OUT, enter, in_machine
 from patience import PATIENCE
 from screen import shown, until
 from shop import Shop
+from textual.pilot import Pilot
 
 from core.model.pause import Answer, Pause
+from tui.app import Ingot
 from tui.screens.debug import DebugScreen
 from tui.screens.questions import Leave, Question
 
@@ -31,17 +33,22 @@ class Slow(Door):
         return await super().answer(pause, answer)
 
 
+async def keep(pilot: Pilot[None], app: Ingot) -> None:
+    """From the first screen into the machine, to say that it is to be kept."""
+    await enter(pilot, app)
+    await in_machine(pilot, app)
+    await pilot.press(WAY_OUT, "k")
+    await until(pilot, lambda: isinstance(app.screen, Question))
+    await pilot.press("y")
+
+
 @pytest.mark.parametrize("way", [("q", "y"), ("ctrl+q", "ctrl+q")], ids=["yes", "asked twice"])
 async def test_an_answer_arrives_though_a_person_leaves_after_it(shop: Shop, way: tuple[str, str]) -> None:
     hold(shop)
     door = Slow(shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
-        await enter(pilot, app)
-        await in_machine(pilot, app)
-        await pilot.press(WAY_OUT, "k")
-        await until(pilot, lambda: isinstance(app.screen, Question))
-        await pilot.press("y")
+        await keep(pilot, app)
         await until(pilot, lambda: isinstance(app.screen, DebugScreen) and door.asked)
         for _ in range(2):  # to the run, and to the workbench
             before = app.screen
@@ -63,11 +70,7 @@ async def test_an_answer_that_was_given_is_not_asked_about(shop: Shop) -> None:
     door = Door(shop)
     app = shop.app(debugging=door)
     async with app.run_test(size=FULL) as pilot:
-        await enter(pilot, app)
-        await in_machine(pilot, app)
-        await pilot.press(WAY_OUT, "k")
-        await until(pilot, lambda: isinstance(app.screen, Question))
-        await pilot.press("y")
+        await keep(pilot, app)
         await until(pilot, lambda: "It goes on." in [notice.text for notice in app.notices])
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
